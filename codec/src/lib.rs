@@ -1,0 +1,2 @@
+//! AMQP 1.0 types and their encoding.
+#![no_std]

@@ -1,0 +1,3 @@
+//! AMQP 1.0 in pure Rust.
+
+pub use amqp10_codec as codec;
