@@ -140,7 +140,7 @@ pub type TokenFuture<'a> = Pin<Box<dyn Future<Output = Result<Token, TokenError>
 /// Asked whenever a token is needed that doesn't end soon: when links are attached, and well before the last token ends. A
 /// source that has a token at hand should give it out again until about ten minutes before its end.
 pub trait TokenSource: Send + Sync {
-    /// A token for `resource` (`amqps://namespace/hub`, in lower case) that is valid at `now`, and for some time after.
+    /// A token for `resource` (`sb://namespace/hub`, in lower case) that is valid at `now`, and for some time after.
     fn token<'a>(&'a self, resource: &'a str, now: SystemTime) -> TokenFuture<'a>;
 }
 
@@ -410,7 +410,7 @@ mod tests {
     #[tokio::test]
     async fn a_key_signs_from_now_for_its_lifetime() {
         let key = SasKey::new("p", KEY).with_lifetime(Duration::from_secs(60));
-        let token = key.token("amqps://h/hub", at(1000)).await.unwrap();
+        let token = key.token("sb://h/hub", at(1000)).await.unwrap();
         assert_eq!(token.expires_at(), Some(at(1060)));
         assert_eq!(token.kind().as_str(), "servicebus.windows.net:sastoken");
     }

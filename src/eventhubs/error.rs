@@ -51,7 +51,7 @@ pub enum ErrorKind {
     Refused,
     /// What the service sent can't be read.
     Malformed,
-    /// The client was closed.
+    /// The client was closed, or the consumer has ended with an earlier error.
     Closed,
 }
 
@@ -95,8 +95,8 @@ pub(super) enum Cause {
     InvalidArgument(String),
     #[error("{0}")]
     Malformed(String),
-    #[error("the client is closed")]
-    Closed,
+    #[error("the {0} is closed")]
+    Closed(&'static str),
 }
 
 impl From<SessionError> for Cause {

@@ -205,6 +205,10 @@ impl ReceivedEvent {
         &self.offset
     }
 
+    pub(super) fn offset_text(&self) -> Str {
+        self.offset.clone()
+    }
+
     /// When the service stored the event.
     pub fn enqueued_time(&self) -> Option<SystemTime> {
         match self.annotation(&annotation::ENQUEUED_TIME)? {

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use super::error::{Cause, ErrorKind};
+use super::error::{Cause, ErrorKind, EventHubsError};
 use super::wire::condition as eventhubs;
 use super::wire::status;
 use crate::codec::{AmqpError, Outcome, Symbol, condition as amqp};
 use crate::request::{RequestError, Status};
-use crate::{ConnectionError, LinkError, SendError, SessionError};
+use crate::{ConnectError, ConnectionError, LinkError, SendError, SessionError};
 
 /// How often and how patiently failed operations are tried again.
 ///
@@ -113,6 +113,57 @@ const BUSY: Verdict = Verdict::Again {
     at_least: Duration::from_secs(4),
 };
 
+/// The tries of one operation, counted.
+#[derive(Clone, Debug)]
+pub(super) struct Retries {
+    policy: RetryPolicy,
+    done: u32,
+    token_renewed: bool,
+    /// Whether an operation whose outcome is unknown may be repeated.
+    repeat_unknown: bool,
+}
+
+impl Retries {
+    pub(super) fn new(policy: RetryPolicy) -> Self {
+        Self {
+            policy,
+            done: 0,
+            token_renewed: false,
+            repeat_unknown: false,
+        }
+    }
+
+    pub(super) fn repeat_unknown(mut self, allow: bool) -> Self {
+        self.repeat_unknown = allow;
+        self
+    }
+
+    /// The pause before the next try, or `None` if the error stands.
+    pub(super) fn next(&mut self, error: &EventHubsError, random: u64) -> Option<Duration> {
+        let verdict = match classify(error.cause()) {
+            (ErrorKind::OutcomeUnknown, _) if self.repeat_unknown => again(Rebuild::Link),
+            (_, verdict) => verdict,
+        };
+        let Verdict::Again { rebuild, at_least } = verdict else {
+            return None;
+        };
+        let token = rebuild == Rebuild::Token;
+        if self.done >= self.policy.max_retries || (token && self.token_renewed) {
+            return None;
+        }
+        self.token_renewed |= token;
+        let pause = self.policy.delay(self.done, random).max(at_least);
+        self.done += 1;
+        Some(pause)
+    }
+
+    /// Something went well: failures to come are counted anew.
+    pub(super) fn reset(&mut self) {
+        self.done = 0;
+        self.token_renewed = false;
+    }
+}
+
 /// What kind of failure this is, and whether to try again.
 pub(super) fn classify(cause: &Cause) -> (ErrorKind, Verdict) {
     match cause {
@@ -135,7 +186,7 @@ pub(super) fn classify(cause: &Cause) -> (ErrorKind, Verdict) {
         Cause::TimedOut(_) => (ErrorKind::TimedOut, again(Rebuild::Link)),
         Cause::OutcomeTimedOut(_) => (ErrorKind::OutcomeUnknown, Verdict::Never),
         Cause::Malformed(_) => (ErrorKind::Malformed, Verdict::Never),
-        Cause::Closed => (ErrorKind::Closed, Verdict::Never),
+        Cause::Closed(_) => (ErrorKind::Closed, Verdict::Never),
     }
 }
 
@@ -150,6 +201,14 @@ fn at_least(dead: Rebuild, (kind, verdict): (ErrorKind, Verdict)) -> (ErrorKind,
         other => other,
     };
     (kind, verdict)
+}
+
+fn connect_kind(error: &ConnectError) -> ErrorKind {
+    match error {
+        ConnectError::Url(_) => ErrorKind::InvalidArgument,
+        ConnectError::Sasl(_) => ErrorKind::Unauthorized,
+        _ => ErrorKind::Refused,
+    }
 }
 
 fn of_link(error: &LinkError) -> (ErrorKind, Verdict) {
@@ -509,6 +568,35 @@ mod tests {
         assert_eq!(rebuild(&modified(true)), None);
         let plain = Cause::NotAccepted(Outcome::Rejected(Rejected { error: None }));
         assert_eq!(rebuild(&plain), None);
+    }
+
+    #[test]
+    fn tries_are_counted_until_something_goes_well() {
+        let busy = EventHubsError::new("send", rejected(eventhubs::SERVER_BUSY));
+        let mut retries = Retries::new(RetryPolicy::default().max_retries(2));
+        assert_eq!(retries.next(&busy, 0), Some(Duration::from_secs(4)));
+        assert!(retries.next(&busy, 0).is_some());
+        assert_eq!(retries.next(&busy, 0), None);
+        retries.reset();
+        assert!(retries.next(&busy, 0).is_some());
+    }
+
+    #[test]
+    fn a_refused_token_is_put_anew_once() {
+        let refused = EventHubsError::new("send", rejected(amqp::UNAUTHORIZED_ACCESS));
+        let mut retries = Retries::new(RetryPolicy::default());
+        assert!(retries.next(&refused, 0).is_some());
+        assert_eq!(retries.next(&refused, 0), None);
+    }
+
+    #[test]
+    fn an_unknown_outcome_is_repeated_only_where_that_was_allowed() {
+        let cause = Cause::OutcomeTimedOut(Duration::from_secs(60));
+        let unknown = EventHubsError::new("send", cause);
+        let mut retries = Retries::new(RetryPolicy::default());
+        assert_eq!(retries.next(&unknown, 0), None);
+        let mut retries = retries.repeat_unknown(true);
+        assert!(retries.next(&unknown, 0).is_some());
     }
 
     #[test]

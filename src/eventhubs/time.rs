@@ -1,8 +1,39 @@
-//! Between the wire's milliseconds and the standard library's time.
+//! The time of day, and the wire's way to write it.
 
+use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::codec::Timestamp;
+
+/// What tells the time of day. Only the ends of tokens depend on it; time that passes is measured by the runtime.
+#[derive(Clone)]
+pub struct Clock(Arc<dyn Fn() -> SystemTime + Send + Sync>);
+
+impl Clock {
+    /// A clock that shows what `now` returns.
+    pub fn new(now: impl Fn() -> SystemTime + Send + Sync + 'static) -> Self {
+        Self(Arc::new(now))
+    }
+
+    /// The time of day.
+    pub fn now(&self) -> SystemTime {
+        (self.0)()
+    }
+}
+
+impl Default for Clock {
+    /// The system's clock.
+    fn default() -> Self {
+        Self::new(SystemTime::now)
+    }
+}
+
+impl fmt::Debug for Clock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Clock").finish_non_exhaustive()
+    }
+}
 
 /// Whole milliseconds since 1970; times beyond what the wire can hold become its first or last moment.
 pub(crate) fn to_timestamp(time: SystemTime) -> Timestamp {
