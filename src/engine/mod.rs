@@ -1,0 +1,5 @@
+//! The protocol as plain data.
+
+mod limits;
+
+pub use limits::Limits;
