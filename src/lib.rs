@@ -13,8 +13,8 @@ pub use engine::Limits;
 pub use error::{ConnectError, PeerProtocol, Stage, TlsError};
 pub use options::{ConnectionOptions, ListenerOptions, SaslServerOptions};
 pub use sasl::{
-    AllowEveryone, AuthenticationFailure, Authenticator, Credentials, Identity, LoginAttempt, PresentedCredentials,
-    SaslError, SaslMechanism, StaticUsers,
+    AllowEveryone, AuthenticationFailure, Authenticator, Credentials, Identity, LoginAttempt,
+    PresentedCredentials, SaslError, SaslMechanism, StaticUsers,
 };
 pub use transport::memory;
 pub use transport::tls::{TlsConfig, TlsServerConfig};

@@ -62,14 +62,17 @@ impl Url {
     /// # Errors
     /// [`UrlError`] names the part that is wrong and what was expected there; it never repeats what could be a secret.
     pub fn parse(url: &str) -> Result<Url, UrlError> {
-        let (scheme, rest) = url.split_once("://").ok_or_else(|| UrlPart::Scheme.expected("amqp:// or amqps://"))?;
+        let (scheme, rest) = url
+            .split_once("://")
+            .ok_or_else(|| UrlPart::Scheme.expected("amqp:// or amqps://"))?;
         let scheme = match scheme {
             _ if scheme.eq_ignore_ascii_case("amqp") => Scheme::Amqp,
             _ if scheme.eq_ignore_ascii_case("amqps") => Scheme::Amqps,
             _ => return Err(UrlPart::Scheme.expected("amqp:// or amqps://")),
         };
         if url.contains('#') {
-            return Err(UrlPart::Fragment.expected("nothing; write a '#' that belongs to another part as %23"));
+            return Err(UrlPart::Fragment
+                .expected("nothing; write a '#' that belongs to another part as %23"));
         }
         let (rest, query) = match rest.split_once('?') {
             Some((rest, query)) => (rest, Some(query.to_owned())),
@@ -89,7 +92,14 @@ impl Url {
             None => scheme.default_port(),
         };
         let address = Some(address).filter(|address| !address.is_empty());
-        Ok(Url { scheme, login, host, port, address, query })
+        Ok(Url {
+            scheme,
+            login,
+            host,
+            port,
+            address,
+            query,
+        })
     }
 
     /// `amqp` or `amqps`.
@@ -184,7 +194,10 @@ pub enum UrlPart {
 
 impl UrlPart {
     const fn expected(self, expected: &'static str) -> UrlError {
-        UrlError { part: self, expected }
+        UrlError {
+            part: self,
+            expected,
+        }
     }
 }
 
@@ -222,7 +235,9 @@ impl UrlError {
 }
 
 fn parse_login(login: &str) -> Result<Login, UrlError> {
-    let (username, password) = login.split_once(':').ok_or_else(|| UrlPart::Login.expected("user:password"))?;
+    let (username, password) = login
+        .split_once(':')
+        .ok_or_else(|| UrlPart::Login.expected("user:password"))?;
     if username.is_empty() {
         return Err(UrlPart::Login.expected("a user name before the colon"));
     }
@@ -235,8 +250,9 @@ fn parse_login(login: &str) -> Result<Login, UrlError> {
 /// Splits `host[:port]`, where an IPv6 address stands in brackets because it has colons of its own.
 fn split_port(host_and_port: &str) -> Result<(String, Option<&str>), UrlError> {
     if let Some(rest) = host_and_port.strip_prefix('[') {
-        let (address, rest) =
-            rest.split_once(']').ok_or_else(|| UrlPart::Host.expected("a ']' after the IPv6 address"))?;
+        let (address, rest) = rest
+            .split_once(']')
+            .ok_or_else(|| UrlPart::Host.expected("a ']' after the IPv6 address"))?;
         // A zone (`fe80::1%eth0`) is for the resolver to judge.
         let digits = address.split('%').next().unwrap_or_default();
         if digits.parse::<std::net::Ipv6Addr>().is_err() {
@@ -256,7 +272,8 @@ fn split_port(host_and_port: &str) -> Result<(String, Option<&str>), UrlError> {
     match host.bytes().all(is_name) {
         true if !host.is_empty() => Ok((host.to_owned(), port)),
         true => Err(UrlPart::Host.expected("a host name or an IP address")),
-        false => Err(UrlPart::Host.expected("letters, digits, '-', '.' and '_', or an IPv6 address in brackets")),
+        false => Err(UrlPart::Host
+            .expected("letters, digits, '-', '.' and '_', or an IPv6 address in brackets")),
     }
 }
 
@@ -265,7 +282,11 @@ fn parse_port(digits: &str) -> Result<u16, UrlError> {
     if !digits.bytes().all(|octet| octet.is_ascii_digit()) {
         return Err(expected()); // `parse` would take "+5672"
     }
-    digits.parse().ok().filter(|&port| port != 0).ok_or_else(expected)
+    digits
+        .parse()
+        .ok()
+        .filter(|&port| port != 0)
+        .ok_or_else(expected)
 }
 
 fn decode_percent(encoded: &str, part: UrlPart) -> Result<String, UrlError> {
@@ -280,14 +301,19 @@ fn decode_percent(encoded: &str, part: UrlPart) -> Result<String, UrlError> {
         let low = octets.next().and_then(hex_digit);
         match (high, low) {
             (Some(high), Some(low)) => decoded.push(high << 4 | low),
-            _ => return Err(part.expected("two hexadecimal digits after each '%' (write '%' itself as %25)")),
+            _ => {
+                return Err(part
+                    .expected("two hexadecimal digits after each '%' (write '%' itself as %25)"));
+            }
         }
     }
     String::from_utf8(decoded).map_err(|_| part.expected("percent-encoded UTF-8"))
 }
 
 fn hex_digit(octet: u8) -> Option<u8> {
-    char::from(octet).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
+    char::from(octet)
+        .to_digit(16)
+        .and_then(|digit| u8::try_from(digit).ok())
 }
 
 #[cfg(test)]
@@ -321,7 +347,10 @@ mod tests {
         assert_eq!(address("amqp://host"), None);
         assert_eq!(address("amqp://host/"), None);
         assert_eq!(address("amqp://host/a/b"), Some("a/b".to_owned()));
-        assert_eq!(address("amqp://host//queues/a"), Some("/queues/a".to_owned()));
+        assert_eq!(
+            address("amqp://host//queues/a"),
+            Some("/queues/a".to_owned())
+        );
         assert_eq!(address("amqp://host/a%2Fb%20c"), Some("a/b c".to_owned()));
         let url = Url::parse("amqp://host?heartbeat=5").unwrap();
         assert_eq!((url.address(), url.query()), (None, Some("heartbeat=5")));
@@ -331,7 +360,10 @@ mod tests {
     fn ipv6_hosts_stand_in_brackets() {
         let url = Url::parse("amqp://u:p@[::1]:1234/x").unwrap();
         assert_eq!((url.host(), url.port()), ("::1", 1234));
-        assert_eq!(Url::parse("amqp://[fe80::1]").unwrap().to_string(), "amqp://[fe80::1]:5672");
+        assert_eq!(
+            Url::parse("amqp://[fe80::1]").unwrap().to_string(),
+            "amqp://[fe80::1]:5672"
+        );
         assert_eq!(wrong_part("amqp://::1"), UrlPart::Host);
         assert_eq!(wrong_part("amqp://[::1"), UrlPart::Host);
         assert_eq!(wrong_part("amqp://[::1]5672"), UrlPart::Port);
@@ -362,7 +394,12 @@ mod tests {
         let url = Url::parse("amqp://alice:hunter2@host/a?key=hunter2").unwrap();
         assert!(!format!("{url} {url:?}").contains("hunter2"));
         // An unencoded slash cuts the password in two; neither half may appear in the error.
-        for url in ["amqp://alice:hunter2/hunter2@host", "alice:hunter2@host", "amqp://a:hunter2%@h", "hunter2://a"] {
+        for url in [
+            "amqp://alice:hunter2/hunter2@host",
+            "alice:hunter2@host",
+            "amqp://a:hunter2%@h",
+            "hunter2://a",
+        ] {
             let error = Url::parse(url).unwrap_err();
             assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
         }

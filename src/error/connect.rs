@@ -104,7 +104,11 @@ impl ConnectError {
             ConnectError::Tls { source, .. } => source.is_retryable(),
             ConnectError::Sasl(error) => error.is_retryable(),
             ConnectError::Refused(error) => {
-                let passing = [condition::CONNECTION_FORCED, condition::RESOURCE_LIMIT_EXCEEDED, condition::INTERNAL_ERROR];
+                let passing = [
+                    condition::CONNECTION_FORCED,
+                    condition::RESOURCE_LIMIT_EXCEEDED,
+                    condition::INTERNAL_ERROR,
+                ];
                 passing.contains(&error.condition)
             }
         }
@@ -180,19 +184,26 @@ impl fmt::Display for PeerProtocol {
 
 fn advice(ours: &ProtocolHeader, theirs: &PeerProtocol) -> &'static str {
     match theirs {
-        PeerProtocol::Tls => ": one side uses TLS, the other does not; see `amqps` URLs and `ListenerOptions::tls`",
+        PeerProtocol::Tls => {
+            ": one side uses TLS, the other does not; see `amqps` URLs and `ListenerOptions::tls`"
+        }
         PeerProtocol::Unknown(_) => ": it does not speak AMQP 1.0",
         PeerProtocol::Amqp(header) if header.id == ours.id => ": it speaks another version",
         PeerProtocol::Amqp(header) => match header.id {
             id if id == ProtocolHeader::SASL.id => ": SASL is required, or one layer too much",
-            id if id == ProtocolHeader::TLS.id => ": TLS is required; see `amqps` URLs and `tls_upgrade`",
+            id if id == ProtocolHeader::TLS.id => {
+                ": TLS is required; see `amqps` URLs and `tls_upgrade`"
+            }
             _ => ": it has no SASL here, or needs none any more",
         },
     }
 }
 
 fn list(addresses: &[(SocketAddr, Arc<io::Error>)]) -> String {
-    let each: Vec<_> = addresses.iter().map(|(address, error)| format!("{address}: {error}")).collect();
+    let each: Vec<_> = addresses
+        .iter()
+        .map(|(address, error)| format!("{address}: {error}"))
+        .collect();
     each.join("; ")
 }
 
@@ -202,19 +213,36 @@ mod tests {
 
     #[test]
     fn first_octets_are_recognised() {
-        assert_eq!(PeerProtocol::of(b"AMQP\x03\x01\0\0"), PeerProtocol::Amqp(ProtocolHeader::SASL));
+        assert_eq!(
+            PeerProtocol::of(b"AMQP\x03\x01\0\0"),
+            PeerProtocol::Amqp(ProtocolHeader::SASL)
+        );
         assert_eq!(PeerProtocol::of(b"\x15\x03\x01\0\x02"), PeerProtocol::Tls);
-        assert_eq!(PeerProtocol::of(b"\x16\x03\x01\0\x02\0\0\0"), PeerProtocol::Tls);
-        assert_eq!(PeerProtocol::of(b"HTTP/1.1 400"), PeerProtocol::Unknown(b"HTTP/1.1".to_vec()));
-        assert_eq!(PeerProtocol::of(b"AM"), PeerProtocol::Unknown(b"AM".to_vec()));
+        assert_eq!(
+            PeerProtocol::of(b"\x16\x03\x01\0\x02\0\0\0"),
+            PeerProtocol::Tls
+        );
+        assert_eq!(
+            PeerProtocol::of(b"HTTP/1.1 400"),
+            PeerProtocol::Unknown(b"HTTP/1.1".to_vec())
+        );
+        assert_eq!(
+            PeerProtocol::of(b"AM"),
+            PeerProtocol::Unknown(b"AM".to_vec())
+        );
     }
 
     #[test]
     fn v_011_a_mismatch_names_both_sides() {
-        let error =
-            ConnectError::ProtocolMismatch { ours: ProtocolHeader::SASL, theirs: PeerProtocol::of(b"HTTP/1.1") };
+        let error = ConnectError::ProtocolMismatch {
+            ours: ProtocolHeader::SASL,
+            theirs: PeerProtocol::of(b"HTTP/1.1"),
+        };
         let shown = error.to_string();
-        assert!(shown.contains("HTTP/1.1") && shown.contains("SASL"), "{shown}");
+        assert!(
+            shown.contains("HTTP/1.1") && shown.contains("SASL"),
+            "{shown}"
+        );
         assert!(!error.is_retryable());
     }
 
@@ -224,6 +252,9 @@ mod tests {
         assert!(refused(condition::CONNECTION_FORCED).is_retryable());
         assert!(!refused(condition::UNAUTHORIZED_ACCESS).is_retryable());
         let error = refused(condition::NOT_FOUND);
-        assert_eq!(error.remote_error().unwrap().condition, condition::NOT_FOUND);
+        assert_eq!(
+            error.remote_error().unwrap().condition,
+            condition::NOT_FOUND
+        );
     }
 }

@@ -60,12 +60,19 @@ impl fmt::Debug for PresentedCredentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             PresentedCredentials::Anonymous => f.write_str("Anonymous"),
-            PresentedCredentials::Plain { authorization_id, username, .. } => f
+            PresentedCredentials::Plain {
+                authorization_id,
+                username,
+                ..
+            } => f
                 .debug_struct("Plain")
                 .field("authorization_id", authorization_id)
                 .field("username", username)
                 .finish_non_exhaustive(),
-            PresentedCredentials::External { authorization_id, certificate } => f
+            PresentedCredentials::External {
+                authorization_id,
+                certificate,
+            } => f
                 .debug_struct("External")
                 .field("authorization_id", authorization_id)
                 .field("has_certificate", &certificate.is_some())
@@ -92,7 +99,10 @@ impl Identity {
 
     /// Somebody with a name.
     pub fn named(name: impl Into<String>) -> Identity {
-        Identity { name: Some(name.into()), mechanism: None }
+        Identity {
+            name: Some(name.into()),
+            mechanism: None,
+        }
     }
 }
 
@@ -117,7 +127,9 @@ pub enum AuthenticationFailure {
 impl AuthenticationFailure {
     pub(crate) fn into_sasl_error(self, mechanism: SaslMechanism) -> SaslError {
         match self {
-            AuthenticationFailure::WrongCredentials => SaslError::AuthenticationFailed { mechanism },
+            AuthenticationFailure::WrongCredentials => {
+                SaslError::AuthenticationFailed { mechanism }
+            }
             AuthenticationFailure::SystemError => SaslError::SystemError,
             AuthenticationFailure::PermanentSystemError => SaslError::PermanentSystemError,
             AuthenticationFailure::TemporarySystemError => SaslError::TemporarySystemError,
@@ -139,8 +151,14 @@ impl Authenticator for AllowEveryone {
         let identity = match &attempt.credentials {
             PresentedCredentials::Anonymous => Identity::anonymous(),
             PresentedCredentials::Plain { username, .. } => Identity::named(username),
-            PresentedCredentials::External { authorization_id: Some(name), .. } => Identity::named(name),
-            PresentedCredentials::External { authorization_id: None, .. } => Identity::anonymous(),
+            PresentedCredentials::External {
+                authorization_id: Some(name),
+                ..
+            } => Identity::named(name),
+            PresentedCredentials::External {
+                authorization_id: None,
+                ..
+            } => Identity::anonymous(),
         };
         Box::pin(std::future::ready(Ok(identity)))
     }
@@ -177,7 +195,11 @@ impl StaticUsers {
     fn judge(&self, credentials: &PresentedCredentials) -> Result<Identity, AuthenticationFailure> {
         match credentials {
             PresentedCredentials::Anonymous if self.allow_anonymous => Ok(Identity::anonymous()),
-            PresentedCredentials::Plain { authorization_id, username, password } => {
+            PresentedCredentials::Plain {
+                authorization_id,
+                username,
+                password,
+            } => {
                 let known = self.passwords.get(username);
                 // An unknown user costs a comparison too.
                 let is_right = equal_in_constant_time(known.map_or("", String::as_str), password);
@@ -227,7 +249,11 @@ fn equal_in_constant_time(kept: &str, presented: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn plain(authorization_id: Option<&str>, username: &str, password: &str) -> PresentedCredentials {
+    fn plain(
+        authorization_id: Option<&str>,
+        username: &str,
+        password: &str,
+    ) -> PresentedCredentials {
         PresentedCredentials::Plain {
             authorization_id: authorization_id.map(str::to_owned),
             username: username.to_owned(),
@@ -238,8 +264,14 @@ mod tests {
     #[test]
     fn static_users_know_their_passwords() {
         let users = StaticUsers::new().user("alice", "secret").user("bob", "");
-        assert_eq!(users.judge(&plain(None, "alice", "secret")), Ok(Identity::named("alice")));
-        assert_eq!(users.judge(&plain(Some("alice"), "alice", "secret")), Ok(Identity::named("alice")));
+        assert_eq!(
+            users.judge(&plain(None, "alice", "secret")),
+            Ok(Identity::named("alice"))
+        );
+        assert_eq!(
+            users.judge(&plain(Some("alice"), "alice", "secret")),
+            Ok(Identity::named("alice"))
+        );
         let wrong = [
             plain(None, "alice", "secre"),
             plain(None, "alice", "secret "),
@@ -250,12 +282,24 @@ mod tests {
             plain(None, "carol", ""),
             plain(Some("bob"), "alice", "secret"),
             PresentedCredentials::Anonymous,
-            PresentedCredentials::External { authorization_id: Some("alice".into()), certificate: Some(Bytes::new()) },
+            PresentedCredentials::External {
+                authorization_id: Some("alice".into()),
+                certificate: Some(Bytes::new()),
+            },
         ];
         for credentials in wrong {
-            assert_eq!(users.judge(&credentials), Err(AuthenticationFailure::WrongCredentials), "{credentials:?}");
+            assert_eq!(
+                users.judge(&credentials),
+                Err(AuthenticationFailure::WrongCredentials),
+                "{credentials:?}"
+            );
         }
-        assert_eq!(users.allow_anonymous().judge(&PresentedCredentials::Anonymous), Ok(Identity::anonymous()));
+        assert_eq!(
+            users
+                .allow_anonymous()
+                .judge(&PresentedCredentials::Anonymous),
+            Ok(Identity::anonymous())
+        );
     }
 
     #[test]
@@ -263,6 +307,9 @@ mod tests {
         let attempt = plain(None, "alice", "hunter2");
         let users = StaticUsers::new().user("alice", "hunter2");
         let shown = format!("{attempt:?} {users:?}");
-        assert!(shown.contains("alice") && !shown.contains("hunter2"), "{shown}");
+        assert!(
+            shown.contains("alice") && !shown.contains("hunter2"),
+            "{shown}"
+        );
     }
 }

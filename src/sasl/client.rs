@@ -4,7 +4,9 @@ use bytes::{BufMut, Bytes, BytesMut};
 
 use super::{Credentials, MAX_CHALLENGES, SaslError, SaslMechanism};
 use crate::codec::Str;
-use crate::codec::sasl::{SaslCode, SaslFrame, SaslInit, SaslMechanisms, SaslOutcome, SaslResponse};
+use crate::codec::sasl::{
+    SaslCode, SaslFrame, SaslInit, SaslMechanisms, SaslOutcome, SaslResponse,
+};
 
 /// A mechanism in the middle of its exchange.
 #[derive(Clone)]
@@ -16,14 +18,17 @@ enum Mechanism {
 
 impl Mechanism {
     /// What the credentials allow, the strongest first. There is one each so far; a weaker one is never a substitute. Y-017
-    fn for_credentials(credentials: &Credentials, plain_is_allowed: bool) -> Result<Mechanism, SaslError> {
+    fn for_credentials(
+        credentials: &Credentials,
+        plain_is_allowed: bool,
+    ) -> Result<Mechanism, SaslError> {
         match credentials {
             Credentials::None | Credentials::Anonymous => Ok(Mechanism::Anonymous),
             Credentials::External => Ok(Mechanism::External),
             Credentials::Plain { .. } if !plain_is_allowed => Err(SaslError::PlainWithoutTls),
-            Credentials::Plain { username, password } => {
-                Ok(Mechanism::Plain { response: plain_response(username, password)? })
-            }
+            Credentials::Plain { username, password } => Ok(Mechanism::Plain {
+                response: plain_response(username, password)?,
+            }),
         }
     }
 
@@ -46,11 +51,15 @@ impl Mechanism {
     fn respond(&mut self, challenge: &Bytes) -> Result<Bytes, SaslError> {
         match self {
             // An empty challenge is how a server asks for an initial response that it overlooked.
-            Mechanism::Anonymous | Mechanism::Plain { .. } | Mechanism::External if challenge.is_empty() => {
+            Mechanism::Anonymous | Mechanism::Plain { .. } | Mechanism::External
+                if challenge.is_empty() =>
+            {
                 Ok(self.initial_response())
             }
             Mechanism::Anonymous | Mechanism::Plain { .. } | Mechanism::External => {
-                Err(SaslError::UnexpectedChallenge { mechanism: self.kind() })
+                Err(SaslError::UnexpectedChallenge {
+                    mechanism: self.kind(),
+                })
             }
         }
     }
@@ -93,13 +102,18 @@ impl AwaitMechanisms {
         hostname: Option<Str>,
     ) -> Result<AwaitMechanisms, SaslError> {
         let mechanism = Mechanism::for_credentials(credentials, plain_is_allowed)?;
-        Ok(AwaitMechanisms { mechanism, hostname })
+        Ok(AwaitMechanisms {
+            mechanism,
+            hostname,
+        })
     }
 
     /// Y-014
     pub(crate) fn handle(self, frame: SaslFrame) -> Result<(SaslFrame, AwaitOutcome), SaslError> {
         let offered = match frame {
-            SaslFrame::Mechanisms(SaslMechanisms { sasl_server_mechanisms }) => sasl_server_mechanisms,
+            SaslFrame::Mechanisms(SaslMechanisms {
+                sasl_server_mechanisms,
+            }) => sasl_server_mechanisms,
             other => return Err(SaslError::unexpected("mechanisms", &other)),
         };
         let needed = self.mechanism.kind();
@@ -111,7 +125,13 @@ impl AwaitMechanisms {
             initial_response: Some(self.mechanism.initial_response()),
             hostname: self.hostname,
         };
-        Ok((SaslFrame::Init(init), AwaitOutcome { mechanism: self.mechanism, challenges: 0 }))
+        Ok((
+            SaslFrame::Init(init),
+            AwaitOutcome {
+                mechanism: self.mechanism,
+                challenges: 0,
+            },
+        ))
     }
 }
 
@@ -130,11 +150,16 @@ pub(crate) enum Step {
 impl AwaitOutcome {
     pub(crate) fn handle(mut self, frame: SaslFrame) -> Result<Step, SaslError> {
         match frame {
-            SaslFrame::Challenge(_) if self.challenges == MAX_CHALLENGES => Err(SaslError::TooManyChallenges),
+            SaslFrame::Challenge(_) if self.challenges == MAX_CHALLENGES => {
+                Err(SaslError::TooManyChallenges)
+            }
             SaslFrame::Challenge(challenge) => {
                 self.challenges += 1;
                 let response = self.mechanism.respond(&challenge.challenge)?;
-                Ok(Step::Respond(SaslFrame::Response(SaslResponse { response }), self))
+                Ok(Step::Respond(
+                    SaslFrame::Response(SaslResponse { response }),
+                    self,
+                ))
             }
             SaslFrame::Outcome(outcome) => self.finish(&outcome),
             other => Err(SaslError::unexpected("outcome", &other)),
@@ -162,7 +187,9 @@ mod tests {
 
     fn offer(names: &[&'static str]) -> SaslFrame {
         let sasl_server_mechanisms = names.iter().map(|name| Symbol::from_static(name)).collect();
-        SaslFrame::Mechanisms(SaslMechanisms { sasl_server_mechanisms })
+        SaslFrame::Mechanisms(SaslMechanisms {
+            sasl_server_mechanisms,
+        })
     }
 
     fn choose(credentials: &Credentials, offered: &[&'static str]) -> Result<SaslInit, SaslError> {
@@ -174,11 +201,17 @@ mod tests {
 
     fn started(credentials: &Credentials) -> AwaitOutcome {
         let all = offer(&["ANONYMOUS", "PLAIN", "EXTERNAL"]);
-        AwaitMechanisms::new(credentials, true, None).unwrap().handle(all).unwrap().1
+        AwaitMechanisms::new(credentials, true, None)
+            .unwrap()
+            .handle(all)
+            .unwrap()
+            .1
     }
 
     fn challenge(challenge: &'static [u8]) -> SaslFrame {
-        SaslFrame::Challenge(SaslChallenge { challenge: Bytes::from_static(challenge) })
+        SaslFrame::Challenge(SaslChallenge {
+            challenge: Bytes::from_static(challenge),
+        })
     }
 
     #[test]
@@ -186,15 +219,23 @@ mod tests {
         let credentials = [Credentials::plain("u", "p"), Credentials::External];
         for credentials in credentials {
             let error = choose(&credentials, &["ANONYMOUS", "SCRAM-SHA-256"]).unwrap_err();
-            assert!(matches!(&error, SaslError::NoCommonMechanism { .. }), "{error}");
-            assert!(error.to_string().contains("ANONYMOUS SCRAM-SHA-256"), "{error}");
+            assert!(
+                matches!(&error, SaslError::NoCommonMechanism { .. }),
+                "{error}"
+            );
+            assert!(
+                error.to_string().contains("ANONYMOUS SCRAM-SHA-256"),
+                "{error}"
+            );
         }
     }
 
     #[test]
     fn y_017_plain_needs_tls_or_permission() {
         let credentials = Credentials::plain("u", "p");
-        let error = AwaitMechanisms::new(&credentials, false, None).err().unwrap();
+        let error = AwaitMechanisms::new(&credentials, false, None)
+            .err()
+            .unwrap();
         assert_eq!(error, SaslError::PlainWithoutTls);
         assert!(AwaitMechanisms::new(&Credentials::Anonymous, false, None).is_ok());
     }
@@ -205,7 +246,10 @@ mod tests {
         let plain = choose(&Credentials::plain("tim", "tanstaaftanstaaf"), &all).unwrap();
         assert_eq!(plain.mechanism.as_str(), "PLAIN");
         assert_eq!(plain.initial_response.unwrap(), "\0tim\0tanstaaftanstaaf");
-        for (credentials, name) in [(Credentials::Anonymous, "ANONYMOUS"), (Credentials::External, "EXTERNAL")] {
+        for (credentials, name) in [
+            (Credentials::Anonymous, "ANONYMOUS"),
+            (Credentials::External, "EXTERNAL"),
+        ] {
             let init = choose(&credentials, &all).unwrap();
             assert_eq!(init.mechanism.as_str(), name);
             assert_eq!(init.initial_response, Some(Bytes::new()));
@@ -216,18 +260,29 @@ mod tests {
     fn y_028_nul_and_empty_are_refused() {
         for (username, password) in [("", "p"), ("u", ""), ("u\0v", "p"), ("u", "p\0q")] {
             let error = choose(&Credentials::plain(username, password), &["PLAIN"]).unwrap_err();
-            assert!(matches!(error, SaslError::UnusableCredentials { .. }), "{error}");
+            assert!(
+                matches!(error, SaslError::UnusableCredentials { .. }),
+                "{error}"
+            );
         }
     }
 
     #[test]
     fn y_024_each_outcome_is_its_own_error() {
         let finish = |code| {
-            let outcome = SaslFrame::Outcome(SaslOutcome { code, additional_data: None });
+            let outcome = SaslFrame::Outcome(SaslOutcome {
+                code,
+                additional_data: None,
+            });
             started(&Credentials::Anonymous).handle(outcome)
         };
-        assert!(matches!(finish(SaslCode::Ok), Ok(Step::Authenticated(SaslMechanism::Anonymous))));
-        let failed = SaslError::AuthenticationFailed { mechanism: SaslMechanism::Anonymous };
+        assert!(matches!(
+            finish(SaslCode::Ok),
+            Ok(Step::Authenticated(SaslMechanism::Anonymous))
+        ));
+        let failed = SaslError::AuthenticationFailed {
+            mechanism: SaslMechanism::Anonymous,
+        };
         let expected = [
             (SaslCode::Auth, failed, false),
             (SaslCode::Sys, SaslError::SystemError, true),
@@ -253,22 +308,49 @@ mod tests {
                 _ => panic!("no response"),
             };
         }
-        assert_eq!(state.handle(challenge(b"")).err(), Some(SaslError::TooManyChallenges));
+        assert_eq!(
+            state.handle(challenge(b"")).err(),
+            Some(SaslError::TooManyChallenges)
+        );
     }
 
     #[test]
     fn a_challenge_that_the_mechanism_does_not_have_is_refused() {
-        let error = started(&Credentials::Anonymous).handle(challenge(b"r=x,s=y")).err();
-        assert_eq!(error, Some(SaslError::UnexpectedChallenge { mechanism: SaslMechanism::Anonymous }));
+        let error = started(&Credentials::Anonymous)
+            .handle(challenge(b"r=x,s=y"))
+            .err();
+        assert_eq!(
+            error,
+            Some(SaslError::UnexpectedChallenge {
+                mechanism: SaslMechanism::Anonymous
+            })
+        );
     }
 
     #[test]
     fn y_015_frames_out_of_turn_are_fatal() {
         let state = AwaitMechanisms::new(&Credentials::Anonymous, false, None).unwrap();
-        let early = SaslFrame::Outcome(SaslOutcome { code: SaslCode::Ok, additional_data: None });
+        let early = SaslFrame::Outcome(SaslOutcome {
+            code: SaslCode::Ok,
+            additional_data: None,
+        });
         let error = state.handle(early).err();
-        assert_eq!(error, Some(SaslError::UnexpectedFrame { expected: "mechanisms", received: "outcome" }));
-        let error = started(&Credentials::Anonymous).handle(offer(&["ANONYMOUS"])).err();
-        assert_eq!(error, Some(SaslError::UnexpectedFrame { expected: "outcome", received: "mechanisms" }));
+        assert_eq!(
+            error,
+            Some(SaslError::UnexpectedFrame {
+                expected: "mechanisms",
+                received: "outcome"
+            })
+        );
+        let error = started(&Credentials::Anonymous)
+            .handle(offer(&["ANONYMOUS"]))
+            .err();
+        assert_eq!(
+            error,
+            Some(SaslError::UnexpectedFrame {
+                expected: "outcome",
+                received: "mechanisms"
+            })
+        );
     }
 }

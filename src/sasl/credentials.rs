@@ -26,7 +26,10 @@ pub enum Credentials {
 impl Credentials {
     /// A user name and a password.
     pub fn plain(username: impl Into<String>, password: impl Into<String>) -> Credentials {
-        Credentials::Plain { username: username.into(), password: password.into() }
+        Credentials::Plain {
+            username: username.into(),
+            password: password.into(),
+        }
     }
 }
 
@@ -35,9 +38,10 @@ impl fmt::Debug for Credentials {
         match self {
             Credentials::None => f.write_str("None"),
             Credentials::Anonymous => f.write_str("Anonymous"),
-            Credentials::Plain { username, .. } => {
-                f.debug_struct("Plain").field("username", username).finish_non_exhaustive()
-            }
+            Credentials::Plain { username, .. } => f
+                .debug_struct("Plain")
+                .field("username", username)
+                .finish_non_exhaustive(),
             Credentials::External => f.write_str("External"),
         }
     }
@@ -50,6 +54,9 @@ mod tests {
     #[test]
     fn y_032_debug_hides_the_password() {
         let shown = format!("{:?}", Credentials::plain("alice", "hunter2"));
-        assert!(shown.contains("alice") && !shown.contains("hunter2"), "{shown}");
+        assert!(
+            shown.contains("alice") && !shown.contains("hunter2"),
+            "{shown}"
+        );
     }
 }

@@ -19,8 +19,12 @@ pub enum SaslMechanism {
 }
 
 impl SaslMechanism {
-    const ALL: [SaslMechanism; 4] =
-        [SaslMechanism::Anonymous, SaslMechanism::Plain, SaslMechanism::External, SaslMechanism::Mssbcbs];
+    const ALL: [SaslMechanism; 4] = [
+        SaslMechanism::Anonymous,
+        SaslMechanism::Plain,
+        SaslMechanism::External,
+        SaslMechanism::Mssbcbs,
+    ];
 
     /// The registered name.
     pub const fn name(self) -> &'static str {
@@ -34,7 +38,9 @@ impl SaslMechanism {
 
     /// The mechanism of that name.
     pub fn from_name(name: &str) -> Option<SaslMechanism> {
-        SaslMechanism::ALL.into_iter().find(|mechanism| mechanism.name() == name)
+        SaslMechanism::ALL
+            .into_iter()
+            .find(|mechanism| mechanism.name() == name)
     }
 
     pub(super) fn symbol(self) -> Symbol {

@@ -19,7 +19,8 @@ mod mechanism;
 pub(crate) mod server;
 
 pub use authenticator::{
-    AllowEveryone, AuthenticationFailure, Authenticator, Identity, LoginAttempt, PresentedCredentials, StaticUsers,
+    AllowEveryone, AuthenticationFailure, Authenticator, Identity, LoginAttempt,
+    PresentedCredentials, StaticUsers,
 };
 pub use credentials::Credentials;
 pub use mechanism::SaslMechanism;
@@ -124,7 +125,10 @@ impl SaslError {
 
     /// Whether the same login may succeed later.
     pub fn is_retryable(&self) -> bool {
-        matches!(self, SaslError::SystemError | SaslError::TemporarySystemError)
+        matches!(
+            self,
+            SaslError::SystemError | SaslError::TemporarySystemError
+        )
     }
 
     fn unexpected(expected: &'static str, received: &SaslFrame) -> SaslError {
@@ -140,5 +144,9 @@ impl SaslError {
 }
 
 fn names(symbols: &[Symbol]) -> String {
-    symbols.iter().map(Symbol::as_str).collect::<Vec<_>>().join(" ")
+    symbols
+        .iter()
+        .map(Symbol::as_str)
+        .collect::<Vec<_>>()
+        .join(" ")
 }

@@ -17,17 +17,28 @@ impl Deadline {
     pub(crate) fn after(limit: Duration) -> Deadline {
         // A limit beyond the clock's range is as good as none: thirty years.
         let now = Instant::now();
-        let at = now.checked_add(limit).unwrap_or_else(|| now + Duration::from_secs(60 * 60 * 24 * 365 * 30));
+        let at = now
+            .checked_add(limit)
+            .unwrap_or_else(|| now + Duration::from_secs(60 * 60 * 24 * 365 * 30));
         Deadline { at, limit }
     }
 
     /// Waits for `step`, but not beyond the deadline.
-    pub(crate) async fn within<T>(self, stage: Stage, step: impl Future<Output = T>) -> Result<T, ConnectError> {
-        timeout_at(self.at, step).await.map_err(|_| self.missed(stage))
+    pub(crate) async fn within<T>(
+        self,
+        stage: Stage,
+        step: impl Future<Output = T>,
+    ) -> Result<T, ConnectError> {
+        timeout_at(self.at, step)
+            .await
+            .map_err(|_| self.missed(stage))
     }
 
     /// The error that says the deadline passed while `stage` was going on.
     pub(crate) fn missed(self, stage: Stage) -> ConnectError {
-        ConnectError::Timeout { stage, limit: self.limit }
+        ConnectError::Timeout {
+            stage,
+            limit: self.limit,
+        }
     }
 }

@@ -21,12 +21,20 @@ pub(crate) struct Replayed {
 impl Replayed {
     /// The stream itself if there is nothing to give back.
     pub(crate) fn before(stream: Box<dyn Stream>, octets: BytesMut) -> Box<dyn Stream> {
-        if octets.is_empty() { stream } else { Box::new(Replayed { octets, stream }) }
+        if octets.is_empty() {
+            stream
+        } else {
+            Box::new(Replayed { octets, stream })
+        }
     }
 }
 
 impl AsyncRead for Replayed {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, target: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        target: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         if self.octets.is_empty() {
             return Pin::new(&mut self.stream).poll_read(cx, target);
         }
@@ -38,7 +46,11 @@ impl AsyncRead for Replayed {
 }
 
 impl AsyncWrite for Replayed {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, octets: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        octets: &[u8],
+    ) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(cx, octets)
     }
 

@@ -48,9 +48,12 @@ async fn connect_first(
             prepare(&stream, keep_alive)?;
             Ok(stream)
         };
-        let result = timeout(share, attempt)
-            .await
-            .unwrap_or_else(|_| Err(io::Error::new(io::ErrorKind::TimedOut, format!("no answer within {share:?}"))));
+        let result = timeout(share, attempt).await.unwrap_or_else(|_| {
+            Err(io::Error::new(
+                io::ErrorKind::TimedOut,
+                format!("no answer within {share:?}"),
+            ))
+        });
         match result {
             Ok(stream) => {
                 tracing::debug!(%address, "TCP connected");
@@ -65,21 +68,35 @@ async fn connect_first(
     if failures.is_empty() {
         return Err(deadline.missed(Stage::Tcp));
     }
-    Err(ConnectError::Tcp { host: host.to_owned(), port, addresses: failures })
+    Err(ConnectError::Tcp {
+        host: host.to_owned(),
+        port,
+        addresses: failures,
+    })
 }
 
-async fn resolve(host: &str, port: u16, deadline: Deadline) -> Result<Vec<SocketAddr>, ConnectError> {
+async fn resolve(
+    host: &str,
+    port: u16,
+    deadline: Deadline,
+) -> Result<Vec<SocketAddr>, ConnectError> {
     if let Ok(address) = host.parse::<IpAddr>() {
         return Ok(vec![SocketAddr::new(address, port)]);
     }
-    let failed = |error| ConnectError::Resolve { host: host.to_owned(), source: Arc::new(error) };
+    let failed = |error| ConnectError::Resolve {
+        host: host.to_owned(),
+        source: Arc::new(error),
+    };
     let found = timeout_at(deadline.at, lookup_host((host, port)))
         .await
         .map_err(|_| deadline.missed(Stage::Resolve))?
         .map_err(failed)?;
     let addresses = alternate(found);
     if addresses.is_empty() {
-        return Err(failed(io::Error::new(io::ErrorKind::NotFound, "the name has no address")));
+        return Err(failed(io::Error::new(
+            io::ErrorKind::NotFound,
+            "the name has no address",
+        )));
     }
     Ok(addresses)
 }
@@ -88,7 +105,8 @@ async fn resolve(host: &str, port: u16, deadline: Deadline) -> Result<Vec<Socket
 fn alternate(addresses: impl Iterator<Item = SocketAddr>) -> Vec<SocketAddr> {
     let mut addresses = addresses.peekable();
     let v6_is_first = addresses.peek().is_some_and(SocketAddr::is_ipv6);
-    let (first, second): (Vec<_>, Vec<_>) = addresses.partition(|address| address.is_ipv6() == v6_is_first);
+    let (first, second): (Vec<_>, Vec<_>) =
+        addresses.partition(|address| address.is_ipv6() == v6_is_first);
     let mut ordered = Vec::with_capacity(first.len() + second.len());
     let (mut first, mut second) = (first.into_iter(), second.into_iter());
     loop {
@@ -127,7 +145,9 @@ mod tests {
         let open = listener.local_addr().unwrap();
         let closed = bind("127.0.0.1:0").await.unwrap().local_addr().unwrap(); // dropped at once
         let keep_alive = Some(Duration::from_secs(30));
-        let stream = connect_first("x", 1, vec![closed, open], keep_alive, deadline()).await.unwrap();
+        let stream = connect_first("x", 1, vec![closed, open], keep_alive, deadline())
+            .await
+            .unwrap();
         assert_eq!(stream.peer_addr().unwrap(), open);
         assert!(stream.nodelay().unwrap());
         assert!(SockRef::from(&stream).keepalive().unwrap());
@@ -136,7 +156,9 @@ mod tests {
     #[tokio::test]
     async fn every_failed_address_is_named() {
         let closed = bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-        let error = connect("127.0.0.1", closed.port(), None, deadline()).await.unwrap_err();
+        let error = connect("127.0.0.1", closed.port(), None, deadline())
+            .await
+            .unwrap_err();
         assert!(error.to_string().contains(&closed.to_string()), "{error}");
         assert!(matches!(&error, ConnectError::Tcp { addresses, .. } if addresses.len() == 1));
         assert!(error.is_retryable());
@@ -144,14 +166,22 @@ mod tests {
 
     #[tokio::test]
     async fn an_unknown_name_is_a_resolve_error() {
-        let error = connect("no-such-host.invalid", 5672, None, deadline()).await.unwrap_err();
-        assert!(matches!(&error, ConnectError::Resolve { host, .. } if host == "no-such-host.invalid"), "{error}");
+        let error = connect("no-such-host.invalid", 5672, None, deadline())
+            .await
+            .unwrap_err();
+        assert!(
+            matches!(&error, ConnectError::Resolve { host, .. } if host == "no-such-host.invalid"),
+            "{error}"
+        );
     }
 
     #[test]
     fn families_alternate() {
         let address = |text: &str| text.parse::<SocketAddr>().unwrap();
         let found = ["[::1]:1", "[::2]:1", "[::3]:1", "1.1.1.1:1"].map(address);
-        assert_eq!(alternate(found.into_iter()), ["[::1]:1", "1.1.1.1:1", "[::2]:1", "[::3]:1"].map(address));
+        assert_eq!(
+            alternate(found.into_iter()),
+            ["[::1]:1", "1.1.1.1:1", "[::2]:1", "[::3]:1"].map(address)
+        );
     }
 }

@@ -18,7 +18,10 @@ use crate::url::{Scheme, Url};
 /// Connects to the URL's host and shakes hands; `options.connect_timeout` begins now.
 ///
 /// The caller fills `options` by [`ConnectionOptions::for_url`] first, as the open needs the same hostname.
-pub(crate) async fn connect(url: &Url, options: &ConnectionOptions) -> Result<Handshaken, ConnectError> {
+pub(crate) async fn connect(
+    url: &Url,
+    options: &ConnectionOptions,
+) -> Result<Handshaken, ConnectError> {
     let deadline = Deadline::after(options.connect_timeout);
     let stream = tcp::connect(url.host(), url.port(), options.tcp_keep_alive, deadline).await?;
     let stream: Box<dyn Stream> = Box::new(stream);
@@ -47,7 +50,13 @@ pub(crate) async fn client(
     match enter(&mut wire, is_secure, options).await {
         Ok(identity) => {
             let (stream, read_ahead): (_, BytesMut) = wire.into_parts();
-            Ok(Handshaken { stream, read_ahead, identity, is_secure, deadline })
+            Ok(Handshaken {
+                stream,
+                read_ahead,
+                identity,
+                is_secure,
+                deadline,
+            })
         }
         Err(error) => {
             wire.shut_down().await; // V-010
@@ -62,11 +71,21 @@ pub(super) async fn start_tls(
     options: &ConnectionOptions,
     deadline: Deadline,
 ) -> Result<Box<dyn Stream>, ConnectError> {
-    let failed = |source| ConnectError::Tls { peer: host.to_owned(), source };
-    deadline.within(Stage::Tls, tls::connect(stream, host, options.tls.as_ref())).await?.map_err(failed)
+    let failed = |source| ConnectError::Tls {
+        peer: host.to_owned(),
+        source,
+    };
+    deadline
+        .within(Stage::Tls, tls::connect(stream, host, options.tls.as_ref()))
+        .await?
+        .map_err(failed)
 }
 
-async fn enter(wire: &mut Wire, is_secure: bool, options: &ConnectionOptions) -> Result<Identity, ConnectError> {
+async fn enter(
+    wire: &mut Wire,
+    is_secure: bool,
+    options: &ConnectionOptions,
+) -> Result<Identity, ConnectError> {
     let identity = match options.credentials {
         Credentials::None => Identity::anonymous(),
         _ => authenticate(wire, is_secure, options).await?,
@@ -84,7 +103,11 @@ async fn exchange_header(wire: &mut Wire, ours: ProtocolHeader) -> Result<(), Co
     }
 }
 
-async fn authenticate(wire: &mut Wire, is_secure: bool, options: &ConnectionOptions) -> Result<Identity, ConnectError> {
+async fn authenticate(
+    wire: &mut Wire,
+    is_secure: bool,
+    options: &ConnectionOptions,
+) -> Result<Identity, ConnectError> {
     let plain_is_allowed = is_secure || options.allow_plain_without_tls;
     let hostname = options.hostname.as_deref().map(Str::from);
     let state = AwaitMechanisms::new(&options.credentials, plain_is_allowed, hostname)?;
@@ -99,7 +122,10 @@ async fn authenticate(wire: &mut Wire, is_secure: bool, options: &ConnectionOpti
             }
             Step::Authenticated(mechanism) => {
                 tracing::debug!(%mechanism, "SASL succeeded");
-                return Ok(Identity { name: None, mechanism: Some(mechanism) });
+                return Ok(Identity {
+                    name: None,
+                    mechanism: Some(mechanism),
+                });
             }
         }
     }

@@ -17,7 +17,10 @@ use crate::transport::tls;
 const PEER: &str = "the client";
 
 /// Shakes hands with a client; `options.handshake_timeout` begins now. V-013
-pub(crate) async fn server(stream: Box<dyn Stream>, options: &ListenerOptions) -> Result<Handshaken, ConnectError> {
+pub(crate) async fn server(
+    stream: Box<dyn Stream>,
+    options: &ListenerOptions,
+) -> Result<Handshaken, ConnectError> {
     let deadline = Deadline::after(options.handshake_timeout);
     let mut wire = Wire::new(stream, PEER, deadline);
     let mut reached = Reached::default();
@@ -31,7 +34,8 @@ pub(crate) async fn server(stream: Box<dyn Stream>, options: &ListenerOptions) -
                 if let Some(header) = header {
                     wire.send_header(header).await?;
                 }
-                let (stream, certificate) = start_tls(wire.into_stream(), options, deadline).await?;
+                let (stream, certificate) =
+                    start_tls(wire.into_stream(), options, deadline).await?;
                 wire = Wire::new(stream, PEER, deadline);
                 reached.is_secure = true;
                 reached.certificate = certificate;
@@ -47,7 +51,13 @@ pub(crate) async fn server(stream: Box<dyn Stream>, options: &ListenerOptions) -
                 wire.send_header(ProtocolHeader::AMQP).await?;
                 let (stream, read_ahead) = wire.into_parts();
                 let identity = reached.identity.unwrap_or_default();
-                return Ok(Handshaken { stream, read_ahead, identity, is_secure: reached.is_secure, deadline });
+                return Ok(Handshaken {
+                    stream,
+                    read_ahead,
+                    identity,
+                    is_secure: reached.is_secure,
+                    deadline,
+                });
             }
             Next::Refuse { ours } => {
                 wire.send_header(ours).await?; // V-006, V-008, V-009
@@ -70,11 +80,15 @@ struct Reached {
 /// What to do about a client's header.
 enum Next {
     /// TLS; with a header to answer if it was asked for in-band.
-    Tls { header: Option<ProtocolHeader> },
+    Tls {
+        header: Option<ProtocolHeader>,
+    },
     Sasl,
     Amqp,
     /// It is not this protocol's turn, or no protocol of ours.
-    Refuse { ours: ProtocolHeader },
+    Refuse {
+        ours: ProtocolHeader,
+    },
 }
 
 impl Reached {
@@ -86,13 +100,29 @@ impl Reached {
         match theirs {
             PeerProtocol::Tls if has_tls => Next::Tls { header: None }, // Y-004
             PeerProtocol::Amqp(header) if *header == ProtocolHeader::TLS && has_tls => {
-                Next::Tls { header: Some(ProtocolHeader::TLS) } // Y-003
+                Next::Tls {
+                    header: Some(ProtocolHeader::TLS),
+                } // Y-003
             }
-            PeerProtocol::Amqp(header) if *header == ProtocolHeader::SASL && has_sasl && !needs_tls => Next::Sasl,
-            PeerProtocol::Amqp(header) if *header == ProtocolHeader::AMQP && !needs_sasl && !needs_tls => Next::Amqp,
-            _ if needs_tls => Next::Refuse { ours: ProtocolHeader::TLS },
-            _ if needs_sasl => Next::Refuse { ours: ProtocolHeader::SASL }, // Y-026
-            _ => Next::Refuse { ours: ProtocolHeader::AMQP },
+            PeerProtocol::Amqp(header)
+                if *header == ProtocolHeader::SASL && has_sasl && !needs_tls =>
+            {
+                Next::Sasl
+            }
+            PeerProtocol::Amqp(header)
+                if *header == ProtocolHeader::AMQP && !needs_sasl && !needs_tls =>
+            {
+                Next::Amqp
+            }
+            _ if needs_tls => Next::Refuse {
+                ours: ProtocolHeader::TLS,
+            },
+            _ if needs_sasl => Next::Refuse {
+                ours: ProtocolHeader::SASL,
+            }, // Y-026
+            _ => Next::Refuse {
+                ours: ProtocolHeader::AMQP,
+            },
         }
     }
 }
@@ -107,8 +137,14 @@ async fn start_tls(
     options: &ListenerOptions,
     deadline: Deadline,
 ) -> Result<(Box<dyn Stream>, Option<Bytes>), ConnectError> {
-    let failed = |source| ConnectError::Tls { peer: PEER.to_owned(), source };
-    deadline.within(Stage::Tls, tls::accept(stream, options.tls.as_ref())).await?.map_err(failed)
+    let failed = |source| ConnectError::Tls {
+        peer: PEER.to_owned(),
+        source,
+    };
+    deadline
+        .within(Stage::Tls, tls::accept(stream, options.tls.as_ref()))
+        .await?
+        .map_err(failed)
 }
 
 /// The whole SASL exchange, its outcome included. A broken exchange gets none: it is cut. Y-015
@@ -133,7 +169,11 @@ async fn authenticate(
     result
 }
 
-async fn present(wire: &mut Wire, reached: &Reached, options: &ListenerOptions) -> Result<Presented, ConnectError> {
+async fn present(
+    wire: &mut Wire,
+    reached: &Reached,
+    options: &ListenerOptions,
+) -> Result<Presented, ConnectError> {
     let max_frame_size = options.sasl.max_frame_size;
     let (mechanisms, state) = offer(&options.sasl.mechanisms);
     wire.send_sasl(&mechanisms).await?;
@@ -156,13 +196,30 @@ async fn decide(
     options: &ListenerOptions,
     deadline: Deadline,
 ) -> Result<Identity, ConnectError> {
-    let Presented { mechanism, credentials, hostname } = presented;
+    let Presented {
+        mechanism,
+        credentials,
+        hostname,
+    } = presented;
     let hostname = hostname.map(|hostname| hostname.as_str().to_owned());
-    let attempt = LoginAttempt { credentials, hostname, is_secure: reached.is_secure };
-    match deadline.within(Stage::Sasl, options.sasl.authenticator.authenticate(&attempt)).await? {
+    let attempt = LoginAttempt {
+        credentials,
+        hostname,
+        is_secure: reached.is_secure,
+    };
+    match deadline
+        .within(
+            Stage::Sasl,
+            options.sasl.authenticator.authenticate(&attempt),
+        )
+        .await?
+    {
         Ok(identity) => {
             tracing::debug!(%mechanism, name = identity.name.as_deref(), "client authenticated");
-            Ok(Identity { mechanism: Some(mechanism), ..identity })
+            Ok(Identity {
+                mechanism: Some(mechanism),
+                ..identity
+            })
         }
         Err(failure) => {
             tracing::debug!(%mechanism, %failure, "client refused");

@@ -28,7 +28,10 @@ struct Peer {
 
 impl Peer {
     fn new(stream: DuplexStream) -> Peer {
-        Peer { stream, buffer: BytesMut::new() }
+        Peer {
+            stream,
+            buffer: BytesMut::new(),
+        }
     }
 
     async fn send(&mut self, octets: &[u8]) {
@@ -42,7 +45,10 @@ impl Peer {
     async fn expect(&mut self, octets: &[u8]) {
         let mut read = vec![0; octets.len()];
         self.stream.read_exact(&mut read).await.unwrap();
-        assert_eq!(read.escape_ascii().to_string(), octets.escape_ascii().to_string());
+        assert_eq!(
+            read.escape_ascii().to_string(),
+            octets.escape_ascii().to_string()
+        );
     }
 
     async fn expect_sasl(&mut self) -> SaslFrame {
@@ -78,20 +84,34 @@ fn sasl(frame: SaslFrame) -> Vec<u8> {
 
 fn mechanisms(names: &[&'static str]) -> SaslFrame {
     let sasl_server_mechanisms = names.iter().map(|name| Symbol::from_static(name)).collect();
-    SaslFrame::Mechanisms(SaslMechanisms { sasl_server_mechanisms })
+    SaslFrame::Mechanisms(SaslMechanisms {
+        sasl_server_mechanisms,
+    })
 }
 
 fn init(mechanism: &'static str, response: &'static [u8]) -> SaslFrame {
     let initial_response = Some(bytes::Bytes::from_static(response));
-    SaslFrame::Init(SaslInit { mechanism: Symbol::from_static(mechanism), initial_response, hostname: None })
+    SaslFrame::Init(SaslInit {
+        mechanism: Symbol::from_static(mechanism),
+        initial_response,
+        hostname: None,
+    })
 }
 
 fn outcome(code: SaslCode) -> SaslFrame {
-    SaslFrame::Outcome(SaslOutcome { code, additional_data: None })
+    SaslFrame::Outcome(SaslOutcome {
+        code,
+        additional_data: None,
+    })
 }
 
 /// A client under test and the scripted server that it talks to.
-fn start_client(options: ConnectionOptions) -> (tokio::task::JoinHandle<Result<Handshaken, ConnectError>>, Peer) {
+fn start_client(
+    options: ConnectionOptions,
+) -> (
+    tokio::task::JoinHandle<Result<Handshaken, ConnectError>>,
+    Peer,
+) {
     let (near, far) = duplex(4096);
     let deadline = Deadline::after(options.connect_timeout);
     let task = tokio::spawn(async move { client(Box::new(near), false, &options, deadline).await });
@@ -99,7 +119,12 @@ fn start_client(options: ConnectionOptions) -> (tokio::task::JoinHandle<Result<H
 }
 
 /// A server under test and the scripted client that it talks to.
-fn start_server(options: ListenerOptions) -> (tokio::task::JoinHandle<Result<Handshaken, ConnectError>>, Peer) {
+fn start_server(
+    options: ListenerOptions,
+) -> (
+    tokio::task::JoinHandle<Result<Handshaken, ConnectError>>,
+    Peer,
+) {
     let (near, far) = duplex(4096);
     let task = tokio::spawn(async move { server(Box::new(near), &options).await });
     (task, Peer::new(far))
@@ -109,8 +134,14 @@ fn start_server(options: ListenerOptions) -> (tokio::task::JoinHandle<Result<Han
 async fn meet(
     client_options: ConnectionOptions,
     server_options: ListenerOptions,
-) -> (Result<Handshaken, ConnectError>, Result<Handshaken, ConnectError>) {
+) -> (
+    Result<Handshaken, ConnectError>,
+    Result<Handshaken, ConnectError>,
+) {
     let (near, far) = duplex(4096);
     let deadline = Deadline::after(client_options.connect_timeout);
-    tokio::join!(client(Box::new(near), false, &client_options, deadline), server(Box::new(far), &server_options))
+    tokio::join!(
+        client(Box::new(near), false, &client_options, deadline),
+        server(Box::new(far), &server_options)
+    )
 }

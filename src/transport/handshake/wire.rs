@@ -31,8 +31,17 @@ pub(super) struct Wire {
 }
 
 impl Wire {
-    pub(super) fn new(stream: Box<dyn Stream>, peer: impl Into<String>, deadline: Deadline) -> Wire {
-        Wire { stream, buffer: BytesMut::new(), deadline, peer: peer.into() }
+    pub(super) fn new(
+        stream: Box<dyn Stream>,
+        peer: impl Into<String>,
+        deadline: Deadline,
+    ) -> Wire {
+        Wire {
+            stream,
+            buffer: BytesMut::new(),
+            deadline,
+            peer: peer.into(),
+        }
     }
 
     /// The stream and what was read too early.
@@ -74,15 +83,25 @@ impl Wire {
         self.send(&octets, Stage::Sasl).await
     }
 
-    pub(super) async fn read_sasl(&mut self, max_frame_size: u32) -> Result<SaslFrame, ConnectError> {
+    pub(super) async fn read_sasl(
+        &mut self,
+        max_frame_size: u32,
+    ) -> Result<SaslFrame, ConnectError> {
         let invalid = |reason: String| ConnectError::Sasl(SaslError::InvalidFrame { reason });
         loop {
-            match frame::split(&mut self.buffer, max_frame_size).map_err(|error| invalid(error.to_string()))? {
+            match frame::split(&mut self.buffer, max_frame_size)
+                .map_err(|error| invalid(error.to_string()))?
+            {
                 // Y-012
                 Some(raw) if raw.frame_type != SASL_FRAME_TYPE => {
-                    return Err(invalid(format!("its type is {}, not {SASL_FRAME_TYPE}", raw.frame_type)));
+                    return Err(invalid(format!(
+                        "its type is {}, not {SASL_FRAME_TYPE}",
+                        raw.frame_type
+                    )));
                 }
-                Some(raw) => return frame::decode_sasl(raw).map_err(|error| invalid(error.to_string())),
+                Some(raw) => {
+                    return frame::decode_sasl(raw).map_err(|error| invalid(error.to_string()));
+                }
                 None => self.read_more(Stage::Sasl).await?,
             }
         }
@@ -122,7 +141,10 @@ impl Wire {
 
     async fn read_more(&mut self, stage: Stage) -> Result<(), ConnectError> {
         self.buffer.reserve(READ_SIZE);
-        let result = self.deadline.within(stage, self.stream.read_buf(&mut self.buffer)).await?;
+        let result = self
+            .deadline
+            .within(stage, self.stream.read_buf(&mut self.buffer))
+            .await?;
         match result {
             Ok(0) => Err(ConnectError::Eof { stage }),
             Ok(_) => Ok(()),
@@ -135,11 +157,17 @@ impl Wire {
             // With TLS 1.3 a server's verdict on our certificate arrives after the handshake.
             Some(source) => self.tls_failed(source),
             None if error.kind() == io::ErrorKind::UnexpectedEof => ConnectError::Eof { stage },
-            None => ConnectError::Io { stage, source: Arc::new(error) },
+            None => ConnectError::Io {
+                stage,
+                source: Arc::new(error),
+            },
         }
     }
 
     fn tls_failed(&self, source: TlsError) -> ConnectError {
-        ConnectError::Tls { peer: self.peer.clone(), source }
+        ConnectError::Tls {
+            peer: self.peer.clone(),
+            source,
+        }
     }
 }

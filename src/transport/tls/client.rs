@@ -25,7 +25,10 @@ enum Source {
     /// Handed in by the caller, complete.
     Rustls(Arc<ClientConfig>),
     /// Ours, made into a configuration at its first use.
-    Settings { settings: Settings, made: Arc<OnceLock<Arc<ClientConfig>>> },
+    Settings {
+        settings: Settings,
+        made: Arc<OnceLock<Arc<ClientConfig>>>,
+    },
 }
 
 #[derive(Clone, Default)]
@@ -44,14 +47,23 @@ impl Default for TlsConfig {
 
 impl From<Settings> for TlsConfig {
     fn from(settings: Settings) -> TlsConfig {
-        TlsConfig { source: Source::Settings { settings, made: Arc::default() }, server_name: None }
+        TlsConfig {
+            source: Source::Settings {
+                settings,
+                made: Arc::default(),
+            },
+            server_name: None,
+        }
     }
 }
 
 impl From<Arc<ClientConfig>> for TlsConfig {
     /// A configuration made by rustls' own means. Of the setters, only [`server_name`](Self::server_name) applies to it.
     fn from(config: Arc<ClientConfig>) -> TlsConfig {
-        TlsConfig { source: Source::Rustls(config), server_name: None }
+        TlsConfig {
+            source: Source::Rustls(config),
+            server_name: None,
+        }
     }
 }
 
@@ -66,7 +78,10 @@ impl TlsConfig {
 
     /// Uses another provider of cryptography, for a processor that graviola cannot run on or to meet rules such as FIPS.
     pub fn with_provider(provider: Arc<CryptoProvider>) -> TlsConfig {
-        TlsConfig::from(Settings { provider: Some(provider), ..Settings::default() })
+        TlsConfig::from(Settings {
+            provider: Some(provider),
+            ..Settings::default()
+        })
     }
 
     /// Trusts the authorities in this PEM text, and no others.
@@ -84,7 +99,11 @@ impl TlsConfig {
     /// # Errors
     /// [`TlsError::Pem`] if either text does not hold what it should; [`TlsError::Configuration`] if this configuration was
     /// handed in from rustls. Whether the key fits the certificate is seen at the first connection.
-    pub fn client_certificate(self, chain_pem: &[u8], key_pem: &[u8]) -> Result<TlsConfig, TlsError> {
+    pub fn client_certificate(
+        self,
+        chain_pem: &[u8],
+        key_pem: &[u8],
+    ) -> Result<TlsConfig, TlsError> {
         let chain = pem::certificates("client certificate", chain_pem)?;
         let key = pem::private_key(key_pem)?;
         self.change(|settings| settings.login = Some(Arc::new((chain, key))))
@@ -130,7 +149,10 @@ impl TlsConfig {
             }),
             Source::Settings { mut settings, .. } => {
                 change(&mut settings);
-                Ok(TlsConfig { server_name: self.server_name, ..TlsConfig::from(settings) })
+                Ok(TlsConfig {
+                    server_name: self.server_name,
+                    ..TlsConfig::from(settings)
+                })
             }
         }
     }
@@ -144,17 +166,21 @@ impl Settings {
         };
         let roots = match &self.roots {
             Some(roots) => roots.clone(),
-            None => Arc::new(RootCertStore::from_iter(webpki_roots::TLS_SERVER_ROOTS.iter().cloned())),
+            None => Arc::new(RootCertStore::from_iter(
+                webpki_roots::TLS_SERVER_ROOTS.iter().cloned(),
+            )),
         };
-        let unusable = |error: rustls::Error| TlsError::Configuration { reason: error.to_string() };
+        let unusable = |error: rustls::Error| TlsError::Configuration {
+            reason: error.to_string(),
+        };
         let builder = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .map_err(unusable)?
             .with_root_certificates(roots);
         let mut config = match self.login.as_deref() {
-            Some((chain, key)) => {
-                builder.with_client_auth_cert(chain.clone(), key.clone_key()).map_err(unusable)?
-            }
+            Some((chain, key)) => builder
+                .with_client_auth_cert(chain.clone(), key.clone_key())
+                .map_err(unusable)?,
             None => builder.with_no_client_auth(),
         };
         if self.key_log {

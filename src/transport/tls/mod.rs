@@ -40,9 +40,14 @@ pub(crate) async fn connect(
     };
     let name = config.name_to_verify(host);
     let server_name =
-        ServerName::try_from(name.to_owned()).map_err(|_| TlsError::InvalidServerName { name: name.to_owned() })?;
+        ServerName::try_from(name.to_owned()).map_err(|_| TlsError::InvalidServerName {
+            name: name.to_owned(),
+        })?;
     let connector = TlsConnector::from(config.rustls()?);
-    let stream = connector.connect(server_name, stream).await.map_err(|error| handshake_error(error, name))?;
+    let stream = connector
+        .connect(server_name, stream)
+        .await
+        .map_err(|error| handshake_error(error, name))?;
     Ok(Box::new(stream))
 }
 
@@ -52,21 +57,35 @@ pub(crate) async fn accept(
     config: Option<&TlsServerConfig>,
 ) -> Result<(Box<dyn Stream>, Option<Bytes>), TlsError> {
     let Some(config) = config else {
-        return Err(TlsError::Configuration { reason: "the listener has no certificate".to_owned() });
+        return Err(TlsError::Configuration {
+            reason: "the listener has no certificate".to_owned(),
+        });
     };
-    let stream = TlsAcceptor::from(config.rustls()).accept(stream).await.map_err(|error| handshake_error(error, ""))?;
+    let stream = TlsAcceptor::from(config.rustls())
+        .accept(stream)
+        .await
+        .map_err(|error| handshake_error(error, ""))?;
     let (_, session) = stream.get_ref();
-    let certificate = session.peer_certificates().and_then(<[_]>::first).map(|der| Bytes::copy_from_slice(der));
+    let certificate = session
+        .peer_certificates()
+        .and_then(<[_]>::first)
+        .map(|der| Bytes::copy_from_slice(der));
     Ok((Box::new(stream), certificate))
 }
 
 /// The TLS error that an I/O error of a TLS stream carries.
 pub(crate) fn error_within(error: &io::Error) -> Option<TlsError> {
-    error.get_ref().and_then(|error| error.downcast_ref::<rustls::Error>()).map(|error| translate(error, ""))
+    error
+        .get_ref()
+        .and_then(|error| error.downcast_ref::<rustls::Error>())
+        .map(|error| translate(error, ""))
 }
 
 fn handshake_error(error: io::Error, host: &str) -> TlsError {
-    match error.get_ref().and_then(|error| error.downcast_ref::<rustls::Error>()) {
+    match error
+        .get_ref()
+        .and_then(|error| error.downcast_ref::<rustls::Error>())
+    {
         Some(error) => translate(error, host),
         None => TlsError::Io(Arc::new(error)),
     }
@@ -76,23 +95,38 @@ fn translate(error: &rustls::Error, host: &str) -> TlsError {
     match error {
         rustls::Error::InvalidCertificate(error) => translate_certificate_error(error, host),
         rustls::Error::NoCertificatesPresented => TlsError::NoCertificate,
-        rustls::Error::AlertReceived(alert) => TlsError::Alert { alert: format!("{alert:?}") },
+        rustls::Error::AlertReceived(alert) => TlsError::Alert {
+            alert: format!("{alert:?}"),
+        },
         rustls::Error::InvalidMessage(
             InvalidMessage::InvalidContentType | InvalidMessage::UnknownProtocolVersion,
         ) => TlsError::NotTls,
-        other => TlsError::Protocol { reason: other.to_string() },
+        other => TlsError::Protocol {
+            reason: other.to_string(),
+        },
     }
 }
 
 fn translate_certificate_error(error: &CertificateError, host: &str) -> TlsError {
     match error {
-        CertificateError::NotValidForName => TlsError::WrongName { expected: host.to_owned(), presented: Vec::new() },
-        CertificateError::NotValidForNameContext { expected, presented } => {
-            TlsError::WrongName { expected: expected.to_str().into_owned(), presented: presented.clone() }
-        }
+        CertificateError::NotValidForName => TlsError::WrongName {
+            expected: host.to_owned(),
+            presented: Vec::new(),
+        },
+        CertificateError::NotValidForNameContext {
+            expected,
+            presented,
+        } => TlsError::WrongName {
+            expected: expected.to_str().into_owned(),
+            presented: presented.clone(),
+        },
         CertificateError::UnknownIssuer => TlsError::UnknownIssuer,
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => TlsError::Expired,
-        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => TlsError::NotYetValid,
-        other => TlsError::Certificate { reason: other.to_string() },
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            TlsError::NotYetValid
+        }
+        other => TlsError::Certificate {
+            reason: other.to_string(),
+        },
     }
 }

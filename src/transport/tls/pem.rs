@@ -7,7 +7,10 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use crate::error::TlsError;
 
 /// All certificates of the text, at least one.
-pub(super) fn certificates(subject: &'static str, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+pub(super) fn certificates(
+    subject: &'static str,
+    pem: &[u8],
+) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let unusable = |reason: String| TlsError::Pem { subject, reason };
     let certificates: Vec<_> = CertificateDer::pem_slice_iter(pem)
         .collect::<Result<_, _>>()
@@ -22,10 +25,15 @@ pub(super) fn certificates(subject: &'static str, pem: &[u8]) -> Result<Vec<Cert
 pub(super) fn private_key(pem: &[u8]) -> Result<PrivateKeyDer<'static>, TlsError> {
     PrivateKeyDer::from_pem_slice(pem).map_err(|error| {
         let reason = match error {
-            rustls::pki_types::pem::Error::NoItemsFound => "it holds no PRIVATE KEY (encrypted keys are not supported)",
+            rustls::pki_types::pem::Error::NoItemsFound => {
+                "it holds no PRIVATE KEY (encrypted keys are not supported)"
+            }
             _ => "it is damaged",
         };
-        TlsError::Pem { subject: "private key", reason: reason.to_owned() }
+        TlsError::Pem {
+            subject: "private key",
+            reason: reason.to_owned(),
+        }
     })
 }
 
@@ -34,9 +42,10 @@ pub(super) fn roots(pem: &[u8]) -> Result<RootCertStore, TlsError> {
     const SUBJECT: &str = "root certificates";
     let mut roots = RootCertStore::empty();
     for certificate in certificates(SUBJECT, pem)? {
-        roots
-            .add(certificate)
-            .map_err(|error| TlsError::Pem { subject: SUBJECT, reason: error.to_string() })?;
+        roots.add(certificate).map_err(|error| TlsError::Pem {
+            subject: SUBJECT,
+            reason: error.to_string(),
+        })?;
     }
     Ok(roots)
 }
@@ -53,8 +62,13 @@ mod tests {
         assert_eq!(certificates("certificate", CA).unwrap().len(), 1);
         assert!(private_key(KEY).is_ok());
         assert_eq!(roots(CA).unwrap().len(), 1);
-        let error = certificates("client certificate", KEY).unwrap_err().to_string();
-        assert!(error.contains("client certificate") && error.contains("no CERTIFICATE"), "{error}");
+        let error = certificates("client certificate", KEY)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("client certificate") && error.contains("no CERTIFICATE"),
+            "{error}"
+        );
         let error = private_key(CA).unwrap_err().to_string();
         assert!(error.contains("private key"), "{error}");
         let damaged = "-----BEGIN CERTIFICATE-----\n!!!!\n-----END CERTIFICATE-----\n";

@@ -32,7 +32,10 @@ struct Settings {
 impl From<Arc<ServerConfig>> for TlsServerConfig {
     /// A configuration made by rustls' own means. The setters do not apply to it.
     fn from(config: Arc<ServerConfig>) -> TlsServerConfig {
-        TlsServerConfig { config, settings: None }
+        TlsServerConfig {
+            config,
+            settings: None,
+        }
     }
 }
 
@@ -57,7 +60,14 @@ impl TlsServerConfig {
     ) -> Result<TlsServerConfig, TlsError> {
         let chain = pem::certificates("server certificate", chain_pem)?;
         let key = Arc::new(pem::private_key(key_pem)?);
-        Settings { provider, chain, key, client_roots: None, key_log: false }.make()
+        Settings {
+            provider,
+            chain,
+            key,
+            client_roots: None,
+            key_log: false,
+        }
+        .make()
     }
 
     /// Refuses clients that show no certificate issued by an authority in this PEM text. The certificate is handed to the
@@ -66,7 +76,10 @@ impl TlsServerConfig {
     /// # Errors
     /// [`TlsError::Pem`] if the text holds no certificate or a damaged one; [`TlsError::Configuration`] if this configuration
     /// was handed in from rustls.
-    pub fn require_client_certificates(self, authorities_pem: &[u8]) -> Result<TlsServerConfig, TlsError> {
+    pub fn require_client_certificates(
+        self,
+        authorities_pem: &[u8],
+    ) -> Result<TlsServerConfig, TlsError> {
         let roots = pem::roots(authorities_pem)?;
         self.change(|settings| settings.client_roots = Some(Arc::new(roots)))
     }
@@ -102,9 +115,12 @@ impl Settings {
             .map_err(|error| unusable(error.to_string()))?;
         let builder = match &self.client_roots {
             Some(roots) => {
-                let verifier = WebPkiClientVerifier::builder_with_provider(roots.clone(), self.provider.clone())
-                    .build()
-                    .map_err(|error| unusable(error.to_string()))?;
+                let verifier = WebPkiClientVerifier::builder_with_provider(
+                    roots.clone(),
+                    self.provider.clone(),
+                )
+                .build()
+                .map_err(|error| unusable(error.to_string()))?;
                 builder.with_client_cert_verifier(verifier)
             }
             None => builder.with_no_client_auth(),
@@ -117,15 +133,24 @@ impl Settings {
         if self.key_log {
             config.key_log = Arc::new(KeyLogFile::new());
         }
-        Ok(TlsServerConfig { config: Arc::new(config), settings: Some(self) })
+        Ok(TlsServerConfig {
+            config: Arc::new(config),
+            settings: Some(self),
+        })
     }
 }
 
 impl fmt::Debug for TlsServerConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let requires_client_certificates = self.settings.as_ref().map(|settings| settings.client_roots.is_some());
+        let requires_client_certificates = self
+            .settings
+            .as_ref()
+            .map(|settings| settings.client_roots.is_some());
         f.debug_struct("TlsServerConfig")
-            .field("requires_client_certificates", &requires_client_certificates)
+            .field(
+                "requires_client_certificates",
+                &requires_client_certificates,
+            )
             .finish_non_exhaustive()
     }
 }

@@ -4,7 +4,9 @@ use super::*;
 use crate::codec::frame::ProtocolHeader;
 use crate::error::{ConnectError, Stage};
 use crate::options::{ConnectionOptions, ListenerOptions, SaslServerOptions};
-use crate::sasl::{AllowEveryone, AuthenticationFailure, Authenticator, Credentials, Identity, LoginAttempt};
+use crate::sasl::{
+    AllowEveryone, AuthenticationFailure, Authenticator, Credentials, Identity, LoginAttempt,
+};
 use crate::sasl::{PresentedCredentials, SaslMechanism};
 use crate::transport::deadline::Deadline;
 use crate::transport::handshake;
@@ -30,16 +32,26 @@ fn serving() -> TlsServerConfig {
     TlsServerConfig::from_pem(SERVER, SERVER_KEY).unwrap()
 }
 
-type Shaken = (Result<Box<dyn Stream>, TlsError>, Result<(Box<dyn Stream>, Option<Bytes>), TlsError>);
+type Shaken = (
+    Result<Box<dyn Stream>, TlsError>,
+    Result<(Box<dyn Stream>, Option<Bytes>), TlsError>,
+);
 
 /// Shakes hands, dialling `host`.
 async fn shake(host: &str, client: Option<&TlsConfig>, server: &TlsServerConfig) -> Shaken {
     let (near, far) = pipe(16 * 1024);
-    tokio::join!(connect(Box::new(near), host, client), accept(Box::new(far), Some(server)))
+    tokio::join!(
+        connect(Box::new(near), host, client),
+        accept(Box::new(far), Some(server))
+    )
 }
 
 async fn client_error(host: &str, client: &TlsConfig, server: &TlsServerConfig) -> TlsError {
-    shake(host, Some(client), server).await.0.err().expect("the handshake to fail")
+    shake(host, Some(client), server)
+        .await
+        .0
+        .err()
+        .expect("the handshake to fail")
 }
 
 #[tokio::test]
@@ -63,14 +75,25 @@ async fn both_sides_of_ours_meet() {
 #[tokio::test]
 async fn y_005_a_wrong_name_is_refused_and_can_be_overridden() {
     match client_error("example.com", &trusting(), &serving()).await {
-        TlsError::WrongName { expected, presented } => {
+        TlsError::WrongName {
+            expected,
+            presented,
+        } => {
             assert_eq!(expected, "example.com");
-            assert!(presented.iter().any(|name| name.contains("localhost")), "{presented:?}");
+            assert!(
+                presented.iter().any(|name| name.contains("localhost")),
+                "{presented:?}"
+            );
         }
         other => panic!("{other}"),
     }
     let overridden = trusting().server_name("localhost");
-    assert!(shake("example.com", Some(&overridden), &serving()).await.0.is_ok());
+    assert!(
+        shake("example.com", Some(&overridden), &serving())
+            .await
+            .0
+            .is_ok()
+    );
 }
 
 #[tokio::test]
@@ -86,7 +109,10 @@ async fn y_005_an_unknown_issuer_is_refused() {
 #[tokio::test]
 async fn y_005_an_expired_certificate_is_refused() {
     let server = TlsServerConfig::from_pem(EXPIRED, EXPIRED_KEY).unwrap();
-    assert!(matches!(client_error("localhost", &trusting(), &server).await, TlsError::Expired));
+    assert!(matches!(
+        client_error("localhost", &trusting(), &server).await,
+        TlsError::Expired
+    ));
 }
 
 #[tokio::test]
@@ -113,13 +139,25 @@ async fn a_server_without_tls_is_recognised() {
 #[test]
 fn keys_must_fit_and_given_configurations_stay_as_they_are() {
     let error = TlsServerConfig::from_pem(SERVER, CLIENT_KEY).err();
-    assert!(matches!(error, Some(TlsError::Configuration { .. })), "{error:?}");
+    assert!(
+        matches!(error, Some(TlsError::Configuration { .. })),
+        "{error:?}"
+    );
     let given = TlsConfig::from(trusting().rustls().unwrap());
-    assert!(matches!(given.clone().root_certificates(CA), Err(TlsError::Configuration { .. })));
+    assert!(matches!(
+        given.clone().root_certificates(CA),
+        Err(TlsError::Configuration { .. })
+    ));
     assert_eq!(given.server_name("x").name_to_verify("y"), "x");
     let given = TlsServerConfig::from(serving().rustls());
-    assert!(matches!(given.key_log_file(), Err(TlsError::Configuration { .. })));
-    let shown = format!("{:?}", trusting().client_certificate(CLIENT, CLIENT_KEY).unwrap());
+    assert!(matches!(
+        given.key_log_file(),
+        Err(TlsError::Configuration { .. })
+    ));
+    let shown = format!(
+        "{:?}",
+        trusting().client_certificate(CLIENT, CLIENT_KEY).unwrap()
+    );
     assert!(shown.contains("has_client_certificate: true"), "{shown}");
 }
 
@@ -127,7 +165,10 @@ fn keys_must_fit_and_given_configurations_stay_as_they_are() {
 fn clones_share_the_session_cache() {
     let config = trusting();
     let clone = config.clone();
-    assert!(Arc::ptr_eq(&config.rustls().unwrap(), &clone.rustls().unwrap()));
+    assert!(Arc::ptr_eq(
+        &config.rustls().unwrap(),
+        &clone.rustls().unwrap()
+    ));
 }
 
 /// Names a client by what its certificate holds.
@@ -140,7 +181,10 @@ impl Authenticator for ByCertificate {
         attempt: &'a LoginAttempt,
     ) -> Pin<Box<dyn Future<Output = Result<Identity, AuthenticationFailure>> + Send + 'a>> {
         let result = match &attempt.credentials {
-            PresentedCredentials::External { certificate: Some(der), .. } if attempt.is_secure => {
+            PresentedCredentials::External {
+                certificate: Some(der),
+                ..
+            } if attempt.is_secure => {
                 assert!(der.windows(6).any(|window| window == b"client"));
                 Ok(Identity::named("client"))
             }
@@ -151,17 +195,29 @@ impl Authenticator for ByCertificate {
 }
 
 fn listener(tls: TlsServerConfig, authenticator: impl Authenticator) -> ListenerOptions {
-    let mechanisms = [SaslMechanism::Anonymous, SaslMechanism::Plain, SaslMechanism::External];
-    let sasl = SaslServerOptions::default().mechanisms(mechanisms).authenticator(authenticator);
+    let mechanisms = [
+        SaslMechanism::Anonymous,
+        SaslMechanism::Plain,
+        SaslMechanism::External,
+    ];
+    let sasl = SaslServerOptions::default()
+        .mechanisms(mechanisms)
+        .authenticator(authenticator);
     ListenerOptions::default().tls(tls).sasl(sasl)
 }
 
-type Met = (Result<handshake::Handshaken, ConnectError>, Result<handshake::Handshaken, ConnectError>);
+type Met = (
+    Result<handshake::Handshaken, ConnectError>,
+    Result<handshake::Handshaken, ConnectError>,
+);
 
 /// A whole handshake over TCP to `scheme://localhost`.
 async fn meet(scheme: &str, client: ConnectionOptions, server: ListenerOptions) -> Met {
     let listener = crate::transport::tcp::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("{scheme}://localhost:{}", listener.local_addr().unwrap().port());
+    let url = format!(
+        "{scheme}://localhost:{}",
+        listener.local_addr().unwrap().port()
+    );
     let url = crate::url::Url::parse(&url).unwrap();
     let client = client.connect_timeout(Duration::from_secs(5)).for_url(&url);
     let serve = async {
@@ -175,7 +231,9 @@ async fn meet(scheme: &str, client: ConnectionOptions, server: ListenerOptions) 
 async fn y_001_y_004_y_029_amqps_with_a_client_certificate() {
     let server = serving().require_client_certificates(CA).unwrap();
     let tls = trusting().client_certificate(CLIENT, CLIENT_KEY).unwrap();
-    let options = ConnectionOptions::default().tls(tls).credentials(Credentials::External);
+    let options = ConnectionOptions::default()
+        .tls(tls)
+        .credentials(Credentials::External);
     let (client, server) = meet("amqps", options, listener(server, ByCertificate)).await;
     assert!(client.unwrap().is_secure);
     let server = server.unwrap();
@@ -190,9 +248,24 @@ async fn a_missing_client_certificate_is_an_error_on_both_sides() {
     let (client, server) = meet("amqps", options, listener(server, AllowEveryone)).await;
     // With TLS 1.3 the client has long finished its handshake when it hears of it; a reset may overtake the alert.
     let client = client.unwrap_err();
-    assert!(matches!(client, ConnectError::Tls { .. } | ConnectError::Io { .. } | ConnectError::Eof { .. }), "{client}");
+    assert!(
+        matches!(
+            client,
+            ConnectError::Tls { .. } | ConnectError::Io { .. } | ConnectError::Eof { .. }
+        ),
+        "{client}"
+    );
     let server = server.unwrap_err();
-    assert!(matches!(server, ConnectError::Tls { source: TlsError::NoCertificate, .. }), "{server}");
+    assert!(
+        matches!(
+            server,
+            ConnectError::Tls {
+                source: TlsError::NoCertificate,
+                ..
+            }
+        ),
+        "{server}"
+    );
 }
 
 #[tokio::test]
@@ -210,7 +283,12 @@ async fn y_003_tls_in_band() {
 
 #[tokio::test]
 async fn v_009_a_client_in_the_clear_is_told_that_tls_is_required() {
-    let (client, _) = meet("amqp", ConnectionOptions::default(), listener(serving(), AllowEveryone)).await;
+    let (client, _) = meet(
+        "amqp",
+        ConnectionOptions::default(),
+        listener(serving(), AllowEveryone),
+    )
+    .await;
     let error = client.unwrap_err();
     assert!(error.to_string().contains("TLS is required"), "{error}");
     let both = listener(serving(), AllowEveryone).require_tls(false);
@@ -220,7 +298,9 @@ async fn v_009_a_client_in_the_clear_is_told_that_tls_is_required() {
 
 #[tokio::test]
 async fn an_upgrade_that_the_server_refuses_is_a_mismatch() {
-    let options = ConnectionOptions::default().tls(trusting()).tls_upgrade(true);
+    let options = ConnectionOptions::default()
+        .tls(trusting())
+        .tls_upgrade(true);
     let (client, _) = meet("amqp", options, ListenerOptions::default()).await;
     let error = client.unwrap_err();
     assert!(
@@ -235,10 +315,17 @@ async fn a_hello_behind_the_header_is_not_lost() {
     let options = listener(serving(), AllowEveryone);
     let client = async {
         let mut near: Box<dyn Stream> = Box::new(near);
-        near.write_all(&ProtocolHeader::TLS.to_bytes()).await.unwrap();
+        near.write_all(&ProtocolHeader::TLS.to_bytes())
+            .await
+            .unwrap();
         // The server's header is read only after our hello is out: both may be in one read of the server.
-        let near = SkipFirst { stream: near, skip: 8 };
-        let stream = connect(Box::new(near), "localhost", Some(&trusting())).await.unwrap();
+        let near = SkipFirst {
+            stream: near,
+            skip: 8,
+        };
+        let stream = connect(Box::new(near), "localhost", Some(&trusting()))
+            .await
+            .unwrap();
         let deadline = Deadline::after(Duration::from_secs(5));
         handshake::client(stream, true, &ConnectionOptions::default(), deadline).await
     };
@@ -279,11 +366,17 @@ impl tokio::io::AsyncWrite for SkipFirst {
         Pin::new(&mut self.stream).poll_write(cx, octets)
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut std::task::Context<'_>) -> std::task::Poll<io::Result<()>> {
+    fn poll_flush(
+        mut self: Pin<&mut Self>,
+        cx: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_flush(cx)
     }
 
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut std::task::Context<'_>) -> std::task::Poll<io::Result<()>> {
+    fn poll_shutdown(
+        mut self: Pin<&mut Self>,
+        cx: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }
@@ -295,6 +388,19 @@ async fn a_tls_handshake_meets_the_deadline() {
     stream.write_all(b"").await.unwrap();
     let deadline = Deadline::after(Duration::from_secs(1));
     let config = trusting();
-    let error = deadline.within(Stage::Tls, connect(stream, "localhost", Some(&config))).await.err().unwrap();
-    assert!(matches!(error, ConnectError::Timeout { stage: Stage::Tls, .. }), "{error}");
+    let error = deadline
+        .within(Stage::Tls, connect(stream, "localhost", Some(&config)))
+        .await
+        .err()
+        .unwrap();
+    assert!(
+        matches!(
+            error,
+            ConnectError::Timeout {
+                stage: Stage::Tls,
+                ..
+            }
+        ),
+        "{error}"
+    );
 }

@@ -10,7 +10,9 @@ fn anonymous() -> ConnectionOptions {
 }
 
 fn plain() -> ConnectionOptions {
-    anonymous().credentials(Credentials::plain("alice", "secret")).allow_plain_without_tls(true)
+    anonymous()
+        .credentials(Credentials::plain("alice", "secret"))
+        .allow_plain_without_tls(true)
 }
 
 async fn offer(peer: &mut Peer, names: &[&'static str]) {
@@ -23,7 +25,9 @@ async fn offer(peer: &mut Peer, names: &[&'static str]) {
 async fn anonymous_login_leads_to_the_amqp_header() {
     let (task, mut peer) = start_client(anonymous().hostname("example.com"));
     offer(&mut peer, &["MSSBCBS", "PLAIN", "ANONYMOUS", "EXTERNAL"]).await;
-    let SaslFrame::Init(init) = peer.expect_sasl().await else { panic!("no init") };
+    let SaslFrame::Init(init) = peer.expect_sasl().await else {
+        panic!("no init")
+    };
     assert_eq!(init.mechanism.as_str(), "ANONYMOUS");
     assert_eq!(init.hostname.unwrap().as_str(), "example.com");
     peer.send_sasl(outcome(SaslCode::Ok)).await;
@@ -31,13 +35,23 @@ async fn anonymous_login_leads_to_the_amqp_header() {
     peer.send(AMQP).await;
     let handshaken = task.await.unwrap().unwrap();
     assert!(handshaken.read_ahead.is_empty() && !handshaken.is_secure);
-    assert_eq!(handshaken.identity.mechanism, Some(SaslMechanism::Anonymous));
+    assert_eq!(
+        handshaken.identity.mechanism,
+        Some(SaslMechanism::Anonymous)
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn v_012_one_octet_at_a_time() {
     let (task, mut peer) = start_client(plain());
-    let all = [SASL, &sasl(mechanisms(&["PLAIN"])), &sasl(outcome(SaslCode::Ok)), AMQP, b"frame"].concat();
+    let all = [
+        SASL,
+        &sasl(mechanisms(&["PLAIN"])),
+        &sasl(outcome(SaslCode::Ok)),
+        AMQP,
+        b"frame",
+    ]
+    .concat();
     for octet in all {
         peer.send(&[octet]).await;
         tokio::time::sleep(Duration::from_millis(1)).await;
@@ -54,7 +68,14 @@ async fn v_012_one_octet_at_a_time() {
 #[tokio::test(start_paused = true)]
 async fn v_012_everything_in_one_segment() {
     let (task, mut peer) = start_client(plain());
-    let all = [SASL, &sasl(mechanisms(&["PLAIN"])), &sasl(outcome(SaslCode::Ok)), AMQP, b"frame"].concat();
+    let all = [
+        SASL,
+        &sasl(mechanisms(&["PLAIN"])),
+        &sasl(outcome(SaslCode::Ok)),
+        AMQP,
+        b"frame",
+    ]
+    .concat();
     peer.send(&all).await;
     assert_eq!(task.await.unwrap().unwrap().read_ahead, &b"frame"[..]);
 }
@@ -65,7 +86,16 @@ async fn v_003_v_013_a_silent_server_sees_our_header_and_time_runs_out() {
     let (task, mut peer) = start_client(anonymous().connect_timeout(limit));
     peer.expect(SASL).await;
     let error = task.await.unwrap().unwrap_err();
-    assert!(matches!(error, ConnectError::Timeout { stage: Stage::ProtocolHeader, .. }), "{error}");
+    assert!(
+        matches!(
+            error,
+            ConnectError::Timeout {
+                stage: Stage::ProtocolHeader,
+                ..
+            }
+        ),
+        "{error}"
+    );
     assert!(error.is_retryable());
 }
 
@@ -82,7 +112,16 @@ async fn a_server_that_trickles_cannot_stretch_the_deadline() {
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
     let error = task.await.unwrap().unwrap_err();
-    assert!(matches!(error, ConnectError::Timeout { stage: Stage::Sasl, .. }), "{error}");
+    assert!(
+        matches!(
+            error,
+            ConnectError::Timeout {
+                stage: Stage::Sasl,
+                ..
+            }
+        ),
+        "{error}"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -99,7 +138,10 @@ async fn v_011_other_answers_are_named() {
         peer.expect(AMQP).await;
         peer.send(answer).await;
         let error = task.await.unwrap().unwrap_err();
-        assert!(matches!(error, ConnectError::ProtocolMismatch { .. }), "{error}");
+        assert!(
+            matches!(error, ConnectError::ProtocolMismatch { .. }),
+            "{error}"
+        );
         assert!(error.to_string().contains(named), "{error}");
         peer.expect_eof().await; // V-010
     }
@@ -112,7 +154,13 @@ async fn v_014_no_fall_back_when_the_server_has_no_sasl() {
     peer.send(AMQP).await;
     match task.await.unwrap().unwrap_err() {
         ConnectError::ProtocolMismatch { ours, theirs } => {
-            assert_eq!((ours, theirs), (ProtocolHeader::SASL, PeerProtocol::Amqp(ProtocolHeader::AMQP)));
+            assert_eq!(
+                (ours, theirs),
+                (
+                    ProtocolHeader::SASL,
+                    PeerProtocol::Amqp(ProtocolHeader::AMQP)
+                )
+            );
         }
         other => panic!("{other}"),
     }
@@ -132,14 +180,22 @@ async fn y_034_credentials_none_skip_sasl() {
 async fn y_017_nothing_is_sent_if_a_password_would_travel_in_the_clear() {
     let (task, mut peer) = start_client(plain().allow_plain_without_tls(false));
     let error = task.await.unwrap().unwrap_err();
-    assert!(matches!(error, ConnectError::Sasl(SaslError::PlainWithoutTls)), "{error}");
+    assert!(
+        matches!(error, ConnectError::Sasl(SaslError::PlainWithoutTls)),
+        "{error}"
+    );
     peer.expect_eof().await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn y_024_every_outcome_is_told_apart() {
     let expected = [
-        (SaslCode::Auth, SaslError::AuthenticationFailed { mechanism: SaslMechanism::Plain }),
+        (
+            SaslCode::Auth,
+            SaslError::AuthenticationFailed {
+                mechanism: SaslMechanism::Plain,
+            },
+        ),
         (SaslCode::Sys, SaslError::SystemError),
         (SaslCode::SysPerm, SaslError::PermanentSystemError),
         (SaslCode::SysTemp, SaslError::TemporarySystemError),
@@ -150,7 +206,10 @@ async fn y_024_every_outcome_is_told_apart() {
         peer.expect_sasl().await;
         peer.send_sasl(outcome(code)).await;
         let error = task.await.unwrap().unwrap_err();
-        assert!(matches!(&error, ConnectError::Sasl(error) if *error == sasl_error), "{error}");
+        assert!(
+            matches!(&error, ConnectError::Sasl(error) if *error == sasl_error),
+            "{error}"
+        );
         assert!(!error.to_string().contains("secret"));
         peer.expect_eof().await; // no AMQP header follows
     }
@@ -161,12 +220,17 @@ async fn y_033_endless_challenges_are_given_up() {
     let (task, mut peer) = start_client(anonymous());
     offer(&mut peer, &["ANONYMOUS"]).await;
     peer.expect_sasl().await;
-    let challenge = sasl(SaslFrame::Challenge(SaslChallenge { challenge: bytes::Bytes::new() }));
+    let challenge = sasl(SaslFrame::Challenge(SaslChallenge {
+        challenge: bytes::Bytes::new(),
+    }));
     while peer.stream.write_all(&challenge).await.is_ok() && !task.is_finished() {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     let error = task.await.unwrap().unwrap_err();
-    assert!(matches!(error, ConnectError::Sasl(SaslError::TooManyChallenges)), "{error}");
+    assert!(
+        matches!(error, ConnectError::Sasl(SaslError::TooManyChallenges)),
+        "{error}"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -193,11 +257,17 @@ async fn a_server_that_closes_is_an_eof_with_its_stage() {
     let (task, peer) = start_client(anonymous());
     drop(peer);
     let error = task.await.unwrap().unwrap_err();
-    assert!(matches!(error, ConnectError::Eof { .. } | ConnectError::Io { .. }), "{error}");
+    assert!(
+        matches!(error, ConnectError::Eof { .. } | ConnectError::Io { .. }),
+        "{error}"
+    );
     let (task, mut peer) = start_client(anonymous());
     offer(&mut peer, &["ANONYMOUS"]).await;
     peer.expect_sasl().await;
     drop(peer);
     let error = task.await.unwrap().unwrap_err();
-    assert!(matches!(error, ConnectError::Eof { stage: Stage::Sasl }), "{error}");
+    assert!(
+        matches!(error, ConnectError::Eof { stage: Stage::Sasl }),
+        "{error}"
+    );
 }
