@@ -4,13 +4,17 @@
 //! narrower ones, because the end of a connection ends all that it carried. Every error carries the condition and
 //! description that the peer gave, where it gave one, and says whether trying again can help.
 
+mod connect;
 mod connection;
 mod link;
 mod session;
+mod tls;
 
+pub use connect::{ConnectError, PeerProtocol, Stage};
 pub use connection::ConnectionError;
 pub use link::{LinkError, RecvError, SendError, SettleModeMismatch};
 pub use session::SessionError;
+pub use tls::TlsError;
 
 use amqp10_codec::{AmqpError, Symbol, condition};
 
