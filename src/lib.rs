@@ -2,5 +2,25 @@
 
 pub use amqp10_codec as codec;
 
+pub mod cbs;
+mod engine;
+mod error;
 #[cfg(feature = "eventhubs")]
 pub mod eventhubs;
+pub mod management;
+mod options;
+pub mod request;
+mod sasl;
+mod transport;
+mod url;
+
+pub use engine::Limits;
+pub use error::{ConnectError, PeerProtocol, Stage, TlsError};
+pub use options::{ConnectionOptions, ListenerOptions, SaslServerOptions};
+pub use sasl::{
+    AllowEveryone, AuthenticationFailure, Authenticator, Credentials, Identity, LoginAttempt,
+    PresentedCredentials, SaslError, SaslMechanism, StaticUsers,
+};
+pub use transport::memory;
+pub use transport::tls::{TlsConfig, TlsServerConfig};
+pub use url::{Scheme, Url, UrlError, UrlPart};
