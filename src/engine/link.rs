@@ -89,7 +89,7 @@ impl Link {
             source: remote.source.clone(),
             target: remote.target.clone(),
             initial_delivery_count: (role == Role::Sender).then_some(0),
-            ..Attach::default()
+            ..Attach::new("",0,role)
         };
         let settings = ReceiverSettings { credit: Credit::Manual, auto_accept: false, max_partial_bytes: 0 };
         let mut link = Self::outgoing(draft, settings);

@@ -120,7 +120,8 @@ impl Session {
         }
         let our_role = opposite(attach.role);
         let named = |(_, link): &(Key, &Link)| link.is_named(&attach.name, our_role) && !link.endpoint.is_closed();
-        let key = match self.links.iter().filter(|(_, link)| link.awaits_attach()).find(named).map(|(key, _)| key) {
+        let fk = self.links.iter().filter(|(_, link)| link.awaits_attach()).find(named).map(|(key, _)| key);
+let key = match fk {
             Some(key) => key,
             None => {
                 let attached = self.links.iter().filter(|(_, link)| link.ended.is_none()).find(named).map(|(key, _)| key);

@@ -194,7 +194,7 @@ impl Engine {
                 self.fail_all();
                 Ok(())
             }
-            Some(Performative::Begin(begin)) => self.on_begin(channel, begin),
+            Some(Performative::Begin(begin)) => self.on_begin(channel, *begin),
             Some(performative) => self.on_session_frame(channel, performative, payload),
         }
     }
