@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::TlsError;
+use super::{ConnectionError, TlsError};
 use crate::codec::frame::ProtocolHeader;
 use crate::codec::{AmqpError, condition};
 use crate::sasl::SaslError;
@@ -81,6 +81,26 @@ pub enum ConnectError {
     /// The peer closed the connection with an error in place of, or right after, its open.
     #[error("the peer refused the connection: {0}")]
     Refused(AmqpError),
+    /// The connection ended while opens were exchanged.
+    #[error("the connection ended before it was open: {0}")]
+    Open(ConnectionError),
+}
+
+/// Why a listener's accept did not bring a connection. Calling it again goes on.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AcceptError {
+    /// The socket did not yield a connection.
+    #[error("cannot take a connection: {0}")]
+    Socket(Arc<io::Error>),
+    /// One peer's handshake failed.
+    #[error("handshake with {peer} failed: {error}")]
+    Handshake {
+        /// The peer's address.
+        peer: SocketAddr,
+        /// Why.
+        error: ConnectError,
+    },
 }
 
 impl ConnectError {
@@ -88,6 +108,7 @@ impl ConnectError {
     pub fn remote_error(&self) -> Option<&AmqpError> {
         match self {
             ConnectError::Refused(error) => Some(error),
+            ConnectError::Open(error) => error.remote_error(),
             _ => None,
         }
     }
@@ -103,6 +124,7 @@ impl ConnectError {
             ConnectError::Url(_) | ConnectError::ProtocolMismatch { .. } => false,
             ConnectError::Tls { source, .. } => source.is_retryable(),
             ConnectError::Sasl(error) => error.is_retryable(),
+            ConnectError::Open(error) => error.is_retryable(),
             ConnectError::Refused(error) => {
                 let passing = [
                     condition::CONNECTION_FORCED,
