@@ -46,7 +46,7 @@ pub enum ConnectError {
         source: TlsError,
     },
     /// The peer wants another protocol than we do. V-011
-    #[error("we speak {ours} here, the peer sent {theirs}{}", advice(.ours, .theirs))]
+    #[error("we speak {} here, the peer sent {theirs}{}", name(.ours), advice(.ours, .theirs))]
     ProtocolMismatch {
         /// What we sent, or would have accepted.
         ours: ProtocolHeader,
@@ -175,10 +175,25 @@ impl PeerProtocol {
 impl fmt::Display for PeerProtocol {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            PeerProtocol::Amqp(header) => write!(f, "{header}"),
+            PeerProtocol::Amqp(header) => f.write_str(&name(header)),
             PeerProtocol::Tls => f.write_str("TLS"),
             PeerProtocol::Unknown(octets) => write!(f, "\"{}\"", octets.escape_ascii()),
         }
+    }
+}
+
+fn name(header: &ProtocolHeader) -> String {
+    let ProtocolHeader {
+        id,
+        major,
+        minor,
+        revision,
+    } = header;
+    match header.id {
+        0 => format!("AMQP {major}.{minor}.{revision}"),
+        2 => format!("TLS {major}.{minor}.{revision}"),
+        3 => format!("SASL {major}.{minor}.{revision}"),
+        _ => format!("protocol {id} {major}.{minor}.{revision}"),
     }
 }
 
