@@ -6,9 +6,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::TlsError;
+use super::{TlsError, is_transient};
+use crate::codec::AmqpError;
 use crate::codec::frame::ProtocolHeader;
-use crate::codec::{AmqpError, condition};
 use crate::sasl::SaslError;
 use crate::url::UrlError;
 
@@ -103,14 +103,7 @@ impl ConnectError {
             ConnectError::Url(_) | ConnectError::ProtocolMismatch { .. } => false,
             ConnectError::Tls { source, .. } => source.is_retryable(),
             ConnectError::Sasl(error) => error.is_retryable(),
-            ConnectError::Refused(error) => {
-                let passing = [
-                    condition::CONNECTION_FORCED,
-                    condition::RESOURCE_LIMIT_EXCEEDED,
-                    condition::INTERNAL_ERROR,
-                ];
-                passing.contains(&error.condition)
-            }
+            ConnectError::Refused(error) => is_transient(Some(error)),
         }
     }
 }
@@ -225,6 +218,7 @@ fn list(addresses: &[(SocketAddr, Arc<io::Error>)]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::codec::condition;
 
     #[test]
     fn first_octets_are_recognised() {

@@ -1,5 +1,7 @@
 //! TLS between our two sides over memory, with certificates of a test authority.
 
+mod openssl;
+
 use super::*;
 use crate::codec::frame::ProtocolHeader;
 use crate::error::{ConnectError, Stage};
