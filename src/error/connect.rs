@@ -6,9 +6,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{ConnectionError, TlsError};
+use super::{TlsError, is_transient};
+use crate::codec::AmqpError;
 use crate::codec::frame::ProtocolHeader;
-use crate::codec::{AmqpError, condition};
 use crate::sasl::SaslError;
 use crate::url::UrlError;
 
@@ -46,7 +46,7 @@ pub enum ConnectError {
         source: TlsError,
     },
     /// The peer wants another protocol than we do. V-011
-    #[error("we speak {ours} here, the peer sent {theirs}{}", advice(.ours, .theirs))]
+    #[error("we speak {} here, the peer sent {theirs}{}", name(.ours), advice(.ours, .theirs))]
     ProtocolMismatch {
         /// What we sent, or would have accepted.
         ours: ProtocolHeader,
@@ -197,10 +197,25 @@ impl PeerProtocol {
 impl fmt::Display for PeerProtocol {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            PeerProtocol::Amqp(header) => write!(f, "{header}"),
+            PeerProtocol::Amqp(header) => f.write_str(&name(header)),
             PeerProtocol::Tls => f.write_str("TLS"),
             PeerProtocol::Unknown(octets) => write!(f, "\"{}\"", octets.escape_ascii()),
         }
+    }
+}
+
+fn name(header: &ProtocolHeader) -> String {
+    let ProtocolHeader {
+        id,
+        major,
+        minor,
+        revision,
+    } = header;
+    match header.id {
+        0 => format!("AMQP {major}.{minor}.{revision}"),
+        2 => format!("TLS {major}.{minor}.{revision}"),
+        3 => format!("SASL {major}.{minor}.{revision}"),
+        _ => format!("protocol {id} {major}.{minor}.{revision}"),
     }
 }
 
@@ -232,6 +247,7 @@ fn list(addresses: &[(SocketAddr, Arc<io::Error>)]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::codec::condition;
 
     #[test]
     fn first_octets_are_recognised() {
