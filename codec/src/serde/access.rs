@@ -241,38 +241,32 @@ impl<'a, 'de> Pair<'a, 'de> {
     }
 }
 
+impl<'de> Pair<'_, 'de> {
+    fn descriptor<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<T::Value> {
+        match self
+            .constructor
+            .and_then(|shared| shared.descriptors.first())
+        {
+            None => read_value(self.source, None, seed),
+            Some(position) => read_value(&mut self.source.at(*position), None, seed),
+        }
+    }
+
+    fn described<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<T::Value> {
+        let constructor = self.constructor.map(Constructor::of_described);
+        read_value(self.source, constructor, seed)
+    }
+}
+
 impl<'de> SeqAccess<'de> for Pair<'_, 'de> {
     type Error = DecodeError;
 
     fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>> {
-        self.read += 1;
-        match (self.read, self.constructor) {
-            (1, None) => read_value(self.source, None, seed).map(Some),
-            (
-                1,
-                Some(Constructor {
-                    descriptors: [first, ..],
-                    ..
-                }),
-            ) => read_value(&mut self.source.at(*first), None, seed).map(Some),
-            (2, None) => read_value(self.source, None, seed).map(Some),
-            (
-                2,
-                Some(Constructor {
-                    descriptors: [_, inner @ ..],
-                    code,
-                }),
-            ) => {
-                let constructor = Constructor {
-                    descriptors: inner,
-                    code,
-                };
-                read_value(self.source, Some(constructor), seed).map(Some)
-            }
-            _ => {
-                self.read = 2;
-                Ok(None)
-            }
+        self.read = (self.read + 1).min(3);
+        match self.read {
+            1 => self.descriptor(seed).map(Some),
+            2 => self.described(seed).map(Some),
+            _ => Ok(None),
         }
     }
 

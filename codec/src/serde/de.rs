@@ -59,6 +59,16 @@ pub(super) struct Constructor<'a> {
     pub(super) code: u8,
 }
 
+impl Constructor<'_> {
+    /// The constructor of what the outermost descriptor describes.
+    pub(super) fn of_described(self) -> Self {
+        Self {
+            descriptors: self.descriptors.get(1..).unwrap_or_default(),
+            ..self
+        }
+    }
+}
+
 /// Reads one value.
 pub(super) struct Deserializer<'a, 'de> {
     source: &'a mut Source<'de>,
@@ -181,13 +191,9 @@ impl<'a, 'de> Deserializer<'a, 'de> {
     }
 
     fn symbol(&mut self, code: u8) -> Result<&'de str, DecodeError> {
-        let text = self.string(code).map_err(|error| match error.kind {
-            DecodeErrorKind::InvalidUtf8 => self.source.reader.error(DecodeErrorKind::NotAscii),
-            _ => error,
-        })?;
-        match text.is_ascii() {
-            true => Ok(text),
-            false => Err(self.source.reader.error(DecodeErrorKind::NotAscii)),
+        match core::str::from_utf8(self.octets(code)?) {
+            Ok(text) if text.is_ascii() => Ok(text),
+            _ => Err(self.source.reader.error(DecodeErrorKind::NotAscii)),
         }
     }
 

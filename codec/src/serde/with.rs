@@ -11,12 +11,17 @@ macro_rules! with_module {
             use crate::serde::form::Form;
 
             /// Writes `field` in this form.
-            pub fn serialize<T: Serialize + ?Sized, S: Serializer>(field: &T, serializer: S) -> Result<S::Ok, S::Error> {
+            pub fn serialize<T: Serialize + ?Sized, S: Serializer>(
+                field: &T,
+                serializer: S,
+            ) -> Result<S::Ok, S::Error> {
                 Form::$form.serialize(field, serializer)
             }
 
             /// Reads a field in this form.
-            pub fn deserialize<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
+            pub fn deserialize<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+                deserializer: D,
+            ) -> Result<T, D::Error> {
                 Form::$form.deserialize(deserializer)
             }
         }
