@@ -301,10 +301,6 @@ impl PartitionConsumer {
 
     /// Reads an event and remembers it as handed out; `None` if it had been before.
     fn take(&mut self, delivery: &Delivery) -> Option<Result<ReceivedEvent, EventHubsError>> {
-        // The log knows no outcomes; this only frees the slot where the service didn't settle by itself.
-        if !delivery.is_settled() && let Err(error) = delivery.accept() {
-            tracing::debug!(%error, "could not settle an event");
-        }
         let message = match delivery.message() {
             Ok(message) => message,
             Err(error) => {
@@ -399,8 +395,10 @@ impl Source {
         }
         ReceiverOptions {
             filter: start.filter(),
-            // Nothing is ever redelivered, so there is nothing to settle for.
+            // A partition is a log: outcomes change nothing, so the service need not wait for them. Where it sends unsettled
+            // all the same, they are settled without us.
             snd_settle_mode: SenderSettleMode::Settled,
+            auto_accept: true,
             credit: Credit::Auto(self.options.prefetch.max(1)),
             properties,
             desired_capabilities,

@@ -71,12 +71,11 @@ struct Grant {
     renew_at: Option<SystemTime>,
 }
 
-/// A link with what keeps it alive. It has a session for itself, so that what ends a session ends one link.
+/// A link with what it stands on. It has a session for itself, so that what ends a session ends one link.
 pub(super) struct Attached<L> {
     pub(super) link: L,
     live: Arc<Live>,
     authorization: Arc<Authorization>,
-    _session: Session,
 }
 
 impl Namespace {
@@ -248,7 +247,11 @@ impl Namespace {
                 ..SenderOptions::default()
             };
             let link = session.attach_sender(address.to_string(), options).await?;
-            Ok(attached(link, &live, authorization, session))
+            Ok(Attached {
+                link,
+                live: live.clone(),
+                authorization,
+            })
         };
         let result = attach.await;
         self.attached(result, &live, address).await
@@ -265,7 +268,11 @@ impl Namespace {
             let link = session
                 .attach_receiver(address.to_string(), options)
                 .await?;
-            Ok(attached(link, &live, authorization, session))
+            Ok(Attached {
+                link,
+                live: live.clone(),
+                authorization,
+            })
         };
         let result = attach.await;
         self.attached(result, &live, address).await
@@ -462,20 +469,6 @@ impl Drop for Namespace {
     fn drop(&mut self) {
         // The task finds nobody left, and ends.
         self.renewal.notify_one();
-    }
-}
-
-fn attached<L>(
-    link: L,
-    live: &Arc<Live>,
-    authorization: Arc<Authorization>,
-    session: Session,
-) -> Attached<L> {
-    Attached {
-        link,
-        live: live.clone(),
-        authorization,
-        _session: session,
     }
 }
 
