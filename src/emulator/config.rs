@@ -128,7 +128,7 @@ pub struct EmulatorOptions {
 pub struct Retention {
     /// Most events. Default: no limit but the octets.
     pub events: usize,
-    /// Most octets, about 128 of housekeeping per event included. Default: 256 MiB. The newest event always stays.
+    /// Most octets, the housekeeping of each event included. Default: 256 MiB. The newest event always stays.
     pub bytes: usize,
 }
 

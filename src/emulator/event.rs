@@ -3,18 +3,25 @@
 //! What the publisher wrote is kept octet for octet, except that message annotations are written anew with the
 //! service's own ones among them, and delivery annotations end here as they are for one hop only.
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 
-use crate::codec::{
-    Annotations, Body, DecodeError, Encode, Sections, Str, Timestamp, Value, Writer,
-};
+use crate::codec::code::descriptor;
+use crate::codec::{Annotations, Body, DecodeError, Encode, Reader, Sections, Str, Symbol, Timestamp, Value, Writer};
 use crate::eventhubs::wire::annotation;
 
 /// A message that was published and not stored yet.
 #[derive(Clone, Debug)]
 pub(crate) struct NewEvent {
-    sections: Sections,
+    message: Bytes,
+    hops: HopSections,
     annotations: Annotations,
+}
+
+/// Where the sections for intermediaries are in an encoded message: header first, then annotations.
+#[derive(Clone, Copy, Debug, Default)]
+struct HopSections {
+    header_end: usize,
+    annotations_end: usize,
 }
 
 /// What the log adds to an event.
@@ -32,15 +39,15 @@ pub(crate) struct StoredEvent {
     /// The whole message as readers get it.
     message: Bytes,
     /// Where delivery annotations belong: behind the header.
-    header_length: usize,
+    header_end: usize,
 }
 
 impl NewEvent {
     /// Reads an encoded message. Its body is looked at only as far as the order of sections demands.
     pub(crate) fn decode(message: Bytes) -> Result<NewEvent, DecodeError> {
-        let sections = Sections::scan(message)?;
-        let annotations = sections.message_annotations()?.unwrap_or_default();
-        Ok(NewEvent { sections, annotations })
+        let annotations = Sections::scan(message.clone())?.message_annotations()?.unwrap_or_default();
+        let hops = HopSections::find(&message)?;
+        Ok(NewEvent { message, hops, annotations })
     }
 
     /// Takes a batch apart: the envelope's annotations, and the events in its data sections.
@@ -66,33 +73,57 @@ impl NewEvent {
     }
 
     /// Adds an annotation of the service, over one of the same key.
-    pub(crate) fn annotate(&mut self, key: crate::codec::Symbol, value: impl Into<Value>) {
+    pub(crate) fn annotate(&mut self, key: Symbol, value: impl Into<Value>) {
         self.annotations.insert(key, value);
     }
 
     /// Writes the message as readers get it.
     pub(crate) fn store(mut self, position: Position) -> StoredEvent {
         self.annotate(annotation::SEQUENCE_NUMBER, position.sequence_number);
-        self.annotate(annotation::OFFSET, Str::from(position.offset.to_string()));
+        self.annotate(annotation::OFFSET, position.offset.to_string());
         self.annotate(annotation::ENQUEUED_TIME, position.enqueued);
 
-        let header = self.sections.raw_header();
-        let rest = self.sections.raw_after_annotations();
-        let mut message = BytesMut::with_capacity(header.len() + rest.len() + ANNOTATIONS_ROOM);
-        message.put_slice(&header);
-        write_section(&mut message, MESSAGE_ANNOTATIONS, &self.annotations);
-        message.put_slice(&rest);
-        StoredEvent { position, header_length: header.len(), message: message.freeze() }
-    }
-
-    /// About how many octets the event takes in the log.
-    pub(crate) fn size(&self) -> usize {
-        self.sections.raw_after_annotations().len() + ANNOTATIONS_ROOM
+        let HopSections { header_end, annotations_end } = self.hops;
+        let (header, rest) = (&self.message[..header_end], &self.message[annotations_end..]);
+        let message = with_section(header, descriptor::MESSAGE_ANNOTATIONS, &self.annotations, rest);
+        StoredEvent { position, message, header_end }
     }
 }
 
+impl HopSections {
+    /// Finds them in a message whose sections are known to be in order.
+    fn find(message: &Bytes) -> Result<HopSections, DecodeError> {
+        let mut found = HopSections::default();
+        let mut reader = Reader::new(message.clone());
+        while reader.remaining() > 0 {
+            let section = reader.read_descriptor()?;
+            if !section.is_some_and(|section| section <= descriptor::MESSAGE_ANNOTATIONS) {
+                break;
+            }
+            reader.skip_value()?;
+            found.annotations_end = reader.position();
+            if section == Some(descriptor::HEADER) {
+                found.header_end = found.annotations_end;
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// An encoded message with one more section of annotations in the middle.
+fn with_section(before: &[u8], descriptor: u64, annotations: &Annotations, after: &[u8]) -> Bytes {
+    let mut message = BytesMut::with_capacity(before.len() + ANNOTATIONS_ROOM + after.len());
+    let mut writer = Writer::new(&mut message);
+    writer.write_raw(before);
+    writer.write_descriptor(descriptor);
+    annotations.encode(&mut writer);
+    writer.write_raw(after);
+    writer.finish().expect("annotations that were decoded, and four short ones, are far from 4 GiB");
+    message.freeze()
+}
+
 /// What annotations usually take; only a first guess for a buffer that grows.
-const ANNOTATIONS_ROOM: usize = 128;
+const ANNOTATIONS_ROOM: usize = 192;
 
 /// The partition key among annotations.
 pub(crate) fn partition_key(annotations: &Annotations) -> Option<Str> {
@@ -110,17 +141,13 @@ impl StoredEvent {
 
     /// The encoded message with delivery annotations.
     pub(crate) fn message_with(&self, delivery_annotations: &Annotations) -> Bytes {
-        let (header, rest) = self.message.split_at(self.header_length);
-        let mut message = BytesMut::with_capacity(self.message.len() + 2 * ANNOTATIONS_ROOM);
-        message.put_slice(header);
-        write_section(&mut message, DELIVERY_ANNOTATIONS, delivery_annotations);
-        message.put_slice(rest);
-        message.freeze()
+        let (header, rest) = self.message.split_at(self.header_end);
+        with_section(header, descriptor::DELIVERY_ANNOTATIONS, delivery_annotations, rest)
     }
 
-    /// Octets that the event takes in the log.
+    /// Octets that the event takes in the log, with what it takes besides its message.
     pub(crate) fn size(&self) -> usize {
-        self.message.len() + ANNOTATIONS_ROOM
+        self.message.len() + size_of::<StoredEvent>()
     }
 }
 
@@ -141,10 +168,10 @@ pub(crate) enum BatchError {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::codec::{ApplicationProperties, Header, Message, Symbol, encode_value};
+    use crate::codec::{ApplicationProperties, Header, Message};
 
     pub(crate) fn encoded(message: &Message) -> Bytes {
-        encode_value(message).unwrap()
+        message.to_bytes().unwrap()
     }
 
     pub(crate) fn event(body: &str) -> NewEvent {
