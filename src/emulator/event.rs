@@ -60,7 +60,7 @@ impl NewEvent {
             Body::Empty => Vec::new(),
             Body::Sequences(_) | Body::Value(_) => return Err(BatchError::NotData),
         };
-        if messages.is_empty() {
+        if messages.is_empty() || messages.iter().any(Bytes::is_empty) {
             return Err(BatchError::Empty);
         }
         let events: Result<Vec<NewEvent>, DecodeError> = messages.into_iter().map(NewEvent::decode).collect();
@@ -160,8 +160,8 @@ pub(crate) enum BatchError {
     /// The envelope's body is a value or a sequence.
     #[error("the body of a batch must be data sections, one for each event")]
     NotData,
-    /// There is no event in it.
-    #[error("the batch holds no event")]
+    /// There is no event in it, or nothing in an event's place.
+    #[error("the batch holds no event, or an empty one")]
     Empty,
 }
 
