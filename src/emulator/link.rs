@@ -34,22 +34,23 @@ enum Service {
     Replies(Node),
 }
 
-/// A link on which somebody has to wait.
+/// An accepted link on which somebody has to wait.
 #[derive(Debug)]
 pub(crate) enum RunningLink {
-    Refused { link: IncomingLink, error: AmqpError },
     Publish { publisher: Publisher, path: String, receiver: Receiver },
     Read { reader: Reader, path: String, sender: Sender },
     Requests { node: Node, session: Session, receiver: Receiver },
 }
 
-/// Answers an attach. `None` if there is nothing to run: the link has ended again, or is for replies.
+/// Answers an attach. `None` if there is nothing to run: refused, ended again, or a link for replies.
 pub(crate) async fn admit(peer: &Arc<Peer>, link: IncomingLink) -> Option<RunningLink> {
     let service = match Service::resolve(peer, link.attach()) {
         Ok(service) => service,
         Err(error) => {
             tracing::debug!(link = %link.attach().name, %error.condition, "refused a link");
-            return Some(RunningLink::Refused { link, error });
+            // Some clients can't read an attach without termini. A peer that is gone needs no answer.
+            let _ = link.refuse_with_termini(error).await;
+            return None;
         }
     };
     let session = link.session().clone();
@@ -157,10 +158,6 @@ impl RunningLink {
     /// Serves the link until the peer, a rule or the end of its token ends it.
     pub(crate) async fn run(self, peer: &Arc<Peer>) {
         match self {
-            RunningLink::Refused { link, error } => {
-                // Some clients can't read an attach without termini. A peer that is gone needs no answer.
-                let _ = link.refuse_with_termini(error).await;
-            }
             RunningLink::Publish { publisher, path, receiver } => {
                 let end = tokio::select! {
                     biased;

@@ -271,10 +271,11 @@ impl Server {
                 let serving = serve(Arc::clone(&self.namespace), incoming, self.closing.subscribe());
                 self.connections.spawn(serving);
             }
-            Err(error) => {
-                tracing::debug!(%error, "a peer did not get through the handshake");
+            Err(error @ AcceptError::Socket(_)) => {
+                tracing::warn!(%error, "the system gave no connection");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
+            Err(error) => tracing::debug!(%error, "a peer did not get through the handshake"),
         }
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use amqp10::codec::{Uuid, condition};
+use amqp10::codec::{Target, Uuid, condition};
 use amqp10::emulator::Clock;
 use amqp10::{ReceiverOptions, RecvError};
 
@@ -110,12 +110,9 @@ async fn replies_find_their_way_by_target_name_and_session() {
         request.properties.as_mut().unwrap().reply_to = Some(address.into());
         request
     };
-    let by_target = ReceiverOptions {
-        target: Some(amqp10::codec::Target { address: Some("my-replies".into()), ..Default::default() }),
-        ..ReceiverOptions::default()
-    };
+    let by_target = ReceiverOptions::default().target(Target::new("my-replies"));
     let by_target = session.attach_receiver("$cbs", by_target).await.unwrap();
-    let by_name = ReceiverOptions { name: Some("cbs-17".into()), ..ReceiverOptions::default() };
+    let by_name = ReceiverOptions::default().name("cbs-17");
     let by_name = session.attach_receiver("$cbs", by_name).await.unwrap();
     let other = connection.begin(SessionOptions::default()).await.unwrap();
     let elsewhere = other.attach_receiver("$cbs", ReceiverOptions::default()).await.unwrap();

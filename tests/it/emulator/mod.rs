@@ -129,7 +129,7 @@ fn selector_with(descriptor: Value, expression: &str) -> ReceiverOptions {
         Symbol::from_static("apache.org:selector-filter:string"),
         Value::described(descriptor, Value::from(expression)),
     );
-    ReceiverOptions { filter, ..ReceiverOptions::default() }
+    ReceiverOptions::default().filter(filter)
 }
 
 fn reader_address(partition: u32) -> String {

@@ -51,7 +51,7 @@ async fn events_of_one_key_come_back_from_one_partition_with_their_key() {
 async fn the_attach_says_what_clients_look_for() {
     let emulator = emulator().await;
     let (_connection, session) = root(&emulator).await;
-    let options = SenderOptions { rcv_settle_mode: ReceiverSettleMode::Second, ..SenderOptions::default() };
+    let options = SenderOptions::default().rcv_settle_mode(ReceiverSettleMode::Second);
     let sender = session.attach_sender("orders", options).await.unwrap();
     let attach = sender.remote_attach();
     assert_eq!(attach.max_message_size, Some(1_048_576));

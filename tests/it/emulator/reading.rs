@@ -9,7 +9,7 @@ fn epoch(level: i64, name: &str) -> ReceiverOptions {
     let properties = Fields::new()
         .with(Symbol::from_static("com.microsoft:epoch"), level)
         .with(Symbol::from_static("com.microsoft:receiver-name"), name);
-    ReceiverOptions { properties, ..ReceiverOptions::default() }
+    ReceiverOptions::default().properties(properties)
 }
 
 #[tokio::test]
@@ -185,10 +185,10 @@ async fn settled_deliveries_come_settled_and_other_modes_are_served() {
     let emulator = emulator().await;
     let (_connection, session) = root(&emulator).await;
     publish(&session, &["0", "1"]).await;
-    let settled = ReceiverOptions { snd_settle_mode: SenderSettleMode::Settled, ..ReceiverOptions::default() };
+    let settled = ReceiverOptions::default().snd_settle_mode(SenderSettleMode::Settled);
     let receiver = session.attach_receiver(reader_address(0), settled).await.unwrap();
     assert!(soon(receiver.recv()).await.unwrap().is_settled());
-    let second = ReceiverOptions { rcv_settle_mode: ReceiverSettleMode::Second, ..ReceiverOptions::default() };
+    let second = ReceiverOptions::default().rcv_settle_mode(ReceiverSettleMode::Second);
     let receiver = session.attach_receiver(reader_address(0), second).await.unwrap();
     assert_eq!(texts(&receiver, 2).await, ["0", "1"]);
 }
@@ -210,7 +210,7 @@ async fn events_are_sent_at_the_pace_of_credit_and_a_drain_ends_it() {
     let emulator = emulator().await;
     let (_connection, session) = root(&emulator).await;
     publish(&session, &["0", "1", "2"]).await;
-    let manual = ReceiverOptions { credit: Credit::Manual, ..ReceiverOptions::default() };
+    let manual = ReceiverOptions::default().credit(Credit::Manual);
     let receiver = session.attach_receiver(reader_address(0), manual).await.unwrap();
     assert!(tokio::time::timeout(Duration::from_millis(50), receiver.recv()).await.is_err());
     receiver.add_credit(2).unwrap();
@@ -228,7 +228,7 @@ async fn the_end_of_the_partition_is_told_to_those_who_asked() {
     let (_connection, session) = root(&emulator).await;
     publish(&session, &["0", "1", "2"]).await;
     let capability = Symbol::from_static("com.microsoft:enable-receiver-runtime-metric");
-    let options = ReceiverOptions { desired_capabilities: vec![capability.clone()], ..ReceiverOptions::default() };
+    let options = ReceiverOptions::default().desired_capabilities([capability.clone()]);
     let receiver = session.attach_receiver(reader_address(0), options).await.unwrap();
     assert_eq!(receiver.remote_attach().offered_capabilities, [capability]);
     let annotations = soon(receiver.recv()).await.unwrap().message().unwrap().delivery_annotations.unwrap();
