@@ -215,7 +215,6 @@ fn listener_options(options: &EmulatorOptions) -> ListenerOptions {
     let connection = ConnectionOptions::default()
         .container_id(format!("{}_G1", uuid::Uuid::new_v4().simple()))
         .max_frame_size(65_536)
-        .channel_max(4_999)
         .idle_time_out(IDLE_TIME_OUT)
         // One official client finds fields by their position.
         .layout(Layout::Full);

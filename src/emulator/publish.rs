@@ -26,11 +26,14 @@ impl Publisher {
     pub(crate) async fn run(&self, receiver: &Receiver) -> Option<AmqpError> {
         let idle = self.namespace.options.idle_link;
         loop {
-            match within(idle, receiver.recv()).await {
-                Some(Ok(delivery)) => self.take(&delivery).err()?,
+            let delivery = match within(idle, receiver.recv()).await {
+                Some(Ok(delivery)) => delivery,
                 Some(Err(_)) => return None,
                 None => return Some(idle_too_long(receiver.name(), idle)),
             };
+            if let Err(error) = self.take(&delivery) {
+                return Some(error);
+            }
         }
     }
 

@@ -82,7 +82,7 @@ async fn a_malformed_event_is_rejected_and_the_link_lives_on() {
     let (_connection, session) = root(&emulator).await;
     let sender = session.attach_sender("orders/Partitions/0", SenderOptions::default()).await.unwrap();
     for format in [0, BATCH_FORMAT] {
-        let rubbish = OutgoingMessage::encoded(format, vec![0xff; 10].into());
+        let rubbish = OutgoingMessage::encoded(format, vec![0xff; 10]);
         match soon(sender.send(rubbish)).await.unwrap() {
             Outcome::Rejected(rejected) => assert_eq!(rejected.error.unwrap().condition, condition::DECODE_ERROR),
             other => panic!("{other:?}"),
