@@ -19,12 +19,18 @@ impl Audience {
         if host.is_empty() {
             return None;
         }
-        Some(Audience { host: host.to_lowercase(), path: segments(path) })
+        Some(Audience {
+            host: host.to_lowercase(),
+            path: segments(path),
+        })
     }
 
     /// Everything in the namespace.
     pub(crate) fn namespace() -> Audience {
-        Audience { host: String::new(), path: Vec::new() }
+        Audience {
+            host: String::new(),
+            path: Vec::new(),
+        }
     }
 
     /// True if a token for `self` is also good for `other`: same host, and `other` at or below its path.
@@ -46,7 +52,10 @@ impl Audience {
 }
 
 fn segments(path: &str) -> Vec<String> {
-    path.split('/').filter(|segment| !segment.is_empty()).map(str::to_lowercase).collect()
+    path.split('/')
+        .filter(|segment| !segment.is_empty())
+        .map(str::to_lowercase)
+        .collect()
 }
 
 #[cfg(test)]

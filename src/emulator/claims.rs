@@ -32,11 +32,18 @@ pub(crate) struct TooManyClaims;
 
 impl Claims {
     pub(crate) fn new(clock: Clock) -> Claims {
-        Claims { clock, granted: Mutex::default() }
+        Claims {
+            clock,
+            granted: Mutex::default(),
+        }
     }
 
     /// Adds a claim; a newer one for the same audience replaces the older.
-    pub(crate) fn grant(&self, audience: Audience, expires: Option<SystemTime>) -> Result<(), TooManyClaims> {
+    pub(crate) fn grant(
+        &self,
+        audience: Audience,
+        expires: Option<SystemTime>,
+    ) -> Result<(), TooManyClaims> {
         let now = self.clock.now();
         let mut granted = self.granted();
         granted.retain(|claim| claim.audience != audience && claim.is_valid(now));
@@ -50,7 +57,9 @@ impl Claims {
     /// True if a claim that has not expired covers the path.
     pub(crate) fn allow(&self, path: &str) -> bool {
         let now = self.clock.now();
-        self.granted().iter().any(|claim| claim.is_valid(now) && claim.audience.covers_path(path))
+        self.granted()
+            .iter()
+            .any(|claim| claim.is_valid(now) && claim.audience.covers_path(path))
     }
 
     /// True if there is any claim that has not expired.
@@ -71,7 +80,9 @@ impl Claims {
     fn time_left(&self, path: &str) -> Option<Duration> {
         let now = self.clock.now();
         let granted = self.granted();
-        let covering = granted.iter().filter(|claim| claim.is_valid(now) && claim.audience.covers_path(path));
+        let covering = granted
+            .iter()
+            .filter(|claim| claim.is_valid(now) && claim.audience.covers_path(path));
         covering.map(|claim| claim.time_left(now)).max()
     }
 
@@ -86,7 +97,9 @@ impl Claim {
     }
 
     fn time_left(&self, now: SystemTime) -> Duration {
-        let left = self.expires.map(|expires| expires.duration_since(now).unwrap_or_default());
+        let left = self
+            .expires
+            .map(|expires| expires.duration_since(now).unwrap_or_default());
         left.unwrap_or(Duration::MAX)
     }
 }
@@ -106,7 +119,10 @@ mod tests {
     fn adjustable() -> (Arc<AtomicU64>, Claims) {
         let seconds = Arc::new(AtomicU64::new(100));
         let read = Arc::clone(&seconds);
-        (seconds, Claims::new(Clock::new(move || at(read.load(Ordering::Relaxed)))))
+        (
+            seconds,
+            Claims::new(Clock::new(move || at(read.load(Ordering::Relaxed)))),
+        )
     }
 
     fn hub() -> Audience {
@@ -128,12 +144,17 @@ mod tests {
     #[test]
     fn the_number_of_claims_is_bounded_and_expired_ones_make_room() {
         let (clock, claims) = adjustable();
-        let audience = |index: usize| Audience::parse(&format!("sb://localhost/hub{index}")).unwrap();
+        let audience =
+            |index: usize| Audience::parse(&format!("sb://localhost/hub{index}")).unwrap();
         for index in 0..MAX_CLAIMS {
             claims.grant(audience(index), Some(at(200))).unwrap();
         }
         assert_eq!(claims.grant(hub(), Some(at(300))), Err(TooManyClaims));
-        assert_eq!(claims.grant(audience(7), Some(at(300))), Ok(()), "a renewal needs no room");
+        assert_eq!(
+            claims.grant(audience(7), Some(at(300))),
+            Ok(()),
+            "a renewal needs no room"
+        );
         clock.store(250, Ordering::Relaxed);
         assert_eq!(claims.grant(hub(), Some(at(300))), Ok(()));
     }

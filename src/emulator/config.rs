@@ -9,9 +9,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::sas::AccessKey;
-use crate::eventhubs::wire::{DEFAULT_MAX_MESSAGE_SIZE, MAX_RECEIVERS_WITHOUT_EPOCH};
 #[cfg(feature = "tls")]
 use crate::TlsServerConfig;
+use crate::eventhubs::wire::{DEFAULT_MAX_MESSAGE_SIZE, MAX_RECEIVERS_WITHOUT_EPOCH};
 
 /// The name of the key that every namespace has.
 pub const ROOT_KEY_NAME: &str = "RootManageSharedAccessKey";
@@ -134,7 +134,10 @@ pub struct Retention {
 
 impl Default for Retention {
     fn default() -> Retention {
-        Retention { events: usize::MAX, bytes: 256 * 1024 * 1024 }
+        Retention {
+            events: usize::MAX,
+            bytes: 256 * 1024 * 1024,
+        }
     }
 }
 
@@ -177,7 +180,10 @@ impl Default for EmulatorOptions {
 
 /// 32 octets from the system's random source, 12 bits of them fixed by the form of a UUID.
 fn random_key() -> String {
-    let halves = [uuid::Uuid::new_v4().into_bytes(), uuid::Uuid::new_v4().into_bytes()];
+    let halves = [
+        uuid::Uuid::new_v4().into_bytes(),
+        uuid::Uuid::new_v4().into_bytes(),
+    ];
     STANDARD.encode(halves.concat())
 }
 
@@ -189,16 +195,32 @@ impl EmulatorOptions {
 
     /// Adds a hub.
     pub fn hub(mut self, name: impl Into<String>, partitions: u32) -> EmulatorOptions {
-        self.hubs.push(HubOptions { name: name.into(), partitions, consumer_groups: Vec::new() });
+        self.hubs.push(HubOptions {
+            name: name.into(),
+            partitions,
+            consumer_groups: Vec::new(),
+        });
         self
     }
 
     /// Adds a consumer group to a hub; a hub of which nothing was said yet gets one partition.
-    pub fn consumer_group(mut self, hub: impl Into<String>, group: impl Into<String>) -> EmulatorOptions {
+    pub fn consumer_group(
+        mut self,
+        hub: impl Into<String>,
+        group: impl Into<String>,
+    ) -> EmulatorOptions {
         let name = hub.into();
-        match self.hubs.iter_mut().find(|hub| hub.name.eq_ignore_ascii_case(&name)) {
+        match self
+            .hubs
+            .iter_mut()
+            .find(|hub| hub.name.eq_ignore_ascii_case(&name))
+        {
             Some(hub) => hub.consumer_groups.push(group.into()),
-            None => self.hubs.push(HubOptions { name, partitions: 1, consumer_groups: vec![group.into()] }),
+            None => self.hubs.push(HubOptions {
+                name,
+                partitions: 1,
+                consumer_groups: vec![group.into()],
+            }),
         }
         self
     }
@@ -272,7 +294,10 @@ impl EmulatorOptions {
     }
 
     pub(crate) fn access_key(&self) -> AccessKey {
-        AccessKey { name: self.key_name.clone(), value: self.key_value.clone() }
+        AccessKey {
+            name: self.key_name.clone(),
+            value: self.key_value.clone(),
+        }
     }
 
     /// Says in words what is wrong, if anything is.
@@ -281,11 +306,16 @@ impl EmulatorOptions {
             return Err("the key needs a name and a value".into());
         }
         if self.key_name.contains(';') || self.key_value.contains(';') {
-            return Err("a semicolon in the key's name or value would end it in a connection string".into());
+            return Err(
+                "a semicolon in the key's name or value would end it in a connection string".into(),
+            );
         }
         for (index, hub) in self.hubs.iter().enumerate() {
             hub.check()?;
-            if self.hubs[..index].iter().any(|other| other.name.eq_ignore_ascii_case(&hub.name)) {
+            if self.hubs[..index]
+                .iter()
+                .any(|other| other.name.eq_ignore_ascii_case(&hub.name))
+            {
                 return Err(format!("the hub '{}' is there twice", hub.name));
             }
         }
@@ -295,25 +325,37 @@ impl EmulatorOptions {
 
 impl HubOptions {
     fn check(&self) -> Result<(), String> {
-        let HubOptions { name, partitions, .. } = self;
+        let HubOptions {
+            name, partitions, ..
+        } = self;
         check_name("hub", name, MAX_HUB_NAME)?;
         if name.starts_with('$') {
-            return Err(format!("the hub name '{name}' begins with $, which belongs to the service's own nodes"));
+            return Err(format!(
+                "the hub name '{name}' begins with $, which belongs to the service's own nodes"
+            ));
         }
         if !(1..=MAX_PARTITIONS).contains(partitions) {
-            return Err(format!("the hub '{name}' has {partitions} partitions; expected 1 to {MAX_PARTITIONS}"));
+            return Err(format!(
+                "the hub '{name}' has {partitions} partitions; expected 1 to {MAX_PARTITIONS}"
+            ));
         }
-        self.consumer_groups.iter().try_for_each(|group| check_name("consumer group", group, MAX_GROUP_NAME))
+        self.consumer_groups
+            .iter()
+            .try_for_each(|group| check_name("consumer group", group, MAX_GROUP_NAME))
     }
 }
 
 fn check_name(what: &str, name: &str, longest: usize) -> Result<(), String> {
     let length = name.chars().count();
     if !(1..=longest).contains(&length) {
-        return Err(format!("the {what} name '{name}' has {length} characters; expected 1 to {longest}"));
+        return Err(format!(
+            "the {what} name '{name}' has {length} characters; expected 1 to {longest}"
+        ));
     }
     if name.contains(|c: char| c == '/' || c == ';' || c.is_whitespace() || c.is_control()) {
-        return Err(format!("the {what} name '{name}' holds a slash, a semicolon or a blank"));
+        return Err(format!(
+            "the {what} name '{name}' holds a slash, a semicolon or a blank"
+        ));
     }
     Ok(())
 }
@@ -344,7 +386,9 @@ mod tests {
 
     #[test]
     fn a_group_of_an_unmentioned_hub_brings_the_hub() {
-        let options = EmulatorOptions::new().consumer_group("a", "g").consumer_group("A", "h");
+        let options = EmulatorOptions::new()
+            .consumer_group("a", "g")
+            .consumer_group("A", "h");
         assert_eq!(options.hubs.len(), 1);
         assert_eq!(options.hubs[0].consumer_groups, ["g", "h"]);
     }
@@ -357,7 +401,12 @@ mod tests {
             (EmulatorOptions::new().hub("$cbs", 1), "begins with $"),
             (EmulatorOptions::new().hub("a", 0), "partitions"),
             (EmulatorOptions::new().hub("a", 1).hub("A", 1), "twice"),
-            (EmulatorOptions::new().hub("a", 1).consumer_group("a", "x".repeat(51)), "consumer group"),
+            (
+                EmulatorOptions::new()
+                    .hub("a", 1)
+                    .consumer_group("a", "x".repeat(51)),
+                "consumer group",
+            ),
             (EmulatorOptions::new().key("name", ""), "key"),
             (EmulatorOptions::new().key("name", "a;b"), "semicolon"),
         ];

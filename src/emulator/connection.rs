@@ -30,7 +30,11 @@ impl Peer {
             // The first claim of a connection always has room.
             let _ = claims.grant(Audience::namespace(), None);
         }
-        Peer { namespace, claims, replies: ReplyLinks::default() }
+        Peer {
+            namespace,
+            claims,
+            replies: ReplyLinks::default(),
+        }
     }
 }
 
@@ -50,7 +54,11 @@ pub(crate) async fn serve(
     };
     let mut links = JoinSet::new();
     let reason = loop {
-        let idle = peer.namespace.options.idle_connection.filter(|_| links.is_empty());
+        let idle = peer
+            .namespace
+            .options
+            .idle_connection
+            .filter(|_| links.is_empty());
         tokio::select! {
             changed = closing.changed() => {
                 let reason = if changed.is_ok() { *closing.borrow() } else { STOPPED };
@@ -85,7 +93,13 @@ fn ended_by_peer(error: ConnectionError) -> Result<(), ConnectionError> {
 }
 
 fn idle_too_long(namespace: &Namespace) -> AmqpError {
-    let millis = namespace.options.idle_connection.unwrap_or_default().as_millis();
-    let text = format!("The connection was inactive for more than the allowed {millis} milliseconds and is closed by container 'LinkTracker'.");
+    let millis = namespace
+        .options
+        .idle_connection
+        .unwrap_or_default()
+        .as_millis();
+    let text = format!(
+        "The connection was inactive for more than the allowed {millis} milliseconds and is closed by container 'LinkTracker'."
+    );
     AmqpError::new(condition::CONNECTION_FORCED, text)
 }

@@ -6,7 +6,9 @@
 use bytes::{Bytes, BytesMut};
 
 use crate::codec::code::descriptor;
-use crate::codec::{Annotations, Body, DecodeError, Encode, Reader, Sections, Str, Symbol, Timestamp, Value, Writer};
+use crate::codec::{
+    Annotations, Body, DecodeError, Encode, Reader, Sections, Str, Symbol, Timestamp, Value, Writer,
+};
 use crate::eventhubs::wire::annotation;
 
 /// A message that was published and not stored yet.
@@ -45,9 +47,15 @@ pub(crate) struct StoredEvent {
 impl NewEvent {
     /// Reads an encoded message. Its body is looked at only as far as the order of sections demands.
     pub(crate) fn decode(message: Bytes) -> Result<NewEvent, DecodeError> {
-        let annotations = Sections::scan(message.clone())?.message_annotations()?.unwrap_or_default();
+        let annotations = Sections::scan(message.clone())?
+            .message_annotations()?
+            .unwrap_or_default();
         let hops = HopSections::find(&message)?;
-        Ok(NewEvent { message, hops, annotations })
+        Ok(NewEvent {
+            message,
+            hops,
+            annotations,
+        })
     }
 
     /// Takes a batch apart: the envelope's annotations, and the events in its data sections.
@@ -63,7 +71,8 @@ impl NewEvent {
         if messages.is_empty() || messages.iter().any(Bytes::is_empty) {
             return Err(BatchError::Empty);
         }
-        let events: Result<Vec<NewEvent>, DecodeError> = messages.into_iter().map(NewEvent::decode).collect();
+        let events: Result<Vec<NewEvent>, DecodeError> =
+            messages.into_iter().map(NewEvent::decode).collect();
         Ok((annotations, events?))
     }
 
@@ -83,10 +92,25 @@ impl NewEvent {
         self.annotate(annotation::OFFSET, position.offset.to_string());
         self.annotate(annotation::ENQUEUED_TIME, position.enqueued);
 
-        let HopSections { header_end, annotations_end } = self.hops;
-        let (header, rest) = (&self.message[..header_end], &self.message[annotations_end..]);
-        let message = with_section(header, descriptor::MESSAGE_ANNOTATIONS, &self.annotations, rest);
-        StoredEvent { position, message, header_end }
+        let HopSections {
+            header_end,
+            annotations_end,
+        } = self.hops;
+        let (header, rest) = (
+            &self.message[..header_end],
+            &self.message[annotations_end..],
+        );
+        let message = with_section(
+            header,
+            descriptor::MESSAGE_ANNOTATIONS,
+            &self.annotations,
+            rest,
+        );
+        StoredEvent {
+            position,
+            message,
+            header_end,
+        }
     }
 }
 
@@ -97,7 +121,7 @@ impl HopSections {
         let mut reader = Reader::new(message.clone());
         while reader.remaining() > 0 {
             let section = reader.read_descriptor()?;
-            if !section.is_some_and(|section| section <= descriptor::MESSAGE_ANNOTATIONS) {
+            if section.is_none_or(|section| section > descriptor::MESSAGE_ANNOTATIONS) {
                 break;
             }
             reader.skip_value()?;
@@ -118,7 +142,9 @@ fn with_section(before: &[u8], descriptor: u64, annotations: &Annotations, after
     writer.write_descriptor(descriptor);
     annotations.encode(&mut writer);
     writer.write_raw(after);
-    writer.finish().expect("annotations that were decoded, and four short ones, are far from 4 GiB");
+    writer
+        .finish()
+        .expect("annotations that were decoded, and four short ones, are far from 4 GiB");
     message.freeze()
 }
 
@@ -142,7 +168,12 @@ impl StoredEvent {
     /// The encoded message with delivery annotations.
     pub(crate) fn message_with(&self, delivery_annotations: &Annotations) -> Bytes {
         let (header, rest) = self.message.split_at(self.header_end);
-        with_section(header, descriptor::DELIVERY_ANNOTATIONS, delivery_annotations, rest)
+        with_section(
+            header,
+            descriptor::DELIVERY_ANNOTATIONS,
+            delivery_annotations,
+            rest,
+        )
     }
 
     /// Octets that the event takes in the log, with what it takes besides its message.
@@ -179,12 +210,19 @@ pub(crate) mod tests {
     }
 
     fn position() -> Position {
-        Position { sequence_number: 7, offset: 4096, enqueued: Timestamp(1_700_000_000_000) }
+        Position {
+            sequence_number: 7,
+            offset: 4096,
+            enqueued: Timestamp(1_700_000_000_000),
+        }
     }
 
     fn rich_message() -> Message {
         Message {
-            header: Some(Header { durable: true, ..Header::default() }),
+            header: Some(Header {
+                durable: true,
+                ..Header::default()
+            }),
             delivery_annotations: Some(Annotations::new().with(Symbol::from_static("hop"), 1_u32)),
             message_annotations: Some(
                 Annotations::new()
@@ -206,32 +244,61 @@ pub(crate) mod tests {
         let stored = Message::decode(event.store(position()).message()).unwrap();
 
         let annotations = stored.message_annotations.clone().unwrap();
-        assert_eq!(annotations.get("x-opt-sequence-number"), Some(&Value::Long(7)));
+        assert_eq!(
+            annotations.get("x-opt-sequence-number"),
+            Some(&Value::Long(7))
+        );
         assert_eq!(annotations.get("x-opt-offset"), Some(&Value::from("4096")));
-        assert_eq!(annotations.get("x-opt-enqueued-time"), Some(&Value::Timestamp(Timestamp(1_700_000_000_000))));
-        assert_eq!(annotations.get("x-opt-partition-key"), Some(&Value::from("k1")));
+        assert_eq!(
+            annotations.get("x-opt-enqueued-time"),
+            Some(&Value::Timestamp(Timestamp(1_700_000_000_000)))
+        );
+        assert_eq!(
+            annotations.get("x-opt-partition-key"),
+            Some(&Value::from("k1"))
+        );
         assert_eq!(annotations.get("x-opt-mine"), Some(&Value::from("kept")));
-        let expected = Message { delivery_annotations: None, message_annotations: Some(annotations), ..published };
+        let expected = Message {
+            delivery_annotations: None,
+            message_annotations: Some(annotations),
+            ..published
+        };
         assert_eq!(stored, expected);
     }
 
     #[test]
     fn unusual_encodings_stay_as_the_publisher_wrote_them() {
         // A long descriptor, a full-width list for properties, a str32 body: legal, and not how this crate writes.
-        let message = b"\x00\x80\x00\x00\x00\x00\x00\x00\x00\x73\xd0\x00\x00\x00\x04\x00\x00\x00\x00\
+        let message =
+            b"\x00\x80\x00\x00\x00\x00\x00\x00\x00\x73\xd0\x00\x00\x00\x04\x00\x00\x00\x00\
             \x00\x53\x77\xb1\x00\x00\x00\x02hi";
-        let stored = NewEvent::decode(Bytes::from_static(message)).unwrap().store(position()).message();
+        let stored = NewEvent::decode(Bytes::from_static(message))
+            .unwrap()
+            .store(position())
+            .message();
         assert!(stored.ends_with(message));
-        assert_eq!(Message::decode(stored).unwrap().body, Body::Value("hi".into()));
+        assert_eq!(
+            Message::decode(stored).unwrap().body,
+            Body::Value("hi".into())
+        );
     }
 
     #[test]
     fn delivery_annotations_come_behind_the_header() {
-        let stored = NewEvent::decode(encoded(&rich_message())).unwrap().store(position());
-        let metric = Annotations::new().with(Symbol::from_static("last_enqueued_sequence_number"), 9_i64);
+        let stored = NewEvent::decode(encoded(&rich_message()))
+            .unwrap()
+            .store(position());
+        let metric =
+            Annotations::new().with(Symbol::from_static("last_enqueued_sequence_number"), 9_i64);
         let with = Message::decode(stored.message_with(&metric)).unwrap();
         let without = Message::decode(stored.message()).unwrap();
-        assert_eq!(with, Message { delivery_annotations: Some(metric), ..without });
+        assert_eq!(
+            with,
+            Message {
+                delivery_annotations: Some(metric),
+                ..without
+            }
+        );
     }
 
     #[test]
@@ -262,7 +329,10 @@ pub(crate) mod tests {
         assert_eq!(partition_key(&envelope), Some(Str::from("k1")));
         let body = |event: NewEvent| {
             assert_eq!(event.partition_key(), Some(Str::from("k1")));
-            match Message::decode(event.store(position()).message()).unwrap().body {
+            match Message::decode(event.store(position()).message())
+                .unwrap()
+                .body
+            {
                 Body::Data(body) => body,
                 other => panic!("{other:?}"),
             }
@@ -272,17 +342,30 @@ pub(crate) mod tests {
 
     fn hex(text: &str) -> Bytes {
         let digits: Vec<u8> = text.bytes().filter(u8::is_ascii_hexdigit).collect();
-        let octet = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();
+        let octet =
+            |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();
         digits.chunks(2).map(octet).collect::<Vec<u8>>().into()
     }
 
     #[test]
     fn batches_without_events_or_of_other_bodies_are_refused() {
-        let empty = encoded(&Message { body: Body::DataSections(Vec::new()), ..Message::default() });
-        assert_eq!(NewEvent::decode_batch(empty).unwrap_err(), BatchError::Empty);
+        let empty = encoded(&Message {
+            body: Body::DataSections(Vec::new()),
+            ..Message::default()
+        });
+        assert_eq!(
+            NewEvent::decode_batch(empty).unwrap_err(),
+            BatchError::Empty
+        );
         let value = encoded(&Message::value("text"));
-        assert_eq!(NewEvent::decode_batch(value).unwrap_err(), BatchError::NotData);
+        assert_eq!(
+            NewEvent::decode_batch(value).unwrap_err(),
+            BatchError::NotData
+        );
         let rubbish = encoded(&Message::data("not a message"));
-        assert!(matches!(NewEvent::decode_batch(rubbish), Err(BatchError::Malformed(_))));
+        assert!(matches!(
+            NewEvent::decode_batch(rubbish),
+            Err(BatchError::Malformed(_))
+        ));
     }
 }

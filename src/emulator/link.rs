@@ -9,11 +9,13 @@ use super::publish::Publisher;
 use super::replies::ReplyLink;
 use super::subscribe::{Reader, source_in_force};
 use crate::codec::{
-    AmqpError, Attach, ReceiverSettleMode, Role, SenderSettleMode, Source, Str, Symbol, Target, TargetArchetype,
-    condition,
+    AmqpError, Attach, ReceiverSettleMode, Role, SenderSettleMode, Source, Str, Symbol, Target,
+    TargetArchetype, condition,
 };
 use crate::eventhubs::wire::{Address, capability};
-use crate::{AcceptLinkOptions, AcceptedLink, Credit, IncomingLink, LinkError, Receiver, Sender, Session};
+use crate::{
+    AcceptLinkOptions, AcceptedLink, Credit, IncomingLink, LinkError, Receiver, Sender, Session,
+};
 
 /// Credit of a publisher's link: the service grants hundreds, and clients wait where it is less than 100.
 const PUBLISHER_CREDIT: u32 = 300;
@@ -37,9 +39,21 @@ enum Service {
 /// An accepted link on which somebody has to wait.
 #[derive(Debug)]
 pub(crate) enum RunningLink {
-    Publish { publisher: Publisher, path: String, receiver: Receiver },
-    Read { reader: Reader, path: String, sender: Sender },
-    Requests { node: Node, session: Session, receiver: Receiver },
+    Publish {
+        publisher: Publisher,
+        path: String,
+        receiver: Receiver,
+    },
+    Read {
+        reader: Reader,
+        path: String,
+        sender: Sender,
+    },
+    Requests {
+        node: Node,
+        session: Session,
+        receiver: Receiver,
+    },
 }
 
 /// Answers an attach. `None` if there is nothing to run: refused, ended again, or a link for replies.
@@ -60,16 +74,32 @@ pub(crate) async fn admit(peer: &Arc<Peer>, link: IncomingLink) -> Option<Runnin
     let options = service.options(peer, attach);
     match (service, accepted(link.accept(options).await)?) {
         (Service::Publish { publisher, path }, AcceptedLink::Receiver(receiver)) => {
-            Some(RunningLink::Publish { publisher, path, receiver })
+            Some(RunningLink::Publish {
+                publisher,
+                path,
+                receiver,
+            })
         }
-        (Service::Read { reader, path }, AcceptedLink::Sender(sender)) => {
-            Some(RunningLink::Read { reader, path, sender })
-        }
+        (Service::Read { reader, path }, AcceptedLink::Sender(sender)) => Some(RunningLink::Read {
+            reader,
+            path,
+            sender,
+        }),
         (Service::Requests(node), AcceptedLink::Receiver(receiver)) => {
-            Some(RunningLink::Requests { node, session, receiver })
+            Some(RunningLink::Requests {
+                node,
+                session,
+                receiver,
+            })
         }
         (Service::Replies(node), AcceptedLink::Sender(sender)) => {
-            let link = ReplyLink { node, session, target: reply_target, settled, sender };
+            let link = ReplyLink {
+                node,
+                session,
+                target: reply_target,
+                settled,
+                sender,
+            };
             if peer.replies.add(link).is_err() {
                 tracing::debug!("dropped a link for replies: the connection has too many");
             }
@@ -82,7 +112,9 @@ pub(crate) async fn admit(peer: &Arc<Peer>, link: IncomingLink) -> Option<Runnin
 
 /// The link, or `None` if the peer has ended it meanwhile.
 fn accepted(answer: Result<AcceptedLink, LinkError>) -> Option<AcceptedLink> {
-    answer.inspect_err(|error| tracing::debug!(%error, "a link ended while it was attached")).ok()
+    answer
+        .inspect_err(|error| tracing::debug!(%error, "a link ended while it was attached"))
+        .ok()
 }
 
 impl Service {
@@ -109,7 +141,14 @@ impl Service {
                     _ => None,
                 };
                 let namespace = Arc::clone(&peer.namespace);
-                Ok(Service::Publish { publisher: Publisher { namespace, destination, name }, path })
+                Ok(Service::Publish {
+                    publisher: Publisher {
+                        namespace,
+                        destination,
+                        name,
+                    },
+                    path,
+                })
             }
             Role::Receiver => {
                 let reader = Reader::admit(&peer.namespace, &address, attach)?;
@@ -127,7 +166,10 @@ impl Service {
             Some(TargetArchetype::Target(target)) => target.clone(),
             _ => Target::default(),
         };
-        source = source_in_force(&Source { address: source.address.take().or(name.clone()), ..source });
+        source = source_in_force(&Source {
+            address: source.address.take().or(name.clone()),
+            ..source
+        });
         target.address = target.address.or(name);
         let credit = match self {
             Service::Requests(_) => REQUEST_CREDIT,
@@ -150,7 +192,12 @@ impl Service {
             Service::Read { .. } => &[capability::RECEIVER_RUNTIME_METRIC],
             Service::Publish { .. } | Service::Requests(_) | Service::Replies(_) => &[],
         };
-        attach.desired_capabilities.iter().filter(|desired| served.contains(desired)).cloned().collect()
+        attach
+            .desired_capabilities
+            .iter()
+            .filter(|desired| served.contains(desired))
+            .cloned()
+            .collect()
     }
 }
 
@@ -158,7 +205,11 @@ impl RunningLink {
     /// Serves the link until the peer, a rule or the end of its token ends it.
     pub(crate) async fn run(self, peer: &Arc<Peer>) {
         match self {
-            RunningLink::Publish { publisher, path, receiver } => {
+            RunningLink::Publish {
+                publisher,
+                path,
+                receiver,
+            } => {
                 let end = tokio::select! {
                     biased;
                     () = peer.claims.expired(&path) => Some(expired(&path)),
@@ -169,7 +220,11 @@ impl RunningLink {
                     let _ = receiver.close_with_error(error).await;
                 }
             }
-            RunningLink::Read { reader, path, sender } => {
+            RunningLink::Read {
+                reader,
+                path,
+                sender,
+            } => {
                 let end = tokio::select! {
                     biased;
                     () = peer.claims.expired(&path) => Some(expired(&path)),
@@ -181,7 +236,11 @@ impl RunningLink {
                     let _ = sender.close_with_error(error).await;
                 }
             }
-            RunningLink::Requests { node, session, receiver } => node.run(peer, &session, &receiver).await,
+            RunningLink::Requests {
+                node,
+                session,
+                receiver,
+            } => node.run(peer, &session, &receiver).await,
         }
     }
 }
@@ -191,8 +250,12 @@ fn address(attach: &Attach) -> Result<Address, AmqpError> {
     let refused = |text: &'static str| AmqpError::new(condition::NOT_IMPLEMENTED, text);
     let named = match attach.role {
         Role::Sender => match &attach.target {
-            Some(TargetArchetype::Coordinator(_)) => return Err(refused("transactions are not supported")),
-            Some(TargetArchetype::Target(target)) if target.dynamic => return Err(refused("no dynamic nodes")),
+            Some(TargetArchetype::Coordinator(_)) => {
+                return Err(refused("transactions are not supported"));
+            }
+            Some(TargetArchetype::Target(target)) if target.dynamic => {
+                return Err(refused("no dynamic nodes"));
+            }
             Some(TargetArchetype::Target(target)) => target.address.as_ref(),
             None => None,
         },
@@ -202,8 +265,11 @@ fn address(attach: &Attach) -> Result<Address, AmqpError> {
             None => None,
         },
     };
-    let named = named.ok_or_else(|| AmqpError::new(condition::INVALID_FIELD, "the link names no address"))?;
-    named.parse::<Address>().map_err(|error| AmqpError::new(condition::NOT_FOUND, error.to_string()))
+    let named = named
+        .ok_or_else(|| AmqpError::new(condition::INVALID_FIELD, "the link names no address"))?;
+    named
+        .parse::<Address>()
+        .map_err(|error| AmqpError::new(condition::NOT_FOUND, error.to_string()))
 }
 
 fn target_address(attach: &Attach) -> Option<&Str> {
@@ -214,12 +280,16 @@ fn target_address(attach: &Attach) -> Option<&Str> {
 }
 
 fn unauthorized(address: &Address) -> AmqpError {
-    let text = format!("Unauthorized access. No valid token covers '{address}': put one to $cbs first.");
+    let text =
+        format!("Unauthorized access. No valid token covers '{address}': put one to $cbs first.");
     AmqpError::new(condition::UNAUTHORIZED_ACCESS, text)
 }
 
 fn expired(path: &str) -> AmqpError {
-    AmqpError::new(condition::UNAUTHORIZED_ACCESS, format!("The token for '{path}' has expired."))
+    AmqpError::new(
+        condition::UNAUTHORIZED_ACCESS,
+        format!("The token for '{path}' has expired."),
+    )
 }
 
 /// What a link hears that was idle for too long.
@@ -230,7 +300,10 @@ pub(crate) fn idle_too_long(name: &str, idle: Option<Duration>) -> AmqpError {
 }
 
 /// The future's output, or `None` if it takes longer than the limit, where there is one.
-pub(crate) async fn within<T>(limit: Option<Duration>, future: impl Future<Output = T>) -> Option<T> {
+pub(crate) async fn within<T>(
+    limit: Option<Duration>,
+    future: impl Future<Output = T>,
+) -> Option<T> {
     match limit {
         Some(limit) => tokio::time::timeout(limit, future).await.ok(),
         None => Some(future.await),

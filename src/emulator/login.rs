@@ -5,11 +5,18 @@ use std::future::ready;
 use std::pin::Pin;
 
 use super::sas::AccessKey;
-use crate::{AuthenticationFailure, Authenticator, Identity, LoginAttempt, PresentedCredentials, SaslMechanism};
+use crate::{
+    AuthenticationFailure, Authenticator, Identity, LoginAttempt, PresentedCredentials,
+    SaslMechanism,
+};
 
 /// What the service offers, in its order.
-pub(crate) const MECHANISMS: [SaslMechanism; 4] =
-    [SaslMechanism::Mssbcbs, SaslMechanism::Plain, SaslMechanism::Anonymous, SaslMechanism::External];
+pub(crate) const MECHANISMS: [SaslMechanism; 4] = [
+    SaslMechanism::Mssbcbs,
+    SaslMechanism::Plain,
+    SaslMechanism::Anonymous,
+    SaslMechanism::External,
+];
 
 /// Checks PLAIN against the namespace's key.
 #[derive(Debug)]
@@ -23,12 +30,14 @@ impl Authenticator for Login {
         attempt: &'a LoginAttempt,
     ) -> Pin<Box<dyn Future<Output = Result<Identity, AuthenticationFailure>> + Send + 'a>> {
         let identity = match &attempt.credentials {
-            PresentedCredentials::Plain { username, password, .. } if self.key.is(username, password) => {
-                Ok(Identity::named(username))
-            }
+            PresentedCredentials::Plain {
+                username, password, ..
+            } if self.key.is(username, password) => Ok(Identity::named(username)),
             PresentedCredentials::Plain { .. } => Err(AuthenticationFailure::WrongCredentials),
             // Whatever these name is unproven, and nothing is allowed by it.
-            PresentedCredentials::Anonymous | PresentedCredentials::External { .. } => Ok(Identity::anonymous()),
+            PresentedCredentials::Anonymous | PresentedCredentials::External { .. } => {
+                Ok(Identity::anonymous())
+            }
         };
         Box::pin(ready(identity))
     }

@@ -81,13 +81,18 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
-pub use self::config::{Clock, EmulatorOptions, HubOptions, MAX_PARTITIONS, ROOT_KEY_NAME, Retention};
+pub use self::config::{
+    Clock, EmulatorOptions, HubOptions, MAX_PARTITIONS, ROOT_KEY_NAME, Retention,
+};
 use self::connection::STOPPED;
 use self::login::{Login, MECHANISMS};
 use self::namespace::Namespace;
 use crate::codec::{AmqpError, Layout, condition};
 use crate::memory::{self, MemoryStream};
-use crate::{AcceptError, ConnectionOptions, IncomingConnection, Listener, ListenerOptions, SaslServerOptions};
+use crate::{
+    AcceptError, ConnectionOptions, IncomingConnection, Listener, ListenerOptions,
+    SaslServerOptions,
+};
 
 /// Octets that each direction of an in-process connection holds.
 const MEMORY_PIPE: usize = 256 * 1024;
@@ -136,8 +141,13 @@ impl Emulator {
     /// Dropped before it resolves, nothing is started.
     pub async fn start(options: EmulatorOptions) -> Result<Emulator, EmulatorError> {
         options.check().map_err(EmulatorError::Options)?;
-        let failed = |reason| EmulatorError::Listen { address: options.address, reason };
-        let listener = Listener::bind(options.address, listener_options(&options)).await.map_err(failed)?;
+        let failed = |reason| EmulatorError::Listen {
+            address: options.address,
+            reason,
+        };
+        let listener = Listener::bind(options.address, listener_options(&options))
+            .await
+            .map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         let namespace = Arc::new(Namespace::new(options));
         let (streams, incoming_streams) = mpsc::unbounded_channel();
@@ -148,7 +158,13 @@ impl Emulator {
             connections: JoinSet::new(),
         };
         let server = tokio::spawn(server.run(listener, incoming_streams));
-        Ok(Emulator { namespace, address, streams, closing, server })
+        Ok(Emulator {
+            namespace,
+            address,
+            streams,
+            closing,
+            server,
+        })
     }
 
     /// Where the emulator listens.
@@ -171,7 +187,11 @@ impl Emulator {
             self.address.port(),
             options.key_name,
             options.key_value,
-            if plaintext { "UseDevelopmentEmulator=true;" } else { "" },
+            if plaintext {
+                "UseDevelopmentEmulator=true;"
+            } else {
+                ""
+            },
         )
     }
 
@@ -193,7 +213,8 @@ impl Emulator {
     /// Closes all present connections with `amqp:connection:forced`, as the service does when it is upgraded. The
     /// emulator goes on, and so does what it has stored: clients are expected to come back.
     pub fn close_connections(&self) {
-        self.closing.send_replace("The connection was closed for maintenance.");
+        self.closing
+            .send_replace("The connection was closed for maintenance.");
     }
 
     /// Stops: no new connections, the present ones are closed with `amqp:connection:forced`. Resolves when they have
@@ -203,7 +224,9 @@ impl Emulator {
     ///
     /// Dropped before it resolves, the emulator stops in the background.
     pub async fn shutdown(self) {
-        let Emulator { streams, server, .. } = self;
+        let Emulator {
+            streams, server, ..
+        } = self;
         drop(streams);
         // A server that panicked has stopped as well.
         let _ = server.await;
@@ -218,8 +241,12 @@ fn listener_options(options: &EmulatorOptions) -> ListenerOptions {
         .idle_time_out(IDLE_TIME_OUT)
         // One official client finds fields by their position.
         .layout(Layout::Full);
-    let login = Login { key: options.access_key() };
-    let sasl = SaslServerOptions::default().mechanisms(MECHANISMS).authenticator(login);
+    let login = Login {
+        key: options.access_key(),
+    };
+    let sasl = SaslServerOptions::default()
+        .mechanisms(MECHANISMS)
+        .authenticator(login);
     let listener = ListenerOptions::default().connection(connection).sasl(sasl);
     #[cfg(feature = "tls")]
     if let Some(tls) = &options.tls {
@@ -263,11 +290,17 @@ impl Server {
                 self.connections.spawn(async move {
                     let text = "The namespace has as many connections as it allows.";
                     // A peer that is gone needs no answer.
-                    let _ = incoming.refuse(AmqpError::new(condition::RESOURCE_LIMIT_EXCEEDED, text)).await;
+                    let _ = incoming
+                        .refuse(AmqpError::new(condition::RESOURCE_LIMIT_EXCEEDED, text))
+                        .await;
                 });
             }
             Ok(incoming) => {
-                let serving = serve(Arc::clone(&self.namespace), incoming, self.closing.subscribe());
+                let serving = serve(
+                    Arc::clone(&self.namespace),
+                    incoming,
+                    self.closing.subscribe(),
+                );
                 self.connections.spawn(serving);
             }
             Err(error @ AcceptError::Socket(_)) => {
@@ -295,7 +328,11 @@ impl Server {
     }
 }
 
-async fn serve(namespace: Arc<Namespace>, incoming: IncomingConnection, closing: watch::Receiver<&'static str>) {
+async fn serve(
+    namespace: Arc<Namespace>,
+    incoming: IncomingConnection,
+    closing: watch::Receiver<&'static str>,
+) {
     if let Err(error) = connection::serve(namespace, incoming, closing).await {
         tracing::debug!(%error, "a connection ended");
     }

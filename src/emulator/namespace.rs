@@ -43,8 +43,13 @@ impl Namespace {
     pub(crate) fn new(options: EmulatorOptions) -> Namespace {
         let mut hubs = HashMap::new();
         for hub in &options.hubs {
-            let groups = hub.consumer_groups.iter().map(String::as_str).chain([DEFAULT_CONSUMER_GROUP]);
-            let partitions = (0..hub.partitions as usize).map(|id| Arc::new(Partition::new(id, options.retention)));
+            let groups = hub
+                .consumer_groups
+                .iter()
+                .map(String::as_str)
+                .chain([DEFAULT_CONSUMER_GROUP]);
+            let partitions = (0..hub.partitions as usize)
+                .map(|id| Arc::new(Partition::new(id, options.retention)));
             let built = Hub {
                 name: hub.name.clone(),
                 created: timestamp(&options),
@@ -64,31 +69,43 @@ impl Namespace {
 
     /// A hub by its name in any case.
     pub(crate) fn hub(&self, name: &str) -> Result<Arc<Hub>, AmqpError> {
-        self.hubs.get(&name.to_lowercase()).cloned().ok_or_else(|| no_entity(name))
+        self.hubs
+            .get(&name.to_lowercase())
+            .cloned()
+            .ok_or_else(|| no_entity(name))
     }
 
     /// What a publisher's link leads to.
     pub(crate) fn destination(&self, address: &Address) -> Result<Destination, AmqpError> {
         match address {
             Address::Hub { hub } => Ok(Destination::AnyOf(self.hub(hub)?)),
-            Address::Partition { hub, partition } => Ok(Destination::Fixed(self.hub(hub)?.partition(partition)?)),
+            Address::Partition { hub, partition } => {
+                Ok(Destination::Fixed(self.hub(hub)?.partition(partition)?))
+            }
             // One publisher's events stay together, as those of one key do.
             Address::Publisher { hub, publisher } => {
                 let hub = self.hub(hub)?;
                 Ok(Destination::Fixed(hub.partition_for_key(publisher)))
             }
-            Address::ConsumerPartition { .. } => {
-                Err(AmqpError::new(condition::NOT_ALLOWED, "a partition of a consumer group takes no messages"))
-            }
-            Address::Management { .. } | Address::Cbs => {
-                Err(AmqpError::new(condition::NOT_ALLOWED, "the node takes requests, not events"))
-            }
+            Address::ConsumerPartition { .. } => Err(AmqpError::new(
+                condition::NOT_ALLOWED,
+                "a partition of a consumer group takes no messages",
+            )),
+            Address::Management { .. } | Address::Cbs => Err(AmqpError::new(
+                condition::NOT_ALLOWED,
+                "the node takes requests, not events",
+            )),
         }
     }
 
     /// The partition that a reader's link leads to, and its consumer group.
     pub(crate) fn source(&self, address: &Address) -> Result<(Arc<Partition>, String), AmqpError> {
-        let Address::ConsumerPartition { hub: hub_name, consumer_group, partition } = address else {
+        let Address::ConsumerPartition {
+            hub: hub_name,
+            consumer_group,
+            partition,
+        } = address
+        else {
             let text = format!(
                 "'{address}' can't be read from; expected hub/ConsumerGroups/group/Partitions/id"
             );
@@ -96,7 +113,9 @@ impl Namespace {
         };
         let hub = self.hub(hub_name)?;
         if !hub.consumer_groups.contains(&consumer_group.to_lowercase()) {
-            return Err(no_entity(&format!("{hub_name}/ConsumerGroups/{consumer_group}")));
+            return Err(no_entity(&format!(
+                "{hub_name}/ConsumerGroups/{consumer_group}"
+            )));
         }
         Ok((hub.partition(partition)?, consumer_group.clone()))
     }
@@ -105,7 +124,10 @@ impl Namespace {
 impl Hub {
     /// A partition by its id.
     pub(crate) fn partition(&self, id: &str) -> Result<Arc<Partition>, AmqpError> {
-        let found = self.partitions.iter().find(|partition| partition.id() == id);
+        let found = self
+            .partitions
+            .iter()
+            .find(|partition| partition.id() == id);
         found.cloned().ok_or_else(|| {
             let text = format!(
                 "The specified partition is invalid for an EventHub partition sender or receiver. It should be \
@@ -130,11 +152,18 @@ impl Hub {
 
 /// The text by which official clients tell a missing entity from a passing failure.
 pub(crate) fn no_entity(name: &str) -> AmqpError {
-    AmqpError::new(condition::NOT_FOUND, format!("The messaging entity '{name}' could not be found."))
+    AmqpError::new(
+        condition::NOT_FOUND,
+        format!("The messaging entity '{name}' could not be found."),
+    )
 }
 
 fn timestamp(options: &EmulatorOptions) -> Timestamp {
     // Before 1970 counts as 1970.
-    let since_epoch = options.clock.now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let since_epoch = options
+        .clock
+        .now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     Timestamp(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX))
 }

@@ -59,12 +59,20 @@ impl Partition {
 
     pub(crate) fn state(&self) -> PartitionState {
         let log = locked(&self.log);
-        PartitionState { begin: log.begin(), last: log.last().cloned(), is_empty: log.is_empty() }
+        PartitionState {
+            begin: log.begin(),
+            last: log.last().cloned(),
+            is_empty: log.is_empty(),
+        }
     }
 
     /// A view on the log that begins at a sequence number.
     pub(crate) fn cursor(self: &Arc<Self>, from: i64) -> Cursor {
-        Cursor { partition: Arc::clone(self), next: self.next.subscribe(), from }
+        Cursor {
+            partition: Arc::clone(self),
+            next: self.next.subscribe(),
+            from,
+        }
     }
 
     /// Admits a reader of a consumer group, by the group's rules.
@@ -76,8 +84,16 @@ impl Partition {
     ) -> Result<Seat, AmqpError> {
         let group = group.to_lowercase();
         let mut groups = locked(&self.readers);
-        let admission = groups.entry(group.clone()).or_default().admit(candidate, max_shared)?;
-        Ok(Seat { partition: Arc::clone(self), group, id: admission.id, evicted: admission.evicted })
+        let admission = groups
+            .entry(group.clone())
+            .or_default()
+            .admit(candidate, max_shared)?;
+        Ok(Seat {
+            partition: Arc::clone(self),
+            group,
+            id: admission.id,
+            evicted: admission.evicted,
+        })
     }
 }
 

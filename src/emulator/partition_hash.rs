@@ -23,7 +23,10 @@ fn lookup3(key: &[u8]) -> (u32, u32) {
     let start = 0xDEAD_BEEF_u32.wrapping_add(key.len() as u32);
     let mut state = [start; 3];
     let mut rest = key;
-    while let Some((block, tail)) = rest.split_at_checked(12).filter(|(_, tail)| !tail.is_empty()) {
+    while let Some((block, tail)) = rest
+        .split_at_checked(12)
+        .filter(|(_, tail)| !tail.is_empty())
+    {
         add_block(&mut state, block);
         mix(&mut state);
         rest = tail;
@@ -59,7 +62,8 @@ fn mix([a, b, c]: &mut [u32; 3]) {
 
 /// Stirs the last block so that every bit of the key reaches every bit of the result.
 fn finish([a, b, c]: &mut [u32; 3]) {
-    let step = |x: &mut u32, y: u32, rotation: u32| *x = (*x ^ y).wrapping_sub(y.rotate_left(rotation));
+    let step =
+        |x: &mut u32, y: u32, rotation: u32| *x = (*x ^ y).wrapping_sub(y.rotate_left(rotation));
     step(c, *b, 14);
     step(a, *c, 11);
     step(b, *a, 25);

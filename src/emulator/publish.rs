@@ -5,9 +5,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::event::{self, BatchError, NewEvent};
+use super::link::{idle_too_long, within};
 use super::namespace::{Destination, Namespace};
 use super::partition::Partition;
-use super::link::{idle_too_long, within};
 use crate::codec::{AmqpError, Annotations, Str, condition};
 use crate::eventhubs::wire::{self, BATCH_MESSAGE_FORMAT, MAX_PARTITION_KEY_LENGTH, annotation};
 use crate::{Delivery, Receiver};
@@ -71,7 +71,8 @@ impl Publisher {
                 event.annotate(annotation::PUBLISHER, name.clone());
             }
         }
-        self.partition(key.as_ref()).append(events, self.namespace.now());
+        self.partition(key.as_ref())
+            .append(events, self.namespace.now());
         Ok(())
     }
 
@@ -124,25 +125,48 @@ mod tests {
     const PARTITIONS: usize = 4;
 
     fn publisher(address: &str) -> (Arc<Namespace>, Publisher) {
-        let options = EmulatorOptions::new().hub("orders", PARTITIONS as u32).max_message_size(4096);
+        let options = EmulatorOptions::new()
+            .hub("orders", PARTITIONS as u32)
+            .max_message_size(4096);
         let namespace = Arc::new(Namespace::new(options));
         let destination = namespace.destination(&address.parse().unwrap()).unwrap();
-        (Arc::clone(&namespace), Publisher { namespace, destination, name: None })
+        (
+            Arc::clone(&namespace),
+            Publisher {
+                namespace,
+                destination,
+                name: None,
+            },
+        )
     }
 
     fn with_key(body: &str, key: &str) -> Message {
         let annotations = Annotations::new().with(annotation::PARTITION_KEY, key);
-        Message { message_annotations: Some(annotations), ..Message::data(body.to_owned()) }
+        Message {
+            message_annotations: Some(annotations),
+            ..Message::data(body.to_owned())
+        }
     }
 
     fn batch(envelope: Message, events: &[Message]) -> Bytes {
-        encoded(&Message { body: Body::DataSections(events.iter().map(encoded).collect()), ..envelope })
+        encoded(&Message {
+            body: Body::DataSections(events.iter().map(encoded).collect()),
+            ..envelope
+        })
     }
 
     /// The number of events in each partition.
     fn counts(namespace: &Namespace) -> Vec<i64> {
         let hub = namespace.hub("orders").unwrap();
-        hub.partitions.iter().map(|partition| partition.state().last.map_or(0, |last| last.sequence_number + 1)).collect()
+        hub.partitions
+            .iter()
+            .map(|partition| {
+                partition
+                    .state()
+                    .last
+                    .map_or(0, |last| last.sequence_number + 1)
+            })
+            .collect()
     }
 
     #[test]
@@ -159,7 +183,9 @@ mod tests {
         let (namespace, publisher) = publisher("orders");
         // 7 hashes to 3 of 4, 131 to 2 of 4.
         publisher.publish(0, encoded(&with_key("x", "7"))).unwrap();
-        publisher.publish(0, encoded(&with_key("x", "131"))).unwrap();
+        publisher
+            .publish(0, encoded(&with_key("x", "131")))
+            .unwrap();
         publisher.publish(0, encoded(&with_key("x", "7"))).unwrap();
         assert_eq!(counts(&namespace), [0, 0, 1, 2]);
     }
@@ -168,7 +194,9 @@ mod tests {
     fn the_envelopes_key_routes_the_batch_and_is_put_on_events_without_one() {
         let (namespace, publisher) = publisher("orders");
         let events = [Message::data("a"), with_key("b", "131")];
-        publisher.publish(BATCH_MESSAGE_FORMAT, batch(with_key("", "7"), &events)).unwrap();
+        publisher
+            .publish(BATCH_MESSAGE_FORMAT, batch(with_key("", "7"), &events))
+            .unwrap();
         assert_eq!(counts(&namespace), [0, 0, 0, 2]);
     }
 
@@ -177,7 +205,10 @@ mod tests {
         let (namespace, publisher) = publisher("orders/Partitions/1");
         let good = encoded(&Message::data("good"));
         let bad = Bytes::from_static(b"\x00\x53\x75\xa0\xff");
-        let mixed = encoded(&Message { body: Body::DataSections(vec![good, bad]), ..Message::default() });
+        let mixed = encoded(&Message {
+            body: Body::DataSections(vec![good, bad]),
+            ..Message::default()
+        });
         let error = publisher.publish(BATCH_MESSAGE_FORMAT, mixed).unwrap_err();
         assert_eq!(error.condition, condition::DECODE_ERROR);
         assert_eq!(counts(&namespace), [0, 0, 0, 0]);
@@ -186,9 +217,13 @@ mod tests {
     #[test]
     fn what_is_too_large_or_has_too_long_a_key_is_refused() {
         let (namespace, publisher) = publisher("orders");
-        let error = publisher.publish(0, encoded(&Message::data(vec![0; 4096]))).unwrap_err();
+        let error = publisher
+            .publish(0, encoded(&Message::data(vec![0; 4096])))
+            .unwrap_err();
         assert_eq!(error.condition, condition::MESSAGE_SIZE_EXCEEDED);
-        let error = publisher.publish(0, encoded(&with_key("x", &"k".repeat(129)))).unwrap_err();
+        let error = publisher
+            .publish(0, encoded(&with_key("x", &"k".repeat(129))))
+            .unwrap_err();
         assert_eq!(error.condition, wire::condition::ARGUMENT_ERROR);
         assert_eq!(counts(&namespace), [0, 0, 0, 0]);
     }
@@ -196,14 +231,28 @@ mod tests {
     #[test]
     fn wrong_addresses_have_the_words_that_clients_look_for() {
         let namespace = Namespace::new(EmulatorOptions::new().hub("orders", 2));
-        let refused = |address: &str| namespace.destination(&address.parse().unwrap()).unwrap_err();
+        let refused = |address: &str| {
+            namespace
+                .destination(&address.parse().unwrap())
+                .unwrap_err()
+        };
         let missing = refused("nothing");
         assert_eq!(missing.condition, condition::NOT_FOUND);
-        assert!(missing.description.unwrap().as_str().contains("The messaging entity 'nothing' could not be found"));
+        assert!(
+            missing
+                .description
+                .unwrap()
+                .as_str()
+                .contains("The messaging entity 'nothing' could not be found")
+        );
         let partition = refused("orders/Partitions/2");
         assert_eq!(partition.condition, wire::condition::ARGUMENT_OUT_OF_RANGE);
-        let text = "The specified partition is invalid for an EventHub partition sender or receiver.";
+        let text =
+            "The specified partition is invalid for an EventHub partition sender or receiver.";
         assert!(partition.description.unwrap().as_str().starts_with(text));
-        assert_eq!(refused("orders/ConsumerGroups/$Default/Partitions/0").condition, condition::NOT_ALLOWED);
+        assert_eq!(
+            refused("orders/ConsumerGroups/$Default/Partitions/0").condition,
+            condition::NOT_ALLOWED
+        );
     }
 }

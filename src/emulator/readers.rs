@@ -42,7 +42,11 @@ impl Candidate {
 
 impl Readers {
     /// Admits a reader, evicting those that it outranks; or says why not.
-    pub(crate) fn admit(&mut self, candidate: Candidate, max_shared: usize) -> Result<Admission, AmqpError> {
+    pub(crate) fn admit(
+        &mut self,
+        candidate: Candidate,
+        max_shared: usize,
+    ) -> Result<Admission, AmqpError> {
         match candidate.epoch {
             Some(epoch) => self.evict_for(&candidate, epoch)?,
             None => self.check_shared(&candidate, max_shared)?,
@@ -50,7 +54,11 @@ impl Readers {
         let (evict, evicted) = oneshot::channel();
         let id = self.next_id;
         self.next_id += 1;
-        self.admitted.push(Admitted { id, candidate, evict });
+        self.admitted.push(Admitted {
+            id,
+            candidate,
+            evict,
+        });
         Ok(Admission { id, evicted })
     }
 
@@ -72,7 +80,10 @@ impl Readers {
             return Err(AmqpError::new(condition::STOLEN, text));
         }
         for reader in self.admitted.drain(..) {
-            let present = reader.candidate.epoch.map_or_else(|| "-1".to_owned(), |present| present.to_string());
+            let present = reader
+                .candidate
+                .epoch
+                .map_or_else(|| "-1".to_owned(), |present| present.to_string());
             let text = format!(
                 "New receiver '{name}' with higher epoch of '{epoch}' is created hence current receiver '{}' with \
                  epoch '{present}' is getting disconnected. If you are recreating the receiver, make sure a higher \
@@ -118,7 +129,10 @@ mod tests {
     use super::*;
 
     fn reader(name: &str, epoch: Option<i64>) -> Candidate {
-        Candidate { name: Some(name.into()), epoch }
+        Candidate {
+            name: Some(name.into()),
+            epoch,
+        }
     }
 
     #[test]
@@ -151,10 +165,22 @@ mod tests {
     #[test]
     fn readers_without_owner_level_give_way_to_one_with_and_cannot_join_it() {
         let mut readers = Readers::default();
-        let mut shared = readers.admit(Candidate { name: None, epoch: None }, 5).unwrap();
+        let mut shared = readers
+            .admit(
+                Candidate {
+                    name: None,
+                    epoch: None,
+                },
+                5,
+            )
+            .unwrap();
         readers.admit(reader("owner", Some(0)), 5).unwrap();
         let text = shared.evicted.try_recv().unwrap().description.unwrap();
-        assert!(text.as_str().contains("current receiver 'nil' with epoch '-1'"), "{text}");
+        assert!(
+            text.as_str()
+                .contains("current receiver 'nil' with epoch '-1'"),
+            "{text}"
+        );
         let error = readers.admit(reader("late", None), 5).unwrap_err();
         assert_eq!(error.condition, condition::STOLEN);
     }
@@ -162,11 +188,17 @@ mod tests {
     #[test]
     fn the_sixth_reader_without_owner_level_is_refused_until_one_leaves() {
         let mut readers = Readers::default();
-        let admissions: Vec<_> = (0..5).map(|_| readers.admit(reader("r", None), 5).unwrap()).collect();
+        let admissions: Vec<_> = (0..5)
+            .map(|_| readers.admit(reader("r", None), 5).unwrap())
+            .collect();
         let error = readers.admit(reader("sixth", None), 5).unwrap_err();
         assert_eq!(error.condition, condition::RESOURCE_LIMIT_EXCEEDED);
         let text = error.description.unwrap();
-        assert!(text.as_str().contains("allowed receivers per partition in a consumer group which is 5"), "{text}");
+        assert!(
+            text.as_str()
+                .contains("allowed receivers per partition in a consumer group which is 5"),
+            "{text}"
+        );
         readers.leave(admissions[2].id);
         assert!(readers.admit(reader("sixth", None), 5).is_ok());
     }

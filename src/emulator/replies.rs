@@ -40,7 +40,12 @@ impl ReplyLinks {
     }
 
     /// The link for a reply of `node` to a request that came in `session`.
-    pub(crate) fn find(&self, node: Node, session: &Session, reply_to: Option<&str>) -> Option<ReplyLink> {
+    pub(crate) fn find(
+        &self,
+        node: Node,
+        session: &Session,
+        reply_to: Option<&str>,
+    ) -> Option<ReplyLink> {
         let mut links = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         links.retain(|link| !link.sender.is_closed());
         let chosen = choose(reply_to, &links, |link| Terms {
@@ -62,8 +67,13 @@ struct Terms<'a> {
 
 /// The newest link whose target is `reply_to`; else whose name is; else that serves the request's node and session.
 /// Clients use all three ways.
-fn choose<'a, L>(reply_to: Option<&str>, links: &'a [L], terms: impl Fn(&'a L) -> Terms<'a>) -> Option<&'a L> {
-    let newest = |holds: &dyn Fn(Terms<'a>) -> bool| links.iter().rev().find(|link| holds(terms(link)));
+fn choose<'a, L>(
+    reply_to: Option<&str>,
+    links: &'a [L],
+    terms: impl Fn(&'a L) -> Terms<'a>,
+) -> Option<&'a L> {
+    let newest =
+        |holds: &dyn Fn(Terms<'a>) -> bool| links.iter().rev().find(|link| holds(terms(link)));
     reply_to
         .and_then(|to| {
             newest(&|terms| terms.target == Some(to)).or_else(|| newest(&|terms| terms.name == to))

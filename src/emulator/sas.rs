@@ -8,12 +8,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
-use nom::Parser;
 use nom::bytes::complete::{tag, take_till, take_till1};
 use nom::character::complete::char;
 use nom::combinator::all_consuming;
 use nom::multi::separated_list1;
 use nom::sequence::{preceded, separated_pair};
+use nom::{IResult, Parser};
 use sha2::Sha256;
 
 use super::audience::Audience;
@@ -31,7 +31,10 @@ pub(crate) struct AccessKey {
 impl AccessKey {
     /// True if name and text are the key's own; the time it takes tells nothing about the text.
     pub(crate) fn is(&self, name: &str, value: &str) -> bool {
-        let presented = AccessKey { name: name.to_owned(), value: value.to_owned() };
+        let presented = AccessKey {
+            name: name.to_owned(),
+            value: value.to_owned(),
+        };
         let digest = signer(&presented, name, "").finalize().into_bytes();
         name == self.name && signer(self, name, "").verify_slice(&digest).is_ok()
     }
@@ -39,7 +42,9 @@ impl AccessKey {
 
 impl fmt::Debug for AccessKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AccessKey").field("name", &self.name).finish_non_exhaustive()
+        f.debug_struct("AccessKey")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
     }
 }
 
@@ -70,7 +75,8 @@ pub(crate) struct Grant {
 /// Verifies a token against the key and the time.
 pub(crate) fn verify(token: &str, key: &AccessKey, now: SystemTime) -> Result<Grant, SasError> {
     let token = Token::parse(token)?;
-    let key_name = percent_decoded(token.key_name).ok_or(SasError::Malformed("skn is badly escaped"))?;
+    let key_name =
+        percent_decoded(token.key_name).ok_or(SasError::Malformed("skn is badly escaped"))?;
     if key_name != key.name {
         return Err(SasError::UnknownKey(key_name));
     }
@@ -78,23 +84,30 @@ pub(crate) fn verify(token: &str, key: &AccessKey, now: SystemTime) -> Result<Gr
         .and_then(|text| STANDARD.decode(text).ok())
         .ok_or(SasError::Malformed("sig is not base64"))?;
     // Compared in constant time by the hmac crate.
-    signer(key, token.resource, token.expiry).verify_slice(&signature).map_err(|_| SasError::BadSignature)?;
+    signer(key, token.resource, token.expiry)
+        .verify_slice(&signature)
+        .map_err(|_| SasError::BadSignature)?;
 
-    let seconds = token.expiry.parse().map_err(|_| SasError::Malformed("se is not a number of seconds"))?;
+    let seconds = token
+        .expiry
+        .parse()
+        .map_err(|_| SasError::Malformed("se is not a number of seconds"))?;
     let expires = UNIX_EPOCH
         .checked_add(Duration::from_secs(seconds))
         .ok_or(SasError::Malformed("se is too far in the future"))?;
     if let Ok(late) = now.duration_since(expires) {
         return Err(SasError::Expired(late.as_secs()));
     }
-    let resource = percent_decoded(token.resource).ok_or(SasError::Malformed("sr is badly escaped"))?;
+    let resource =
+        percent_decoded(token.resource).ok_or(SasError::Malformed("sr is badly escaped"))?;
     let audience = Audience::parse(&resource).ok_or(SasError::Malformed("sr is not an address"))?;
     Ok(Grant { audience, expires })
 }
 
 /// The HMAC over resource and expiry. The key is the text itself, not what its base64 stands for.
 fn signer(key: &AccessKey, resource: &str, expiry: &str) -> Hmac<Sha256> {
-    let mut hmac = Hmac::<Sha256>::new_from_slice(key.value.as_bytes()).expect("HMAC takes keys of any length");
+    let mut hmac = Hmac::<Sha256>::new_from_slice(key.value.as_bytes())
+        .expect("HMAC takes keys of any length");
     hmac.update(resource.as_bytes());
     hmac.update(b"\n");
     hmac.update(expiry.as_bytes());
@@ -115,15 +128,14 @@ impl<'a> Token<'a> {
         if text.len() > MAX_TOKEN {
             return Err(SasError::Malformed("it is longer than 16 KiB"));
         }
-        let name = take_till1(|c| c == '=' || c == '&');
-        let field = separated_pair(name, char('='), take_till(|c| c == '&'));
-        let mut grammar =
-            all_consuming(preceded(tag("SharedAccessSignature "), separated_list1(char('&'), field)));
-        let result: Result<(&str, Vec<(&str, &str)>), nom::Err<nom::error::Error<&str>>> = grammar.parse(text);
-        let (_, fields) = result.map_err(|_| SasError::Malformed("expected SharedAccessSignature sr=..&sig=..&se=..&skn=.."))?;
+        let (_, fields) = all_consuming(fields).parse(text).map_err(|_| {
+            SasError::Malformed("expected SharedAccessSignature sr=..&sig=..&se=..&skn=..")
+        })?;
         let find = |wanted: &str, missing| {
             let found = fields.iter().find(|(name, _)| *name == wanted);
-            found.map(|(_, value)| *value).ok_or(SasError::Malformed(missing))
+            found
+                .map(|(_, value)| *value)
+                .ok_or(SasError::Malformed(missing))
         };
         Ok(Token {
             resource: find("sr", "sr is missing")?,
@@ -134,8 +146,19 @@ impl<'a> Token<'a> {
     }
 }
 
+/// The parts of a token by name.
+fn fields(input: &str) -> IResult<&str, Vec<(&str, &str)>> {
+    let name = take_till1(|c| c == '=' || c == '&');
+    let field = separated_pair(name, char('='), take_till(|c| c == '&'));
+    preceded(
+        tag("SharedAccessSignature "),
+        separated_list1(char('&'), field),
+    )
+    .parse(input)
+}
+
 /// Undoes percent-encoding; `None` if an escape is cut off or not UTF-8.
-pub(crate) fn percent_decoded(text: &str) -> Option<String> {
+fn percent_decoded(text: &str) -> Option<String> {
     let mut octets = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((&first, tail)) = rest.split_first() {
@@ -152,7 +175,9 @@ pub(crate) fn percent_decoded(text: &str) -> Option<String> {
 }
 
 fn hex_digit(digit: u8) -> Option<u8> {
-    char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
+    char::from(digit)
+        .to_digit(16)
+        .and_then(|value| u8::try_from(value).ok())
 }
 
 #[cfg(test)]
@@ -197,7 +222,10 @@ mod tests {
     ];
 
     fn key(value: &str) -> AccessKey {
-        AccessKey { name: "RootManageSharedAccessKey".into(), value: value.into() }
+        AccessKey {
+            name: "RootManageSharedAccessKey".into(),
+            value: value.into(),
+        }
     }
 
     fn at(seconds: u64) -> SystemTime {
@@ -205,14 +233,20 @@ mod tests {
     }
 
     fn token(resource: &str, signature: &str) -> String {
-        let escaped = signature.replace('+', "%2B").replace('/', "%2F").replace('=', "%3D");
-        format!("SharedAccessSignature sr={resource}&sig={escaped}&se={EXPIRY}&skn=RootManageSharedAccessKey")
+        let escaped = signature
+            .replace('+', "%2B")
+            .replace('/', "%2F")
+            .replace('=', "%3D");
+        format!(
+            "SharedAccessSignature sr={resource}&sig={escaped}&se={EXPIRY}&skn=RootManageSharedAccessKey"
+        )
     }
 
     #[test]
     fn the_published_signatures_are_accepted_over_the_text_as_received() {
         for (value, resource, signature) in VECTORS {
-            let grant = verify(&token(resource, signature), &key(value), at(EXPIRY - 1)).expect(resource);
+            let grant =
+                verify(&token(resource, signature), &key(value), at(EXPIRY - 1)).expect(resource);
             assert_eq!(grant.expires, at(EXPIRY));
         }
     }
@@ -221,30 +255,50 @@ mod tests {
     fn the_order_of_the_parts_is_free() {
         let (value, resource, signature) = VECTORS[5];
         let escaped = signature.replace('=', "%3d");
-        let token = format!("SharedAccessSignature skn=RootManageSharedAccessKey&se={EXPIRY}&sig={escaped}&sr={resource}");
+        let token = format!(
+            "SharedAccessSignature skn=RootManageSharedAccessKey&se={EXPIRY}&sig={escaped}&sr={resource}"
+        );
         let grant = verify(&token, &key(value), at(0)).unwrap();
-        assert_eq!(grant.audience, Audience::parse("sb://localhost/eh1").unwrap());
+        assert_eq!(
+            grant.audience,
+            Audience::parse("sb://localhost/eh1").unwrap()
+        );
     }
 
     #[test]
     fn a_signature_of_another_key_or_resource_is_refused() {
         let (value, resource, signature) = VECTORS[0];
-        assert_eq!(verify(&token(resource, signature), &key("other"), at(0)), Err(SasError::BadSignature));
-        assert_eq!(verify(&token(VECTORS[1].1, signature), &key(value), at(0)), Err(SasError::BadSignature));
+        assert_eq!(
+            verify(&token(resource, signature), &key("other"), at(0)),
+            Err(SasError::BadSignature)
+        );
+        assert_eq!(
+            verify(&token(VECTORS[1].1, signature), &key(value), at(0)),
+            Err(SasError::BadSignature)
+        );
     }
 
     #[test]
     fn an_expired_token_is_refused_from_the_second_it_ends() {
         let (value, resource, signature) = VECTORS[0];
         let token = token(resource, signature);
-        assert_eq!(verify(&token, &key(value), at(EXPIRY)), Err(SasError::Expired(0)));
-        assert_eq!(verify(&token, &key(value), at(EXPIRY + 7)), Err(SasError::Expired(7)));
+        assert_eq!(
+            verify(&token, &key(value), at(EXPIRY)),
+            Err(SasError::Expired(0))
+        );
+        assert_eq!(
+            verify(&token, &key(value), at(EXPIRY + 7)),
+            Err(SasError::Expired(7))
+        );
     }
 
     #[test]
     fn another_key_name_is_named() {
         let (_, resource, signature) = VECTORS[0];
-        let key = AccessKey { name: "Reader".into(), value: KEY.into() };
+        let key = AccessKey {
+            name: "Reader".into(),
+            value: KEY.into(),
+        };
         let error = SasError::UnknownKey("RootManageSharedAccessKey".into());
         assert_eq!(verify(&token(resource, signature), &key, at(0)), Err(error));
     }
@@ -259,7 +313,10 @@ mod tests {
             "SharedAccessSignature sr=a&sig=%%%&se=1&skn=RootManageSharedAccessKey",
             "Bearer sr=a&sig=b&se=1&skn=RootManageSharedAccessKey",
         ] {
-            assert!(matches!(verify(text, &key(KEY), at(0)), Err(SasError::Malformed(_))), "{text}");
+            assert!(
+                matches!(verify(text, &key(KEY), at(0)), Err(SasError::Malformed(_))),
+                "{text}"
+            );
         }
     }
 

@@ -35,8 +35,14 @@ pub(crate) enum SelectorError {
     )]
     Syntax(String),
     /// The operand is not a number where one belongs.
-    #[error("the selector expression '{expression}' compares with '{operand}', which is not {expected}")]
-    Operand { expression: String, operand: String, expected: &'static str },
+    #[error(
+        "the selector expression '{expression}' compares with '{operand}', which is not {expected}"
+    )]
+    Operand {
+        expression: String,
+        operand: String,
+        expected: &'static str,
+    },
 }
 
 /// The longest expression that is looked at, in octets; longer ones are refused and cut in the message.
@@ -61,12 +67,16 @@ pub(crate) fn parse(expression: &str) -> Result<StartPosition, SelectorError> {
     if expression.len() > MAX_EXPRESSION {
         return Err(syntax());
     }
-    let (_, comparison) = all_consuming(comparison).parse(expression).map_err(|_| syntax())?;
-    comparison.start_position().map_err(|expected| SelectorError::Operand {
-        expression: expression.to_owned(),
-        operand: comparison.operand.to_owned(),
-        expected,
-    })
+    let (_, comparison) = all_consuming(comparison)
+        .parse(expression)
+        .map_err(|_| syntax())?;
+    comparison
+        .start_position()
+        .map_err(|expected| SelectorError::Operand {
+            expression: expression.to_owned(),
+            operand: comparison.operand.to_owned(),
+            expected,
+        })
 }
 
 impl Comparison<'_> {
@@ -94,7 +104,11 @@ impl Comparison<'_> {
 
 fn comparison(input: &str) -> IResult<&str, Comparison<'_>> {
     (padded(annotation), padded(operator), padded(operand))
-        .map(|(annotation, inclusive, operand)| Comparison { annotation, inclusive, operand })
+        .map(|(annotation, inclusive, operand)| Comparison {
+            annotation,
+            inclusive,
+            operand,
+        })
         .parse(input)
 }
 
@@ -102,11 +116,13 @@ fn annotation(input: &str) -> IResult<&str, Annotation> {
     let name = take_while1(|c: char| c.is_ascii_alphanumeric() || c == '-');
     preceded(
         tag_no_case("amqp.annotation."),
-        map_opt(name, |name: &str| match name.to_ascii_lowercase().as_str() {
-            "x-opt-offset" => Some(Annotation::Offset),
-            "x-opt-sequence-number" => Some(Annotation::SequenceNumber),
-            "x-opt-enqueued-time" => Some(Annotation::EnqueuedTime),
-            _ => None,
+        map_opt(name, |name: &str| {
+            match name.to_ascii_lowercase().as_str() {
+                "x-opt-offset" => Some(Annotation::Offset),
+                "x-opt-sequence-number" => Some(Annotation::SequenceNumber),
+                "x-opt-enqueued-time" => Some(Annotation::EnqueuedTime),
+                _ => None,
+            }
         }),
     )
     .parse(input)
@@ -142,24 +158,54 @@ mod tests {
             ("amqp.annotation.x-opt-offset >= '-1'", Earliest),
             ("amqp.annotation.x-opt-offset > '@latest'", Latest),
             ("amqp.annotation.x-opt-offset > @latest", Latest),
-            ("amqp.annotation.x-opt-offset >'123'", Offset { offset: 123, inclusive: false }),
-            ("amqp.annotation.x-opt-offset >= '123'", Offset { offset: 123, inclusive: true }),
-            ("  amqp.annotation.x-opt-offset>123  ", Offset { offset: 123, inclusive: false }),
+            (
+                "amqp.annotation.x-opt-offset >'123'",
+                Offset {
+                    offset: 123,
+                    inclusive: false,
+                },
+            ),
+            (
+                "amqp.annotation.x-opt-offset >= '123'",
+                Offset {
+                    offset: 123,
+                    inclusive: true,
+                },
+            ),
+            (
+                "  amqp.annotation.x-opt-offset>123  ",
+                Offset {
+                    offset: 123,
+                    inclusive: false,
+                },
+            ),
             (
                 "amqp.annotation.x-opt-sequence-number > '5'",
-                SequenceNumber { number: 5, inclusive: false },
+                SequenceNumber {
+                    number: 5,
+                    inclusive: false,
+                },
             ),
             (
                 "amqp.annotation.x-opt-sequence-number >= '-1'",
-                SequenceNumber { number: -1, inclusive: true },
+                SequenceNumber {
+                    number: -1,
+                    inclusive: true,
+                },
             ),
             (
                 "amqp.annotation.x-opt-enqueued-time > '1700000000000'",
-                EnqueuedTime { millis: 1_700_000_000_000, inclusive: false },
+                EnqueuedTime {
+                    millis: 1_700_000_000_000,
+                    inclusive: false,
+                },
             ),
             (
                 "amqp.annotation.x-opt-enqueued-time >='1700000000000'",
-                EnqueuedTime { millis: 1_700_000_000_000, inclusive: true },
+                EnqueuedTime {
+                    millis: 1_700_000_000_000,
+                    inclusive: true,
+                },
             ),
         ];
         for (expression, position) in table {
@@ -178,7 +224,10 @@ mod tests {
             "amqp.annotation.x-opt-offset > '5",
             "amqp.annotation.x-opt-offset > ''",
         ] {
-            assert!(matches!(parse(expression), Err(SelectorError::Syntax(_))), "{expression}");
+            assert!(
+                matches!(parse(expression), Err(SelectorError::Syntax(_))),
+                "{expression}"
+            );
         }
     }
 
@@ -186,9 +235,15 @@ mod tests {
     fn an_operand_of_the_wrong_kind_is_named() {
         for (expression, operand) in [
             ("amqp.annotation.x-opt-offset > 'abc'", "abc"),
-            ("amqp.annotation.x-opt-sequence-number > '@latest'", "@latest"),
+            (
+                "amqp.annotation.x-opt-sequence-number > '@latest'",
+                "@latest",
+            ),
             ("amqp.annotation.x-opt-enqueued-time > 'noon'", "noon"),
-            ("amqp.annotation.x-opt-offset > '99999999999999999999999'", "99999999999999999999999"),
+            (
+                "amqp.annotation.x-opt-offset > '99999999999999999999999'",
+                "99999999999999999999999",
+            ),
         ] {
             match parse(expression) {
                 Err(SelectorError::Operand { operand: found, .. }) => assert_eq!(found, operand),
@@ -200,6 +255,8 @@ mod tests {
     #[test]
     fn an_endless_expression_is_refused_and_cut() {
         let long = "a".repeat(1 << 20);
-        assert!(matches!(parse(&long), Err(SelectorError::Syntax(text)) if text.len() == MAX_EXPRESSION));
+        assert!(
+            matches!(parse(&long), Err(SelectorError::Syntax(text)) if text.len() == MAX_EXPRESSION)
+        );
     }
 }

@@ -9,7 +9,7 @@ use super::partition::{Cursor, Seat};
 use super::readers::Candidate;
 use super::selector::{self, StartPosition};
 use crate::codec::{
-    AmqpError, Annotations, Attach, FilterSet, SenderSettleMode, Source, Str, Symbol, Value, condition,
+    AmqpError, Annotations, Attach, FilterSet, SenderSettleMode, Source, Str, Value, condition,
 };
 use crate::eventhubs::wire::{self, Address, capability, filter, property, runtime_metric};
 use crate::{OutgoingMessage, SendError, Sender};
@@ -35,30 +35,41 @@ impl Reader {
         attach: &Attach,
     ) -> Result<Reader, AmqpError> {
         let (partition, group) = namespace.source(address)?;
-        let start = match attach.source.as_ref().and_then(|source| source.filter.get(&filter::SELECTOR)) {
+        let start = match attach
+            .source
+            .as_ref()
+            .and_then(|source| source.filter.get(&filter::SELECTOR))
+        {
             Some(value) => start_position(value)?,
             None => StartPosition::Earliest,
         };
         let from = partition.find(&start).or_else(|error| {
             let latest = partition.find(&StartPosition::Latest);
-            latest.ok().filter(|_| namespace.options.lenient_positions).ok_or(error)
+            latest
+                .ok()
+                .filter(|_| namespace.options.lenient_positions)
+                .ok_or(error)
         });
-        let from = from.map_err(|error| AmqpError::new(wire::condition::ARGUMENT_ERROR, error.to_string()))?;
-        let candidate = Candidate { name: receiver_name(attach), epoch: epoch(attach)? };
-        let seat = partition.admit(&group, candidate, namespace.options.max_receivers_without_epoch)?;
+        let from = from
+            .map_err(|error| AmqpError::new(wire::condition::ARGUMENT_ERROR, error.to_string()))?;
+        let candidate = Candidate {
+            name: receiver_name(attach),
+            epoch: epoch(attach)?,
+        };
+        let seat = partition.admit(
+            &group,
+            candidate,
+            namespace.options.max_receivers_without_epoch,
+        )?;
         Ok(Reader {
             namespace: Arc::clone(namespace),
             seat,
             cursor: partition.cursor(from),
             settled: attach.snd_settle_mode == SenderSettleMode::Settled,
-            runtime_metric: attach.desired_capabilities.contains(&capability::RECEIVER_RUNTIME_METRIC),
+            runtime_metric: attach
+                .desired_capabilities
+                .contains(&capability::RECEIVER_RUNTIME_METRIC),
         })
-    }
-
-    /// The capabilities among the desired ones that this reader gets.
-    pub(crate) fn offered_capabilities(&self) -> Vec<Symbol> {
-        let metric = self.runtime_metric.then_some(capability::RECEIVER_RUNTIME_METRIC);
-        metric.into_iter().collect()
     }
 
     /// Sends events until the link ends; returns the error to end it with, if the peer hasn't ended it.
@@ -99,7 +110,10 @@ async fn pump(
             match sent {
                 Ok(()) => {}
                 Err(error @ SendError::MessageTooLarge { .. }) => {
-                    return Some(AmqpError::new(condition::MESSAGE_SIZE_EXCEEDED, error.to_string()));
+                    return Some(AmqpError::new(
+                        condition::MESSAGE_SIZE_EXCEEDED,
+                        error.to_string(),
+                    ));
                 }
                 Err(_) => return None,
             }
@@ -111,10 +125,19 @@ async fn pump(
 fn metric(namespace: &Namespace, cursor: &Cursor, event: &StoredEvent) -> Annotations {
     let last = cursor.last().unwrap_or_else(|| event.position.clone());
     let mut annotations = Annotations::default();
-    annotations.insert(runtime_metric::LAST_ENQUEUED_SEQUENCE_NUMBER, last.sequence_number);
-    annotations.insert(runtime_metric::LAST_ENQUEUED_OFFSET, Str::from(last.offset.to_string()));
+    annotations.insert(
+        runtime_metric::LAST_ENQUEUED_SEQUENCE_NUMBER,
+        last.sequence_number,
+    );
+    annotations.insert(
+        runtime_metric::LAST_ENQUEUED_OFFSET,
+        Str::from(last.offset.to_string()),
+    );
     annotations.insert(runtime_metric::LAST_ENQUEUED_TIME_UTC, last.enqueued);
-    annotations.insert(runtime_metric::RUNTIME_INFO_RETRIEVAL_TIME_UTC, namespace.now());
+    annotations.insert(
+        runtime_metric::RUNTIME_INFO_RETRIEVAL_TIME_UTC,
+        namespace.now(),
+    );
     annotations
 }
 
@@ -124,7 +147,10 @@ pub(crate) fn source_in_force(asked: &Source) -> Source {
     if let Some(selector) = asked.filter.get(&filter::SELECTOR) {
         filters.insert(filter::SELECTOR, selector.clone());
     }
-    Source { filter: filters, ..asked.clone() }
+    Source {
+        filter: filters,
+        ..asked.clone()
+    }
 }
 
 /// Reads the selector: a described string; the descriptor differs among clients.
@@ -132,11 +158,16 @@ fn start_position(selector: &Value) -> Result<StartPosition, AmqpError> {
     let refused = |text: String| AmqpError::new(condition::INVALID_FIELD, text);
     let expression = match selector {
         Value::Null => return Ok(StartPosition::Earliest),
-        Value::Described(described) if is_selector(&described.descriptor) => described.value.as_str(),
+        Value::Described(described) if is_selector(&described.descriptor) => {
+            described.value.as_str()
+        }
         _ => None,
     };
     let expression = expression.ok_or_else(|| {
-        refused(format!("the filter {} must be a described string with a known descriptor", filter::SELECTOR))
+        refused(format!(
+            "the filter {} must be a described string with a known descriptor",
+            filter::SELECTOR
+        ))
     })?;
     selector::parse(expression)
         .map_err(|error| AmqpError::new(wire::condition::ARGUMENT_ERROR, error.to_string()))
@@ -144,7 +175,9 @@ fn start_position(selector: &Value) -> Result<StartPosition, AmqpError> {
 
 fn is_selector(descriptor: &Value) -> bool {
     match descriptor {
-        Value::Ulong(code) => [filter::SELECTOR_CODE, filter::SELECTOR_CODE_ALTERNATIVE].contains(code),
+        Value::Ulong(code) => {
+            [filter::SELECTOR_CODE, filter::SELECTOR_CODE_ALTERNATIVE].contains(code)
+        }
         Value::Symbol(name) => *name == filter::SELECTOR,
         _ => false,
     }
@@ -152,17 +185,25 @@ fn is_selector(descriptor: &Value) -> bool {
 
 /// The owner level: a long with every client seen; other integers are understood too.
 fn epoch(attach: &Attach) -> Result<Option<i64>, AmqpError> {
-    let Some(value) = attach.properties.get(&property::EPOCH) else { return Ok(None) };
+    let Some(value) = attach.properties.get(&property::EPOCH) else {
+        return Ok(None);
+    };
     match value {
         Value::Null => Ok(None),
         value => value.as_i64().map(Some).ok_or_else(|| {
-            AmqpError::new(condition::INVALID_FIELD, format!("the property {} must be a long", property::EPOCH))
+            AmqpError::new(
+                condition::INVALID_FIELD,
+                format!("the property {} must be a long", property::EPOCH),
+            )
         }),
     }
 }
 
 /// The reader's name for error texts: as it calls itself, else the name of its link.
 fn receiver_name(attach: &Attach) -> Option<String> {
-    let named = attach.properties.get(&property::RECEIVER_NAME).and_then(Value::as_str);
+    let named = attach
+        .properties
+        .get(&property::RECEIVER_NAME)
+        .and_then(Value::as_str);
     Some(named.unwrap_or(attach.name.as_str()).to_owned())
 }

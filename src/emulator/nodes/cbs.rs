@@ -19,8 +19,10 @@ fn put_token(peer: &Peer, request: &Message) -> Result<(), Reply> {
     if argument(request, request::OPERATION) != Some(cbs::PUT_TOKEN) {
         return Err(malformed("the only operation of $cbs is put-token"));
     }
-    let name = argument(request, request::NAME).ok_or_else(|| malformed("the property 'name' is missing"))?;
-    let audience = Audience::parse(name).ok_or_else(|| malformed("the property 'name' is not an address"))?;
+    let name = argument(request, request::NAME)
+        .ok_or_else(|| malformed("the property 'name' is missing"))?;
+    let audience =
+        Audience::parse(name).ok_or_else(|| malformed("the property 'name' is not an address"))?;
     let token = match &request.body {
         Body::Value(Value::String(token)) => token.as_str(),
         _ => return Err(malformed("the body must be a string: the token")),
@@ -30,15 +32,26 @@ fn put_token(peer: &Peer, request: &Message) -> Result<(), Reply> {
         Some(cbs::TYPE_JWT) if token.is_empty() => return Err(malformed("the token is empty")),
         Some(cbs::TYPE_JWT) if peer.namespace.options.accept_any_jwt => None,
         Some(cbs::TYPE_JWT) => {
-            return Err(unauthorized("this emulator takes shared access signatures only".into()));
+            return Err(unauthorized(
+                "this emulator takes shared access signatures only".into(),
+            ));
         }
-        _ => return Err(malformed("the property 'type' names no known type of token")),
+        _ => {
+            return Err(malformed(
+                "the property 'type' names no known type of token",
+            ));
+        }
     };
     if let Some(hub) = audience.hub() {
-        peer.namespace.hub(hub).map_err(|error| Reply::failure(status::NOT_FOUND, error))?;
+        peer.namespace
+            .hub(hub)
+            .map_err(|error| Reply::failure(status::NOT_FOUND, error))?;
     }
     peer.claims.grant(audience, expires).map_err(|_| {
-        let error = AmqpError::new(condition::RESOURCE_LIMIT_EXCEEDED, "too many claims on this connection");
+        let error = AmqpError::new(
+            condition::RESOURCE_LIMIT_EXCEEDED,
+            "too many claims on this connection",
+        );
         Reply::failure(status::FORBIDDEN, error)
     })
 }
@@ -46,20 +59,32 @@ fn put_token(peer: &Peer, request: &Message) -> Result<(), Reply> {
 /// Verifies a shared access signature; returns when it ends.
 fn verified(peer: &Peer, token: &str, audience: &Audience) -> Result<std::time::SystemTime, Reply> {
     let options = &peer.namespace.options;
-    let grant = sas::verify(token, &options.access_key(), options.clock.now()).map_err(|error| match error {
-        SasError::Malformed(_) => malformed(error.to_string()),
-        SasError::UnknownKey(_) | SasError::BadSignature | SasError::Expired(_) => unauthorized(error.to_string()),
-    })?;
+    let grant = sas::verify(token, &options.access_key(), options.clock.now()).map_err(
+        |error| match error {
+            SasError::Malformed(_) => malformed(error.to_string()),
+            SasError::UnknownKey(_) | SasError::BadSignature | SasError::Expired(_) => {
+                unauthorized(error.to_string())
+            }
+        },
+    )?;
     if grant.audience.covers(audience) {
         return Ok(grant.expires);
     }
-    Err(unauthorized("the token was signed for another resource than 'name'".into()))
+    Err(unauthorized(
+        "the token was signed for another resource than 'name'".into(),
+    ))
 }
 
 fn malformed(text: impl Into<String>) -> Reply {
-    Reply::failure(status::BAD_REQUEST, AmqpError::new(condition::INVALID_FIELD, text.into()))
+    Reply::failure(
+        status::BAD_REQUEST,
+        AmqpError::new(condition::INVALID_FIELD, text.into()),
+    )
 }
 
 fn unauthorized(text: String) -> Reply {
-    Reply::failure(status::UNAUTHORIZED, AmqpError::new(condition::UNAUTHORIZED_ACCESS, text))
+    Reply::failure(
+        status::UNAUTHORIZED,
+        AmqpError::new(condition::UNAUTHORIZED_ACCESS, text),
+    )
 }

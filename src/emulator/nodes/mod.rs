@@ -46,30 +46,52 @@ impl Node {
     /// Answers what arrives until the link ends.
     pub(crate) async fn run(self, peer: &Arc<Peer>, session: &Session, requests: &Receiver) {
         while let Ok(delivery) = requests.recv().await {
-            let Some((link, reply)) = self.take(peer, session, &delivery) else { continue };
+            let Some((link, reply)) = self.take(peer, session, &delivery) else {
+                continue;
+            };
             // A peer that gives no credit for replies may not stop the node.
             let _ = tokio::time::timeout(REPLY_DEADLINE, link.send(reply)).await;
         }
     }
 
     /// Settles one request and makes its reply, if there is a link for it.
-    fn take(self, peer: &Peer, session: &Session, delivery: &Delivery) -> Option<(ReplyLink, Message)> {
+    fn take(
+        self,
+        peer: &Peer,
+        session: &Session,
+        delivery: &Delivery,
+    ) -> Option<(ReplyLink, Message)> {
         let request = match delivery.message() {
             Ok(request) => request,
             Err(error) => {
-                refuse(delivery, AmqpError::new(condition::DECODE_ERROR, error.to_string()));
+                refuse(
+                    delivery,
+                    AmqpError::new(condition::DECODE_ERROR, error.to_string()),
+                );
                 return None;
             }
         };
         let properties = request.properties.clone().unwrap_or_default();
-        let Some(link) = peer.replies.find(self, session, properties.reply_to.as_deref()) else {
-            refuse(delivery, AmqpError::new(condition::NOT_FOUND, "there is no link to send the reply on"));
+        let Some(link) = peer
+            .replies
+            .find(self, session, properties.reply_to.as_deref())
+        else {
+            refuse(
+                delivery,
+                AmqpError::new(
+                    condition::NOT_FOUND,
+                    "there is no link to send the reply on",
+                ),
+            );
             return None;
         };
         // A link that has ended meanwhile is seen by the next `recv`.
         let _ = delivery.accept();
         let correlation_id = properties.message_id.or(properties.correlation_id);
-        Some((link, self.answer(peer, &request).into_message(correlation_id)))
+        Some((
+            link,
+            self.answer(peer, &request).into_message(correlation_id),
+        ))
     }
 }
 
@@ -100,12 +122,22 @@ pub(crate) struct Reply {
 
 impl Reply {
     fn success(status: i32, description: &'static str, body: Value) -> Reply {
-        Reply { status, description: Str::from_static(description), condition: None, body }
+        Reply {
+            status,
+            description: Str::from_static(description),
+            condition: None,
+            body,
+        }
     }
 
     fn failure(status: i32, error: AmqpError) -> Reply {
         let description = error.description.unwrap_or_default();
-        Reply { status, description, condition: Some(error.condition), body: Value::Null }
+        Reply {
+            status,
+            description,
+            condition: Some(error.condition),
+            body: Value::Null,
+        }
     }
 
     fn into_message(self, correlation_id: Option<MessageId>) -> Message {
@@ -116,7 +148,10 @@ impl Reply {
             properties.insert(request::ERROR_CONDITION, condition);
         }
         Message {
-            properties: Some(Properties { correlation_id, ..Properties::default() }),
+            properties: Some(Properties {
+                correlation_id,
+                ..Properties::default()
+            }),
             application_properties: Some(properties),
             body: Body::Value(self.body),
             ..Message::default()
