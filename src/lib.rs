@@ -5,6 +5,8 @@ pub use amqp10_codec as codec;
 pub mod cbs;
 mod connection;
 mod delivery;
+#[cfg(feature = "emulator")]
+pub mod emulator;
 mod engine;
 mod error;
 #[cfg(feature = "eventhubs")]
