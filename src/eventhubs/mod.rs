@@ -26,6 +26,7 @@ mod connection_string;
 mod consumer;
 mod error;
 mod event;
+mod grants;
 mod namespace;
 mod options;
 mod partition_key;
