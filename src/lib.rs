@@ -4,8 +4,12 @@ pub use amqp10_codec as codec;
 
 mod connection;
 mod delivery;
+#[cfg(feature = "emulator")]
+pub mod emulator;
 mod engine;
 mod error;
+#[cfg(feature = "eventhubs")]
+pub mod eventhubs;
 mod link;
 mod listener;
 mod message;

@@ -1,0 +1,3 @@
+//! Azure Event Hubs: producer, consumer and properties on top of the AMQP handles.
+
+pub mod wire;
