@@ -2,6 +2,7 @@
 
 pub use amqp10_codec as codec;
 
+pub mod cbs;
 mod connection;
 mod delivery;
 #[cfg(feature = "emulator")]
@@ -12,9 +13,11 @@ mod error;
 pub mod eventhubs;
 mod link;
 mod listener;
+pub mod management;
 mod message;
 mod options;
 mod receiver;
+pub mod request;
 mod sasl;
 mod sender;
 mod session;

@@ -10,11 +10,12 @@ use core::str::FromStr;
 /// The consumer group that every hub has.
 pub const DEFAULT_CONSUMER_GROUP: &str = "$Default";
 
-/// The node that answers questions about hubs and partitions.
-pub const MANAGEMENT_NODE: &str = "$management";
-
 /// The node that takes tokens.
-pub const CBS_NODE: &str = "$cbs";
+pub use crate::cbs::NODE as CBS_NODE;
+/// The node that answers questions about hubs and partitions.
+pub use crate::management::NODE as MANAGEMENT_NODE;
+/// Keys and status codes of requests and replies, on `$cbs` and on `$management`.
+pub use crate::request::{key as request, status};
 
 /// The `message-format` of a transfer that carries several events, each one whole encoded message in a `data` section.
 pub const BATCH_MESSAGE_FORMAT: u32 = 0x8001_3700;
@@ -328,39 +329,10 @@ pub mod condition {
         Symbol::from_static("com.microsoft:out-of-order-sequence");
 }
 
-/// Keys of the application properties of requests and replies, on `$cbs` and on `$management`.
-pub mod request {
-    /// What is asked: string.
-    pub const OPERATION: &str = "operation";
-    /// Of what type of thing, or of token: string.
-    pub const TYPE: &str = "type";
-    /// Of which thing, or for which audience: string.
-    pub const NAME: &str = "name";
-    /// Of which partition: string.
-    pub const PARTITION: &str = "partition";
-    /// When the token ends: timestamp.
-    pub const EXPIRATION: &str = "expiration";
-    /// The token once more, for a management request: string.
-    pub const SECURITY_TOKEN: &str = "security_token";
-
-    /// In a reply: how it went, int, see [`status`](super::status).
-    pub const STATUS_CODE: &str = "status-code";
-    /// In a reply: the same in words, string.
-    pub const STATUS_DESCRIPTION: &str = "status-description";
-    /// In a reply: the error's condition, symbol.
-    pub const ERROR_CONDITION: &str = "error-condition";
-    /// [`STATUS_CODE`] as some services spell it.
-    pub const STATUS_CODE_ALTERNATIVE: &str = "statusCode";
-    /// [`STATUS_DESCRIPTION`] as some services spell it.
-    pub const STATUS_DESCRIPTION_ALTERNATIVE: &str = "statusDescription";
-    /// [`ERROR_CONDITION`] as some services spell it.
-    pub const ERROR_CONDITION_ALTERNATIVE: &str = "errorCondition";
-}
-
 /// Values in requests to `$cbs`.
 pub mod cbs {
-    /// The operation that hands a token over.
-    pub const PUT_TOKEN: &str = "put-token";
+    pub use crate::cbs::PUT_TOKEN;
+
     /// Type of a shared access signature.
     pub const TYPE_SAS: &str = "servicebus.windows.net:sastoken";
     /// Type of a JSON web token.
@@ -369,8 +341,8 @@ pub mod cbs {
 
 /// Values in requests to `$management` and keys of the maps in its replies.
 pub mod management {
-    /// The operation that reads a thing's properties.
-    pub const READ: &str = "READ";
+    pub use crate::management::READ;
+
     /// Type of a hub.
     pub const TYPE_EVENT_HUB: &str = "com.microsoft:eventhub";
     /// Type of a partition.
@@ -403,38 +375,6 @@ pub mod management {
     pub const LAST_ENQUEUED_TIME_UTC: &str = "last_enqueued_time_utc";
     /// Whether the partition holds no event: boolean.
     pub const IS_PARTITION_EMPTY: &str = "is_partition_empty";
-}
-
-/// Status codes of replies, as in HTTP.
-pub mod status {
-    /// Done; the reply carries what was asked for.
-    pub const OK: i32 = 200;
-    /// The token was taken.
-    pub const ACCEPTED: i32 = 202;
-    /// The request makes no sense.
-    pub const BAD_REQUEST: i32 = 400;
-    /// Wrong signature, or the token is at its end.
-    pub const UNAUTHORIZED: i32 = 401;
-    /// Not allowed, or the quota is used up.
-    pub const FORBIDDEN: i32 = 403;
-    /// No such hub.
-    pub const NOT_FOUND: i32 = 404;
-    /// The service took too long.
-    pub const TIMEOUT: i32 = 408;
-    /// Gone, or owned by somebody else.
-    pub const GONE: i32 = 410;
-    /// Too many requests.
-    pub const TOO_MANY_REQUESTS: i32 = 429;
-    /// The service failed.
-    pub const INTERNAL_ERROR: i32 = 500;
-    /// The operation isn't there.
-    pub const NOT_IMPLEMENTED: i32 = 501;
-    /// A server behind the service failed.
-    pub const BAD_GATEWAY: i32 = 502;
-    /// Too busy at the moment.
-    pub const SERVICE_UNAVAILABLE: i32 = 503;
-    /// A server behind the service took too long.
-    pub const GATEWAY_TIMEOUT: i32 = 504;
 }
 
 #[cfg(test)]
