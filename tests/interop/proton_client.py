@@ -266,8 +266,11 @@ class Receive(Client):
         self.received = 0
 
     def attach(self, container):
-        self.receiver = container.create_receiver(self.connection, self.arguments.address)
-        self.receiver.flow(min(self.arguments.count, 500))
+        container.create_receiver(self.connection, self.arguments.address)
+
+    def on_link_opened(self, event):
+        # Not before: Proton would count from 0 instead of the sender's initial-delivery-count.
+        event.receiver.flow(self.arguments.count)
 
     def on_message(self, event):
         self.received += 1
@@ -276,8 +279,6 @@ class Receive(Client):
         event.delivery.settle()
         if self.received == self.arguments.count:
             self.finish()
-        elif self.receiver.credit == 0:
-            self.receiver.flow(min(self.arguments.count - self.received, 500))
 
 
 def parse():
