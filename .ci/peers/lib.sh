@@ -1,5 +1,5 @@
 # Helpers of the peer scripts: installing with retries, starting and ending servers by pid.
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034
 set -euo pipefail
 PEERS=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 REPO=$(cd "$PEERS/../.." && pwd)
