@@ -1,2 +1,53 @@
 //! AMQP 1.0 types and their encoding.
 #![no_std]
+
+extern crate alloc;
+
+pub mod code;
+pub mod condition;
+pub mod error;
+mod octets;
+pub mod primitive;
+pub mod read;
+mod read_primitive;
+pub mod symbol;
+pub mod text;
+pub mod value;
+pub mod write;
+mod write_primitive;
+
+pub use error::{DecodeError, DecodeErrorKind, EncodeError};
+pub use primitive::{Dec32, Dec64, Dec128, DeliveryTag, TagTooLongError, Timestamp, Uuid};
+pub use read::{Decode, Limits, Primitive, Reader};
+pub use symbol::{NotAsciiError, Symbol};
+pub use text::Str;
+pub use value::{
+    AnnotationKey, Annotations, ApplicationProperties, Array, Described, Fields, FilterSet, Map,
+    MixedArrayError, Value,
+};
+pub use write::{Encode, Layout, Writer};
+
+/// Decodes one value, which must be the whole input.
+///
+/// # Errors
+///
+/// What is wrong, and at which octet.
+pub fn decode_value(input: bytes::Bytes) -> Result<Value, DecodeError> {
+    let mut reader = Reader::new(input);
+    let value = Value::decode(&mut reader)?;
+    reader.expect_end()?;
+    Ok(value)
+}
+
+/// Encodes one value.
+///
+/// # Errors
+///
+/// [`EncodeError::TooLong`] for lengths above 2^32 - 1.
+pub fn encode_value(value: &(impl Encode + ?Sized)) -> Result<bytes::Bytes, EncodeError> {
+    let mut out = bytes::BytesMut::new();
+    let mut writer = Writer::new(&mut out);
+    value.encode(&mut writer);
+    writer.finish()?;
+    Ok(out.freeze())
+}

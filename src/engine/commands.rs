@@ -1,0 +1,350 @@
+//! What the handles ask of the engine. Each is one call under one lock.
+
+use std::sync::Arc;
+use std::task::{Poll, Waker};
+use std::time::Instant;
+
+use amqp10_codec::{AmqpError, Attach, DeliveryState, Fields, Open, Outcome, Role, condition};
+
+use super::effects::LinkKey;
+use super::endpoint::Half;
+use super::key::Key;
+use super::link::ReceiverSettings;
+use super::receiver::Inbound;
+use super::sender::Outbound;
+use super::session::Session;
+use super::timer::Timer;
+use super::wait::Ticket;
+use super::{Effects, Engine};
+use crate::error::{ConnectionError, LinkError, SendError, SessionError};
+
+impl Engine {
+    // ---- connection
+
+    /// Opens our half.
+    pub(crate) fn open(&mut self) {
+        self.connection.open();
+    }
+
+    pub(crate) fn local_open_mut(&mut self) -> &mut Open {
+        &mut self.connection.settings.open
+    }
+
+    /// The peer's open, once both halves are open.
+    pub(crate) fn poll_opened(&mut self, waker: &Waker) -> Poll<Result<Arc<Open>, ConnectionError>> {
+        if let Some(error) = &self.connection.ended {
+            return Poll::Ready(Err(error.clone()));
+        }
+        match &self.connection.remote_open {
+            Some(open) => Poll::Ready(Ok(open.clone())),
+            None => {
+                self.connection.watchers.register(waker);
+                Poll::Pending
+            }
+        }
+    }
+
+    pub(crate) fn close(&mut self, error: Option<AmqpError>, now: Instant) {
+        self.connection.close(error, ConnectionError::LocalClosed, now, &mut self.effects);
+        self.fail_all();
+    }
+
+    /// Why the connection is over, as soon as it is.
+    pub(crate) fn poll_ended(&mut self, waker: &Waker) -> Poll<ConnectionError> {
+        match &self.connection.ended {
+            Some(error) => Poll::Ready(error.clone()),
+            None => {
+                self.connection.watchers.register(waker);
+                Poll::Pending
+            }
+        }
+    }
+
+    /// Whether the exchange of closes is complete, or the stream gone.
+    pub(crate) fn poll_closed(&mut self, waker: &Waker) -> Poll<ConnectionError> {
+        match &self.connection.ended {
+            Some(error) if self.connection.is_over() => Poll::Ready(error.clone()),
+            _ => {
+                self.connection.watchers.register(waker);
+                Poll::Pending
+            }
+        }
+    }
+
+    pub(crate) fn ended(&self) -> Option<&ConnectionError> {
+        self.connection.ended.as_ref()
+    }
+
+    /// Deliveries sent on any session and not settled.
+    pub(crate) fn unsettled_sent(&self) -> usize {
+        self.sessions.iter().map(|(_, session)| session.unsettled_sent()).sum()
+    }
+
+    // ---- sessions
+
+    pub(crate) fn begin(&mut self, next_outgoing_id: u32, incoming_window: u32, properties: Fields) -> Result<Key, SessionError> {
+        if let Some(error) = &self.connection.ended {
+            return Err(error.clone().into());
+        }
+        let handle_max = self.effects.limits.max_links_per_session.saturating_sub(1);
+        let begin = Session::local_begin(next_outgoing_id, incoming_window, handle_max);
+        let key = self.new_session(begin).map_err(|limit| SessionError::TooManySessions { limit })?; // C-008
+        if let Some(session) = self.sessions.get_mut(key) {
+            session.holders = 1;
+            session.set_properties(properties);
+            session.mark(&mut self.effects);
+        }
+        Ok(key)
+    }
+
+    /// The session, or why it is gone, with what its methods write to.
+    fn session(&mut self, key: Key) -> Result<(&mut Session, &mut Effects), SessionError> {
+        let gone = || self.connection.ended.clone().map_or(SessionError::LocalEnded, SessionError::Connection);
+        match self.sessions.get_mut(key) {
+            Some(session) => Ok((session, &mut self.effects)),
+            None => Err(gone()),
+        }
+    }
+
+    pub(crate) fn poll_begun(&mut self, key: Key, waker: &Waker) -> Poll<Result<(), SessionError>> {
+        let (session, _) = self.session(key)?;
+        if let Some(error) = &session.ended {
+            return Poll::Ready(Err(error.clone()));
+        }
+        if session.endpoint.is_open() {
+            return Poll::Ready(Ok(()));
+        }
+        session.watchers.register(waker);
+        Poll::Pending
+    }
+
+    pub(crate) fn end(&mut self, key: Key, error: Option<AmqpError>) {
+        if let Ok((session, effects)) = self.session(key) {
+            session.end(error, SessionError::LocalEnded, effects);
+        }
+    }
+
+    /// Why the session is over, as soon as it is; with `both`, once the peer has ended too.
+    pub(crate) fn poll_session_ended(&mut self, key: Key, both: bool, waker: &Waker) -> Poll<SessionError> {
+        let session = match self.session(key) {
+            Ok((session, _)) => session,
+            Err(error) => return Poll::Ready(error),
+        };
+        match &session.ended {
+            Some(error) if !both || session.endpoint.is_closed() || matches!(error, SessionError::Connection(_)) => Poll::Ready(error.clone()),
+            _ => {
+                session.watchers.register(waker);
+                Poll::Pending
+            }
+        }
+    }
+
+    pub(crate) fn hold_session(&mut self, key: Key) {
+        if let Ok((session, _)) = self.session(key) {
+            session.holders += 1;
+        }
+    }
+
+    /// A handle is gone. A session that we began ends with its last one.
+    pub(crate) fn release_session(&mut self, key: Key) {
+        let Ok((session, effects)) = self.session(key) else { return };
+        session.holders = session.holders.saturating_sub(1);
+        if session.holders == 0 && !session.is_remote_initiated {
+            session.end(None, SessionError::LocalEnded, effects);
+        }
+        self.reap_session(key);
+    }
+
+    // ---- links
+
+    fn link_session(&mut self, key: Key) -> Result<(&mut Session, &mut Effects), LinkError> {
+        self.session(key).map_err(LinkError::Session)
+    }
+
+    pub(crate) fn attach(&mut self, session: Key, attach: Attach, settings: ReceiverSettings) -> Result<LinkKey, LinkError> {
+        let (found, effects) = self.link_session(session)?;
+        found.attach(attach, settings, effects).map(|link| LinkKey { session, link })
+    }
+
+    pub(crate) fn poll_attached(&mut self, key: LinkKey, waker: &Waker) -> Poll<Result<Arc<Attach>, LinkError>> {
+        self.link_session(key.session)?.0.poll_attached(key.link, waker)
+    }
+
+    pub(crate) fn detach(&mut self, key: LinkKey, closed: bool, error: Option<AmqpError>) {
+        if let Ok((session, effects)) = self.session(key.session) {
+            session.detach_link(key.link, closed, error, LinkError::LocalDetached, effects);
+        }
+    }
+
+    pub(crate) fn poll_detached(&mut self, key: LinkKey, waker: &Waker) -> Poll<LinkError> {
+        match self.link_session(key.session) {
+            Ok((session, _)) => session.poll_detached(key.link, waker),
+            Err(error) => Poll::Ready(error),
+        }
+    }
+
+    pub(crate) fn poll_link_ended(&mut self, key: LinkKey, waker: &Waker) -> Poll<LinkError> {
+        match self.link_session(key.session) {
+            Ok((session, _)) => session.poll_ended(key.link, waker),
+            Err(error) => Poll::Ready(error),
+        }
+    }
+
+    pub(crate) fn release_link(&mut self, key: LinkKey, closed: bool) {
+        if let Ok((session, effects)) = self.session(key.session) {
+            session.release_link(key.link, closed, effects);
+        }
+    }
+
+    /// The oldest link that the peer attached and nobody has accepted, with its attach.
+    pub(crate) fn poll_incoming_link(&mut self, waker: &Waker) -> Poll<Result<(LinkKey, Arc<Attach>), ConnectionError>> {
+        while let Some((key, _)) = self.effects.pending_links.pop_front() {
+            if let Some(attach) = self.unanswered(key) {
+                self.hold_session(key.session);
+                return Poll::Ready(Ok((key, attach)));
+            }
+        }
+        if let Some(error) = &self.connection.ended {
+            return Poll::Ready(Err(error.clone()));
+        }
+        self.effects.pending_watchers.register(waker);
+        Poll::Pending
+    }
+
+    fn unanswered(&self, key: LinkKey) -> Option<Arc<Attach>> {
+        let session = self.sessions.get(key.session)?;
+        session.is_unanswered(key.link).then(|| session.links.get(key.link)?.remote_attach.clone())?
+    }
+
+    pub(crate) fn accept_link(&mut self, key: LinkKey, answer: Attach, settings: ReceiverSettings) -> Result<(), LinkError> {
+        let (session, effects) = self.link_session(key.session)?;
+        session.accept(key.link, answer, settings, effects)
+    }
+
+    pub(crate) fn refuse_link(&mut self, key: LinkKey, error: AmqpError, echo: bool) {
+        if let Ok((session, effects)) = self.session(key.session)
+            && session.is_unanswered(key.link)
+        {
+            session.refuse(key.link, error, echo, effects);
+        }
+    }
+
+    pub(super) fn watch_pending_links(&mut self) {
+        let oldest = self.effects.pending_links.front().map(|(_, since)| *since);
+        let deadline = oldest.map(|since| since + self.connection.settings.operation_timeout);
+        self.connection.timers.set(Timer::PendingLink, deadline);
+    }
+
+    /// Links that nobody accepted within the time that the options give.
+    pub(super) fn refuse_forgotten_links(&mut self, now: Instant) {
+        let patience = self.connection.settings.operation_timeout;
+        while let Some((key, since)) = self.effects.pending_links.front().copied() {
+            if since + patience > now {
+                break;
+            }
+            self.effects.pending_links.pop_front();
+            self.refuse_link(key, AmqpError::new(condition::NOT_ALLOWED, "nobody accepts links on this connection"), false);
+        }
+        self.watch_pending_links();
+    }
+
+    // ---- sending
+
+    pub(crate) fn poll_transfer(
+        &mut self,
+        key: LinkKey,
+        ticket: &mut Option<Ticket>,
+        outbound: &Outbound,
+        settled: bool,
+        waker: &Waker,
+    ) -> Poll<Result<Option<Key>, SendError>> {
+        match self.link_session(key.session) {
+            Ok((session, effects)) => session.poll_transfer(key.link, ticket, outbound, settled, waker, effects),
+            Err(error) => Poll::Ready(Err(SendError::NotSent(error))),
+        }
+    }
+
+    pub(crate) fn leave_senders(&mut self, key: LinkKey, ticket: &mut Option<Ticket>) {
+        if let Ok((session, effects)) = self.session(key.session) {
+            session.leave_senders(key.link, ticket, effects);
+        }
+    }
+
+    /// The outcome of a delivery; None if it was asked for before.
+    pub(crate) fn poll_outcome(&mut self, session: Key, delivery: Key, waker: &Waker) -> Poll<Option<Result<Outcome, SendError>>> {
+        match self.session(session) {
+            Ok((session, effects)) => session.poll_outcome(delivery, waker, effects),
+            Err(_) => Poll::Ready(None),
+        }
+    }
+
+    pub(crate) fn abandon_outcome(&mut self, session: Key, delivery: Key) {
+        if let Ok((session, effects)) = self.session(session) {
+            session.abandon_outcome(delivery, effects);
+        }
+    }
+
+    pub(crate) fn link_credit(&self, key: LinkKey) -> u32 {
+        self.sessions.get(key.session).map_or(0, |session| session.link_credit(key.link))
+    }
+
+    // ---- receiving
+
+    pub(crate) fn poll_recv(&mut self, key: LinkKey, ticket: &mut Option<Ticket>, waker: &Waker) -> Poll<Result<Inbound, LinkError>> {
+        let (session, effects) = self.link_session(key.session)?;
+        session.poll_recv(key.link, ticket, waker, effects)
+    }
+
+    pub(crate) fn poll_recv_batch(
+        &mut self,
+        key: LinkKey,
+        ticket: &mut Option<Ticket>,
+        max: usize,
+        is_over: bool,
+        batch: &mut Vec<Inbound>,
+        waker: &Waker,
+    ) -> Poll<Result<(), LinkError>> {
+        let (session, effects) = self.link_session(key.session)?;
+        session.poll_recv_batch(key.link, ticket, max, is_over, batch, waker, effects)
+    }
+
+    pub(crate) fn leave_receivers(&mut self, key: LinkKey, ticket: &mut Option<Ticket>) {
+        if let Ok((session, effects)) = self.session(key.session) {
+            session.leave_receivers(key.link, ticket, effects);
+        }
+    }
+
+    pub(crate) fn settle(&mut self, key: LinkKey, delivery_id: u32, state: DeliveryState) -> Result<(), LinkError> {
+        let (session, effects) = self.link_session(key.session)?;
+        session.settle(key.link, delivery_id, state, effects)
+    }
+
+    pub(crate) fn poll_confirmed(&mut self, key: LinkKey, delivery_id: u32, waker: &Waker) -> Poll<Result<(), LinkError>> {
+        let (session, effects) = self.link_session(key.session)?;
+        session.poll_confirmed(key.link, delivery_id, waker, effects)
+    }
+
+    pub(crate) fn add_credit(&mut self, key: LinkKey, additional: u32) -> Result<(), LinkError> {
+        let (session, effects) = self.link_session(key.session)?;
+        session.add_credit(key.link, additional, effects)
+    }
+
+    pub(crate) fn start_drain(&mut self, key: LinkKey) -> Result<(), LinkError> {
+        let (session, effects) = self.link_session(key.session)?;
+        session.start_drain(key.link, effects)
+    }
+
+    pub(crate) fn poll_drained(&mut self, key: LinkKey, waker: &Waker) -> Poll<Result<(), LinkError>> {
+        self.link_session(key.session)?.0.poll_drained(key.link, waker)
+    }
+
+    /// Whether the peer has begun and not closed: for tests and for handles that ask before they act.
+    pub(crate) fn is_open(&self) -> bool {
+        self.connection.endpoint.local == Half::Open && self.connection.endpoint.remote == Half::Open && self.connection.ended.is_none()
+    }
+
+    /// Our role on a link.
+    pub(crate) fn link_role(&self, key: LinkKey) -> Option<Role> {
+        Some(self.sessions.get(key.session)?.links.get(key.link)?.attach.role)
+    }
+}

@@ -1,0 +1,39 @@
+//! What the parts of the engine may write to, beside their own state.
+
+use std::collections::VecDeque;
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use super::key::Key;
+use super::limits::Limits;
+use super::output::Output;
+use super::wait::{Wakes, Watchers};
+
+/// Names one link of one session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct LinkKey {
+    pub(crate) session: Key,
+    pub(crate) link: Key,
+}
+
+/// Shared by all parts of one engine, and handed down by reference.
+#[derive(Debug)]
+pub(crate) struct Effects {
+    pub(crate) output: Output,
+    pub(crate) wakes: Wakes,
+    /// Payloads to be dropped once the lock is released: they may own foreign memory.
+    pub(crate) garbage: Vec<Bytes>,
+    /// Sessions with something to flush.
+    pub(crate) due_sessions: Vec<Key>,
+    /// Links that a peer attached and nobody has accepted yet, with the time of their attach.
+    pub(crate) pending_links: VecDeque<(LinkKey, Instant)>,
+    pub(crate) pending_watchers: Watchers,
+    /// Octets handed to the stream so far.
+    pub(crate) written: u64,
+    pub(crate) limits: Limits,
+    /// Counts the passes of the driver: what stays queued longer than its own pass should not pin its read buffer.
+    pub(crate) pass: u32,
+    /// When the last octets arrived.
+    pub(crate) now: Instant,
+}

@@ -1,0 +1,112 @@
+//! The receiving half of a session: the peer's ids, our window, and what arrived and is not settled.
+
+use std::task::{Poll, Waker};
+
+use amqp10_codec::{DeliveryState, Disposition, ReceiverSettleMode, Role};
+
+use super::disposition::DispositionQueue;
+use super::effects::Effects;
+use super::key::Key;
+use super::unsettled::Unsettled;
+use super::violation::PeerFault;
+use super::wait::store_waker;
+use super::window::IncomingWindow;
+
+/// One unsettled delivery that we hold.
+#[derive(Debug)]
+struct HeldDelivery {
+    link: Key,
+    rcv_settle_mode: ReceiverSettleMode,
+    /// Who waits for the sender to confirm our outcome, in receiver settle mode second.
+    waker: Option<Waker>,
+}
+
+/// The receiving half of a session.
+#[derive(Debug)]
+pub(crate) struct Incoming {
+    pub(crate) window: IncomingWindow,
+    last_delivery_id: Option<u32>,
+    unsettled: Unsettled<HeldDelivery>,
+    pub(crate) dispositions: DispositionQueue,
+    /// Octets queued on the session's links and not yet taken by the application.
+    pub(crate) queued_bytes: usize,
+}
+
+impl Incoming {
+    pub(crate) fn new(incoming_window: u32) -> Self {
+        Self {
+            window: IncomingWindow::new(incoming_window),
+            last_delivery_id: None,
+            unsettled: Unsettled::new(),
+            dispositions: DispositionQueue::new(Role::Receiver),
+            queued_bytes: 0,
+        }
+    }
+
+    /// Counts the next delivery-id; ids follow each other without a gap in a session (D-008).
+    pub(crate) fn on_delivery_id(&mut self, delivery_id: u32) -> Result<(), PeerFault> {
+        if let Some(last) = self.last_delivery_id.filter(|last| last.wrapping_add(1) != delivery_id) {
+            return Err(PeerFault::DeliveryIdGap { last, found: delivery_id });
+        }
+        self.last_delivery_id = Some(delivery_id);
+        Ok(())
+    }
+
+    /// Remembers a delivery until it is settled.
+    pub(crate) fn hold(&mut self, delivery_id: u32, link: Key, rcv_settle_mode: ReceiverSettleMode, limit: usize) -> Result<(), PeerFault> {
+        if self.unsettled.len() >= limit {
+            return Err(PeerFault::TooManyUnsettled(limit));
+        }
+        self.unsettled.push(delivery_id, HeldDelivery { link, rcv_settle_mode, waker: None });
+        Ok(())
+    }
+
+    /// Forgets a delivery that turned out settled or was aborted.
+    pub(crate) fn forget(&mut self, delivery_id: u32, effects: &mut Effects) {
+        if let Some(held) = self.unsettled.remove(delivery_id) {
+            effects.wakes.push(held.waker);
+        }
+    }
+
+    /// Forgets all deliveries of one link: dispositions for them would be ignored (L-034).
+    pub(crate) fn forget_link(&mut self, link: Key, effects: &mut Effects) {
+        self.unsettled.retain(|_, held| {
+            let keep = held.link != link;
+            if !keep {
+                effects.wakes.push(held.waker.take());
+            }
+            keep
+        });
+    }
+
+    /// Gives a delivery its outcome. In mode first it is settled with it (P-011), in mode second the sender settles
+    /// (P-010). False if it was settled before.
+    pub(crate) fn settle(&mut self, delivery_id: u32, state: DeliveryState) -> bool {
+        let Some(held) = self.unsettled.get_mut(delivery_id) else { return false };
+        let settles = held.rcv_settle_mode == ReceiverSettleMode::First;
+        if settles {
+            self.unsettled.remove(delivery_id);
+        }
+        self.dispositions.push(delivery_id, settles, Some(state));
+        true
+    }
+
+    /// Whether the sender has confirmed (or nobody waits for that).
+    pub(crate) fn poll_confirmed(&mut self, delivery_id: u32, waker: &Waker, effects: &mut Effects) -> Poll<()> {
+        let Some(held) = self.unsettled.get_mut(delivery_id) else { return Poll::Ready(()) };
+        store_waker(&mut held.waker, waker, &mut effects.wakes);
+        Poll::Pending
+    }
+
+    /// The sender settles what it sent: as the confirmation of mode second, or on its own (O-014).
+    pub(crate) fn on_disposition(&mut self, disposition: &Disposition, effects: &mut Effects) {
+        if !disposition.settled {
+            return;
+        }
+        let last = disposition.last.unwrap_or(disposition.first);
+        self.unsettled.retain_range(disposition.first, last, |_, held| {
+            effects.wakes.push(held.waker.take());
+            false
+        });
+    }
+}

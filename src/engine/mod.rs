@@ -1,0 +1,381 @@
+//! The protocol as plain data: frames, commands and the time go in; octets, wakers and a deadline come out.
+//!
+//! There is no socket, clock, task, lock or `async` in here. Methods are told apart by their prefix:
+//!
+//! - `handle_*(.., now)`: something happened outside. Handlers change state and mark work; they write nothing.
+//! - commands, named as the protocol names them: `begin`, `attach`, `poll_transfer`, `settle`, `detach`, `end`, `close`.
+//! - `poll_*`: what comes out, or is waited for. The engine keeps wakers and hands the due ones to whoever holds the
+//!   lock; it never calls one, and drops no foreign memory.
+//! - `flush(now)`: writes what is due into the output: flows, merged dispositions, the rest of large deliveries, heartbeats.
+//!
+//! ```text
+//!            Engine ── connection.rs   open, close, idle time-out, channels
+//!              │
+//!            Session ── session.rs     begin, end, flow
+//!              │   ├── outgoing.rs     ids, the peer's window, unsettled deliveries
+//!              │   └── incoming.rs     ids, our window, deliveries to be settled
+//!            Link ── links.rs          attach, detach, names, handles
+//!                 ├── sender.rs        credit, drain, splitting
+//!                 └── receiver.rs      credit top-up, reassembly, queue
+//! ```
+
+mod commands;
+mod connection;
+mod credit;
+mod deliveries;
+mod disposition;
+mod effects;
+mod endpoint;
+mod incoming;
+mod key;
+mod limits;
+mod link;
+mod links;
+mod outgoing;
+mod output;
+mod receiver;
+mod sender;
+mod serial;
+mod session;
+mod timer;
+mod unsettled;
+mod violation;
+mod wait;
+mod window;
+
+pub use limits::Limits;
+pub use receiver::Credit;
+
+pub(crate) use connection::ConnectionSettings;
+pub(crate) use effects::LinkKey;
+pub(crate) use key::Key;
+pub(crate) use link::ReceiverSettings;
+pub(crate) use receiver::Inbound;
+pub(crate) use sender::{Outbound, Payload};
+pub(crate) use wait::Ticket;
+
+use std::collections::VecDeque;
+use std::task::Waker;
+use std::time::Instant;
+
+use amqp10_codec::frame::{AmqpFrame, FrameError};
+use amqp10_codec::{AmqpError, Begin, DecodeError, Layout, Performative, condition};
+use bytes::{Bytes, BytesMut};
+
+use crate::error::{ConnectionError, SessionError};
+use connection::ConnectionEnd;
+use effects::Effects;
+use endpoint::Half;
+use key::Slab;
+use output::Output;
+use session::Session;
+use timer::Timer;
+use violation::PeerFault;
+use wait::{Wakes, Watchers};
+
+/// One connection with all its sessions, links and deliveries.
+#[derive(Debug)]
+pub(crate) struct Engine {
+    connection: ConnectionEnd,
+    sessions: Slab<Session>,
+    effects: Effects,
+    /// What a session that the peer begins gets as its begin.
+    incoming_window: u32,
+}
+
+impl Engine {
+    pub(crate) fn new(settings: ConnectionSettings, limits: Limits, layout: Layout, incoming_window: u32, now: Instant) -> Self {
+        let high_water = limits.max_output_bytes.max(2 * settings.open.max_frame_size.min(1 << 20) as usize);
+        Self {
+            connection: ConnectionEnd::new(settings, now),
+            sessions: Slab::new(),
+            effects: Effects {
+                output: Output::new(layout, high_water),
+                wakes: Wakes::default(),
+                garbage: Vec::new(),
+                due_sessions: Vec::new(),
+                pending_links: VecDeque::new(),
+                pending_watchers: Watchers::default(),
+                written: 0,
+                limits,
+                pass: 0,
+                now,
+            },
+            incoming_window,
+        }
+    }
+
+    // ---- what happened outside
+
+    /// Octets arrived, though perhaps no whole frame.
+    pub(crate) fn handle_activity(&mut self, now: Instant) {
+        self.effects.pass = self.effects.pass.wrapping_add(1);
+        self.effects.now = now;
+        self.connection.on_activity(now);
+    }
+
+    pub(crate) fn handle_frame(&mut self, frame: AmqpFrame, now: Instant) {
+        if let Err(fault) = self.on_frame(frame, now) {
+            self.close_for(&fault, now);
+        }
+    }
+
+    /// The stream holds what is no frame (F-002, F-015).
+    pub(crate) fn handle_frame_error(&mut self, error: FrameError, now: Instant) {
+        self.close_for(&PeerFault::Frame(error), now);
+    }
+
+    /// A frame's body cannot be decoded.
+    pub(crate) fn handle_decode_error(&mut self, error: DecodeError, now: Instant) {
+        self.close_for(&PeerFault::Decode(error), now);
+    }
+
+    /// The stream ended or broke, or its driver is gone.
+    pub(crate) fn handle_cut(&mut self, reason: ConnectionError) {
+        self.connection.cut(reason, &mut self.effects);
+        self.fail_all();
+    }
+
+    pub(crate) fn handle_timeout(&mut self, now: Instant) {
+        while let Some(timer) = self.connection.timers.take_due(now) {
+            match timer {
+                Timer::IdleIn => self.on_idle(now),
+                Timer::IdleOut => {} // flush writes the heartbeat
+                Timer::Close => self.handle_cut(ConnectionError::Timeout { operation: "close", after: self.connection.settings.operation_timeout }),
+                Timer::PendingLink => self.refuse_forgotten_links(now),
+            }
+        }
+    }
+
+    /// `octets` more have been handed to the stream.
+    pub(crate) fn handle_written(&mut self, octets: usize) {
+        self.effects.written += octets as u64;
+    }
+
+    fn on_idle(&mut self, now: Instant) {
+        let tolerated = self.connection.settings.idle_time_out.unwrap_or_default();
+        let error = AmqpError::new(condition::RESOURCE_LIMIT_EXCEEDED, "nothing arrived within the idle-time-out");
+        self.connection.close(Some(error), ConnectionError::IdleTimeout(tolerated), now, &mut self.effects); // C-014
+        self.fail_all();
+    }
+
+    fn close_for(&mut self, fault: &PeerFault, now: Instant) {
+        if self.connection.is_discarding() {
+            return;
+        }
+        let violation = fault.violation();
+        self.connection.close(Some(violation.to_amqp_error()), ConnectionError::Violation(violation), now, &mut self.effects);
+        self.fail_all();
+    }
+
+    /// The connection is over: whoever waits for anything on it learns why.
+    fn fail_all(&mut self) {
+        let Some(error) = self.connection.ended.clone() else { return };
+        for (_, session) in self.sessions.iter_mut() {
+            session.fail(SessionError::Connection(error.clone()), &mut self.effects);
+        }
+        self.effects.pending_watchers.wake_all(&mut self.effects.wakes);
+    }
+
+    fn on_frame(&mut self, frame: AmqpFrame, now: Instant) -> Result<(), PeerFault> {
+        let AmqpFrame { channel, performative, payload } = frame;
+        if self.connection.is_discarding() {
+            if let Some(Performative::Close(close)) = performative {
+                self.connection.on_close(close, now, &mut self.effects);
+            }
+            return Ok(());
+        }
+        match performative {
+            Some(Performative::Open(open)) => self.connection.on_open(*open, channel, now, &mut self.effects),
+            _ if self.connection.endpoint.remote == Half::Idle => Err(PeerFault::FirstFrameNotOpen), // C-001
+            None => Ok(()),
+            Some(Performative::Close(close)) => {
+                self.connection.on_close(close, now, &mut self.effects);
+                self.fail_all();
+                Ok(())
+            }
+            Some(Performative::Begin(begin)) => self.on_begin(channel, begin),
+            Some(performative) => self.on_session_frame(channel, performative, payload),
+        }
+    }
+
+    fn on_begin(&mut self, channel: u16, begin: Begin) -> Result<(), PeerFault> {
+        self.connection.check_begin(channel, &begin)?;
+        let key = match begin.remote_channel {
+            Some(ours) => {
+                let waiting = self.connection.outgoing_channels.get(u32::from(ours));
+                let key = waiting.ok_or(PeerFault::UnexpectedRemoteChannel(ours))?;
+                let is_waiting = self.sessions.get(key).is_some_and(|session| session.endpoint.remote == Half::Idle);
+                if !is_waiting {
+                    return Err(PeerFault::UnexpectedRemoteChannel(ours)); // S-004
+                }
+                key
+            }
+            None => self.incoming_session()?,
+        };
+        self.connection.incoming_channels.set(u32::from(channel), key);
+        if let Some(session) = self.sessions.get_mut(key) {
+            session.on_begin(&begin, channel, &mut self.effects);
+        }
+        Ok(())
+    }
+
+    /// A session that the peer begins is answered at once.
+    fn incoming_session(&mut self) -> Result<Key, PeerFault> {
+        let begin = Session::local_begin(0, self.incoming_window, self.effects.limits.max_links_per_session.saturating_sub(1));
+        let key = self.new_session(begin).map_err(PeerFault::TooManySessions)?;
+        if let Some(session) = self.sessions.get_mut(key) {
+            session.is_remote_initiated = true;
+        }
+        Ok(key)
+    }
+
+    /// Makes a session on the lowest free channel; the limit if there is none.
+    fn new_session(&mut self, begin: Begin) -> Result<Key, u32> {
+        let highest = self.connection.highest_outgoing_channel();
+        let channels = &mut self.connection.outgoing_channels;
+        let mut channel = None;
+        let key = self.sessions.insert_with(|key| {
+            channel = channels.allocate(key, highest);
+            Session::new(key, channel.unwrap_or(0) as u16, begin)
+        });
+        if channel.is_none() {
+            self.sessions.remove(key);
+            return Err(highest + 1);
+        }
+        Ok(key)
+    }
+
+    fn on_session_frame(&mut self, channel: u16, performative: Performative, payload: Bytes) -> Result<(), PeerFault> {
+        let key = self.connection.session_of(channel)?;
+        let Some(session) = self.sessions.get_mut(key) else { return Ok(()) };
+        let effects = &mut self.effects;
+        if let Performative::End(end) = performative {
+            session.on_end(end, effects);
+            self.connection.incoming_channels.clear(u32::from(channel));
+            self.reap_session(key);
+            return Ok(());
+        }
+        if session.is_discarding() {
+            return Ok(());
+        }
+        let handled = match performative {
+            Performative::Transfer(transfer) => session.on_transfer(transfer, payload, effects),
+            Performative::Disposition(disposition) => session.on_disposition(&disposition, effects),
+            Performative::Flow(flow) => session.on_flow(flow, effects),
+            Performative::Attach(attach) => {
+                let handled = session.on_attach(*attach, effects);
+                let handled = self.settle_fault(key, handled);
+                self.watch_pending_links();
+                return handled;
+            }
+            Performative::Detach(detach) => session.on_detach(detach, effects),
+            Performative::Open(_) | Performative::Begin(_) | Performative::End(_) | Performative::Close(_) => Ok(()), // handled before
+        };
+        self.settle_fault(key, handled)
+    }
+
+    fn settle_fault(&mut self, key: Key, handled: Result<(), session::Fault>) -> Result<(), PeerFault> {
+        match (handled, self.sessions.get_mut(key)) {
+            (Err(fault), Some(session)) => session.on_fault(fault, &mut self.effects),
+            _ => Ok(()),
+        }
+    }
+
+    /// Frees the numbers and the memory of a session that is over (S-011).
+    fn reap_session(&mut self, key: Key) {
+        let Some(session) = self.sessions.get_mut(key) else { return };
+        if session.endpoint.is_closed() {
+            let channel = u32::from(session.outgoing_channel);
+            if self.connection.outgoing_channels.get(channel) == Some(key) {
+                self.connection.outgoing_channels.clear(channel);
+            }
+            session.watchers.wake_all(&mut self.effects.wakes);
+        }
+        if session.is_over() {
+            self.sessions.remove(key);
+        }
+    }
+
+    // ---- what comes out
+
+    /// Writes what is due, up to the high-water mark.
+    pub(crate) fn flush(&mut self, now: Instant) {
+        if self.connection.is_cut {
+            return;
+        }
+        if let Err(error) = self.connection.flush_start(now, &mut self.effects) {
+            return self.handle_cut(error);
+        }
+        if self.connection.endpoint.local == Half::Open && self.connection.endpoint.remote != Half::Idle {
+            self.flush_sessions();
+        }
+        self.connection.flush_end(now, &mut self.effects);
+    }
+
+    fn flush_sessions(&mut self) {
+        let mut position = 0;
+        while position < self.effects.due_sessions.len() && self.effects.output.has_room() {
+            let key = self.effects.due_sessions[position];
+            position += 1;
+            if let Some(session) = self.sessions.get_mut(key) {
+                session.flush(&mut self.effects);
+            }
+            self.reap_session(key);
+        }
+        self.effects.due_sessions.drain(..position);
+    }
+
+    /// Whether a flush would write something.
+    pub(crate) fn has_due_work(&self) -> bool {
+        let can_flush_sessions = !self.effects.due_sessions.is_empty() && self.connection.endpoint.remote != Half::Idle;
+        !self.connection.is_cut && (self.connection.has_due() || can_flush_sessions || !self.effects.output.buffer.is_empty())
+    }
+
+    /// Whether octets wait to be written.
+    pub(crate) fn has_output(&self) -> bool {
+        !self.effects.output.buffer.is_empty()
+    }
+
+    /// Deliveries and dispositions that the waiting octets hold.
+    pub(crate) fn messages_waiting(&self) -> usize {
+        self.effects.output.messages
+    }
+
+    /// Exchanges the output for an empty buffer. Senders that waited for room are told.
+    pub(crate) fn take_output(&mut self, empty: &mut BytesMut) {
+        self.effects.output.swap(empty);
+        if std::mem::take(&mut self.effects.output.is_blocked) {
+            for (_, session) in self.sessions.iter_mut() {
+                session.wake_senders(&mut self.effects);
+            }
+        }
+    }
+
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        self.connection.timers.next()
+    }
+
+    /// Nothing is left to read or write: the driver may end.
+    pub(crate) fn is_over(&self) -> bool {
+        self.connection.is_over() && (self.connection.is_cut || !self.has_output())
+    }
+
+    /// The largest frame that the peer may send now.
+    pub(crate) fn max_frame_size_accepted(&self) -> u32 {
+        match self.connection.endpoint.remote {
+            Half::Idle => self.effects.limits.max_open_frame_size.max(amqp10_codec::frame::MIN_MAX_FRAME_SIZE), // F-013
+            _ => self.connection.settings.open.max_frame_size.max(amqp10_codec::frame::MIN_MAX_FRAME_SIZE), // F-016
+        }
+    }
+
+    /// One waker that is due; called once the lock is released.
+    pub(crate) fn pop_waker(&mut self) -> Option<Waker> {
+        self.effects.wakes.pop()
+    }
+
+    /// Payloads that are due to be dropped, once the lock is released.
+    pub(crate) fn take_garbage(&mut self) -> Vec<Bytes> {
+        std::mem::take(&mut self.effects.garbage)
+    }
+}

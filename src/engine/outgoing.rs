@@ -1,0 +1,201 @@
+//! The sending half of a session: ids, the peer's window, and what is sent and not settled.
+
+use std::collections::VecDeque;
+use std::task::{Poll, Waker};
+
+use amqp10_codec::{DeliveryState, Disposition, Outcome, Role};
+
+use super::disposition::DispositionQueue;
+use super::effects::Effects;
+use super::key::{Key, Slab};
+use super::unsettled::Unsettled;
+use super::wait::store_waker;
+use super::window::OutgoingWindow;
+use crate::error::{LinkError, SendError};
+
+/// Where a delivery's first octet stands in the stream, before that is known.
+pub(crate) const NOT_WRITTEN: u64 = u64::MAX;
+
+#[derive(Debug)]
+enum Progress {
+    /// Neither settled nor given an outcome; somebody may be waiting.
+    Pending(Option<Waker>),
+    /// As `Pending`, but nobody asks any more.
+    Abandoned,
+    /// Waits to be asked for.
+    Resolved(Result<Outcome, SendError>),
+}
+
+/// One unsettled delivery that we sent.
+#[derive(Debug)]
+struct SentDelivery {
+    link: Key,
+    delivery_id: u32,
+    progress: Progress,
+    /// Stream position of its first octet: tells "not sent" from "unknown" when the stream breaks.
+    position: u64,
+}
+
+/// The sending half of a session.
+#[derive(Debug)]
+pub(crate) struct Outgoing {
+    pub(crate) window: OutgoingWindow,
+    next_delivery_id: u32,
+    /// Receipts hold a key to this; it outlives settlement until the receipt is read or dropped.
+    deliveries: Slab<SentDelivery>,
+    unsettled: Unsettled<Key>,
+    /// Ids of deliveries whose receipt was dropped, oldest first.
+    abandoned: VecDeque<u32>,
+    pub(crate) dispositions: DispositionQueue,
+    /// Links with a delivery of several frames under way, served in turn.
+    pub(crate) partials: VecDeque<Key>,
+}
+
+impl Outgoing {
+    pub(crate) fn new(next_outgoing_id: u32) -> Self {
+        Self {
+            window: OutgoingWindow::new(next_outgoing_id),
+            next_delivery_id: next_outgoing_id,
+            deliveries: Slab::new(),
+            unsettled: Unsettled::new(),
+            abandoned: VecDeque::new(),
+            dispositions: DispositionQueue::new(Role::Sender),
+            partials: VecDeque::new(),
+        }
+    }
+
+    pub(crate) fn next_delivery_id(&self) -> u32 {
+        self.next_delivery_id
+    }
+
+    pub(crate) fn unsettled(&self) -> usize {
+        self.unsettled.len()
+    }
+
+    /// Takes the next delivery-id for a delivery that is settled when it leaves (D-007).
+    pub(crate) fn commit_settled(&mut self) {
+        self.next_delivery_id = self.next_delivery_id.wrapping_add(1);
+    }
+
+    /// Takes the next delivery-id and a slot for the outcome.
+    pub(crate) fn commit_unsettled(&mut self, link: Key, position: u64) -> Key {
+        let delivery_id = self.next_delivery_id;
+        let key = self.deliveries.insert(SentDelivery { link, delivery_id, progress: Progress::Pending(None), position });
+        self.unsettled.push(delivery_id, key);
+        self.next_delivery_id = delivery_id.wrapping_add(1);
+        key
+    }
+
+    /// Says where the first frame of a delivery that was committed earlier has been written.
+    pub(crate) fn set_position(&mut self, delivery: Key, position: u64) {
+        if let Some(sent) = self.deliveries.get_mut(delivery) {
+            sent.position = position;
+        }
+    }
+
+    /// Applies a receiver's disposition to what is outstanding in its range; everything else in it is skipped (P-003).
+    pub(crate) fn on_disposition(&mut self, disposition: &Disposition, default_outcome: impl Fn(Key) -> Option<Outcome>, effects: &mut Effects) {
+        let last = disposition.last.unwrap_or(disposition.first);
+        let outcome = disposition.state.as_ref().and_then(terminal);
+        if outcome.is_none() && !disposition.settled {
+            return; // P-013: a state on the way; it may change any number of times
+        }
+        let Self { deliveries, unsettled, dispositions, .. } = self;
+        unsettled.retain_range(disposition.first, last, |delivery_id, key| {
+            let Some(sent) = deliveries.get_mut(*key) else { return false };
+            let result = outcome.clone().or_else(|| default_outcome(sent.link)).ok_or(SendError::NoOutcome);
+            if resolve(sent, result, effects) {
+                deliveries.remove(*key);
+            }
+            if !disposition.settled {
+                dispositions.push(delivery_id, true, disposition.state.clone()); // P-008
+            }
+            false
+        });
+    }
+
+    /// Ends the wait for every delivery of `link` (or of all links): the outcome will not come.
+    pub(crate) fn fail(&mut self, link: Option<Key>, error: &LinkError, effects: &mut Effects) {
+        let Self { deliveries, unsettled, .. } = self;
+        unsettled.retain(|_, key| {
+            let Some(sent) = deliveries.get_mut(*key) else { return false };
+            if link.is_some_and(|link| link != sent.link) {
+                return true;
+            }
+            let result = Err(lost(sent.position, error, effects.written));
+            if resolve(sent, result, effects) {
+                deliveries.remove(*key);
+            }
+            false
+        });
+    }
+
+    /// The outcome of a delivery; reading it frees the slot.
+    pub(crate) fn poll_outcome(&mut self, delivery: Key, waker: &Waker, effects: &mut Effects) -> Poll<Option<Result<Outcome, SendError>>> {
+        let Some(sent) = self.deliveries.get_mut(delivery) else { return Poll::Ready(None) };
+        if let Progress::Pending(stored) = &mut sent.progress {
+            store_waker(stored, waker, &mut effects.wakes);
+            return Poll::Pending;
+        }
+        match self.deliveries.remove(delivery).map(|sent| sent.progress) {
+            Some(Progress::Resolved(result)) => Poll::Ready(Some(result)),
+            _ => Poll::Ready(None),
+        }
+    }
+
+    /// Gives an outcome up. A peer that never settles would make the abandoned ones grow without end, so beyond the limit
+    /// the oldest is settled from here (D-033). Says whether that made a disposition due.
+    pub(crate) fn abandon(&mut self, delivery: Key, effects: &mut Effects) -> bool {
+        let Some(sent) = self.deliveries.get_mut(delivery) else { return false };
+        match std::mem::replace(&mut sent.progress, Progress::Abandoned) {
+            Progress::Pending(waker) => effects.wakes.push(waker),
+            Progress::Resolved(_) | Progress::Abandoned => {
+                self.deliveries.remove(delivery);
+                return false;
+            }
+        }
+        self.abandoned.push_back(sent.delivery_id);
+        self.settle_oldest_abandoned(effects.limits.max_abandoned_deliveries)
+    }
+
+    fn settle_oldest_abandoned(&mut self, limit: usize) -> bool {
+        let mut has_settled = false;
+        while self.abandoned.len() > limit {
+            let Some(delivery_id) = self.abandoned.pop_front() else { break };
+            if let Some(key) = self.unsettled.remove(delivery_id) {
+                self.deliveries.remove(key);
+                self.dispositions.push(delivery_id, true, None);
+                has_settled = true;
+            }
+        }
+        has_settled
+    }
+}
+
+/// Stores the result for whoever asks, and says whether nobody will.
+fn resolve(sent: &mut SentDelivery, result: Result<Outcome, SendError>, effects: &mut Effects) -> bool {
+    match std::mem::replace(&mut sent.progress, Progress::Resolved(result)) {
+        Progress::Pending(waker) => {
+            effects.wakes.push(waker);
+            false
+        }
+        Progress::Abandoned => true,
+        first @ Progress::Resolved(_) => {
+            sent.progress = first; // O-002: a terminal state never changes
+            false
+        }
+    }
+}
+
+/// What became of a delivery at stream position `position` when `written` octets had been handed to the stream.
+pub(crate) fn lost(position: u64, error: &LinkError, written: u64) -> SendError {
+    if position >= written { SendError::NotSent(error.clone()) } else { SendError::Unknown(error.clone()) }
+}
+
+fn terminal(state: &DeliveryState) -> Option<Outcome> {
+    match state {
+        DeliveryState::Outcome(outcome) => Some(outcome.clone()),
+        DeliveryState::Transactional(transactional) => transactional.outcome.clone(),
+        DeliveryState::Received(_) => None,
+    }
+}

@@ -1,0 +1,83 @@
+//! The octets that wait for the driver.
+
+use amqp10_codec::{Encode, Layout, Writer, frame};
+use bytes::BytesMut;
+
+/// A performative that does not fit one frame of the peer's size (F-018).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct FrameTooLarge {
+    pub(crate) size: usize,
+    pub(crate) limit: usize,
+}
+
+/// What is written and not yet handed to the driver, with what bounds it.
+#[derive(Debug)]
+pub(crate) struct Output {
+    pub(crate) buffer: BytesMut,
+    pub(crate) layout: Layout,
+    /// The peer's limit on one frame; 512 until its open is known (F-013).
+    pub(crate) max_frame_size: usize,
+    high_water: usize,
+    /// Octets handed to the driver before what is in the buffer: positions in the stream stay comparable.
+    handed_over: u64,
+    /// Deliveries and dispositions since the last swap: tells the driver whether to wait for company.
+    pub(crate) messages: usize,
+    /// A sender was turned away for lack of room; the next swap wakes senders.
+    pub(crate) is_blocked: bool,
+}
+
+impl Output {
+    pub(crate) fn new(layout: Layout, high_water: usize) -> Self {
+        Self {
+            buffer: BytesMut::new(),
+            layout,
+            max_frame_size: frame::MIN_MAX_FRAME_SIZE as usize,
+            high_water,
+            handed_over: 0,
+            messages: 0,
+            is_blocked: false,
+        }
+    }
+
+    /// Where in the stream the next octet goes.
+    pub(crate) fn position(&self) -> u64 {
+        self.handed_over + self.buffer.len() as u64
+    }
+
+    pub(crate) fn has_room(&self) -> bool {
+        self.buffer.len() < self.high_water
+    }
+
+    /// Writes one frame without payload, or nothing if it does not fit.
+    pub(crate) fn write(&mut self, channel: u16, performative: &impl Encode) -> Result<(), FrameTooLarge> {
+        let mark = frame::start(&mut self.buffer, frame::AMQP, channel);
+        performative.encode(&mut Writer::with_layout(&mut self.buffer, self.layout));
+        self.finish(mark)
+    }
+
+    /// Completes the frame begun at `mark`, or takes it back if it is too large.
+    pub(crate) fn finish(&mut self, mark: usize) -> Result<(), FrameTooLarge> {
+        let size = self.buffer.len() - mark;
+        if size > self.max_frame_size {
+            self.buffer.truncate(mark);
+            return Err(FrameTooLarge { size, limit: self.max_frame_size });
+        }
+        frame::finish(&mut self.buffer, mark);
+        Ok(())
+    }
+
+    pub(crate) fn write_heartbeat(&mut self) {
+        frame::encode_empty(&mut self.buffer);
+    }
+
+    /// Exchanges the buffer for an empty one; its capacity does not outlive a burst.
+    pub(crate) fn swap(&mut self, empty: &mut BytesMut) {
+        debug_assert!(empty.is_empty());
+        if empty.capacity() > 2 * self.high_water {
+            *empty = BytesMut::new();
+        }
+        self.handed_over += self.buffer.len() as u64;
+        self.messages = 0;
+        std::mem::swap(&mut self.buffer, empty);
+    }
+}

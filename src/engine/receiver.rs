@@ -1,0 +1,285 @@
+//! The receiving end of a link: credit and its top-up, reassembly, and the queue that the application takes from.
+
+use std::collections::VecDeque;
+
+use amqp10_codec::{DeliveryState, DeliveryTag, Flow, ReceiverSettleMode, SenderSettleMode, Transfer};
+use bytes::{Bytes, BytesMut};
+
+use super::credit::ReceiverCredit;
+use super::violation::PeerFault;
+use super::wait::WaitQueue;
+
+/// Payloads smaller than this are copied out of their read buffer if they stay queued, so that they do not pin it.
+const PINNING_THRESHOLD: usize = 4096;
+
+/// Who grants link credit [2.6.8, 2.6.9].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Credit {
+    /// The receiver keeps this many deliveries granted or queued, and tops up when half of them are used.
+    Auto(u32),
+    /// The application grants with [`Receiver::add_credit`](crate::Receiver::add_credit).
+    Manual,
+}
+
+impl Default for Credit {
+    fn default() -> Self {
+        Self::Auto(300)
+    }
+}
+
+/// A whole delivery as it arrived.
+#[derive(Clone, Debug)]
+pub(crate) struct Inbound {
+    pub(crate) delivery_id: u32,
+    pub(crate) delivery_tag: DeliveryTag,
+    pub(crate) message_format: u32,
+    pub(crate) settled: bool,
+    pub(crate) state: Option<DeliveryState>,
+    pub(crate) payload: Bytes,
+    /// The driver's pass in which it was queued; None once the payload is its own.
+    pass: Option<u32>,
+}
+
+/// A delivery of which more frames are to come.
+#[derive(Debug)]
+struct PartialDelivery {
+    first: Inbound,
+    rcv_settle_mode: ReceiverSettleMode,
+    octets: BytesMut,
+}
+
+/// What one transfer frame did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Progress {
+    /// A delivery began that needs settlement: remember it.
+    Began { delivery_id: u32, rcv_settle_mode: ReceiverSettleMode, is_complete: bool },
+    /// A settled delivery began, or an unsettled one went on.
+    Continued { is_complete: bool },
+    /// A delivery that had begun unsettled needs no settlement any more: settled late, or aborted.
+    NoLongerUnsettled { delivery_id: u32, is_complete: bool },
+}
+
+/// The receiving end of a link.
+#[derive(Debug)]
+pub(crate) struct ReceiverEnd {
+    pub(crate) credit: ReceiverCredit,
+    pub(crate) grant: Credit,
+    pub(crate) rcv_settle_mode: ReceiverSettleMode,
+    /// What the sender said it does.
+    pub(crate) snd_settle_mode: SenderSettleMode,
+    pub(crate) auto_accept: bool,
+    pub(crate) queue: VecDeque<Inbound>,
+    pub(crate) waiters: WaitQueue,
+    pub(crate) is_draining: bool,
+    /// A batch receive wants more than the prefetch.
+    pub(crate) batch_wanted: u32,
+    /// Deliveries beyond the credit are in flight lawfully, because we lowered it (K-009).
+    pub(crate) is_credit_lowered: bool,
+    max_message_size: usize,
+    partial: Option<PartialDelivery>,
+    /// Entries at the front of the queue that own their payload.
+    owned: usize,
+}
+
+impl ReceiverEnd {
+    pub(crate) fn new(grant: Credit, rcv_settle_mode: ReceiverSettleMode, max_message_size: usize, auto_accept: bool) -> Self {
+        Self {
+            credit: ReceiverCredit::default(),
+            grant,
+            rcv_settle_mode,
+            snd_settle_mode: SenderSettleMode::Mixed,
+            auto_accept,
+            queue: VecDeque::new(),
+            waiters: WaitQueue::new(),
+            is_draining: false,
+            batch_wanted: 0,
+            is_credit_lowered: false,
+            max_message_size,
+            partial: None,
+            owned: 0,
+        }
+    }
+
+    /// Takes one transfer frame in; says what it began or completed.
+    pub(crate) fn on_transfer(&mut self, transfer: Transfer, payload: Bytes, pass: u32) -> Result<Progress, PeerFault> {
+        match self.partial.take() {
+            Some(partial) => self.continue_delivery(partial, transfer, payload, pass),
+            None => self.begin_delivery(transfer, payload, pass),
+        }
+    }
+
+    /// The delivery-id of the frame if it is the first of its delivery.
+    pub(crate) fn starts_delivery(&self, transfer: &Transfer) -> Result<Option<u32>, PeerFault> {
+        if self.partial.is_some() {
+            return Ok(None);
+        }
+        transfer.delivery_id.map(Some).ok_or(PeerFault::IncompleteFirstTransfer("delivery-id")) // D-005
+    }
+
+    fn begin_delivery(&mut self, transfer: Transfer, payload: Bytes, pass: u32) -> Result<Progress, PeerFault> {
+        if !self.credit.on_delivery() && !self.is_credit_lowered {
+            return Err(PeerFault::NoCredit);
+        }
+        let rcv_settle_mode = self.delivery_settle_mode(&transfer)?;
+        let delivery_id = transfer.delivery_id.ok_or(PeerFault::IncompleteFirstTransfer("delivery-id"))?;
+        let first = Inbound {
+            delivery_id,
+            delivery_tag: transfer.delivery_tag.ok_or(PeerFault::IncompleteFirstTransfer("delivery-tag"))?,
+            message_format: transfer.message_format.ok_or(PeerFault::IncompleteFirstTransfer("message-format"))?,
+            settled: transfer.settled.unwrap_or(false),
+            state: transfer.state,
+            payload,
+            pass: Some(pass),
+        };
+        if transfer.aborted {
+            return Ok(Progress::Continued { is_complete: false }); // D-014
+        }
+        self.check_settled(first.settled, transfer.more)?;
+        self.check_size(first.payload.len())?;
+        let settled = first.settled;
+        if transfer.more {
+            let octets = BytesMut::from(first.payload.as_ref());
+            self.partial = Some(PartialDelivery { first: Inbound { payload: Bytes::new(), ..first }, rcv_settle_mode, octets });
+        } else {
+            self.enqueue(first, pass);
+        }
+        let is_complete = !transfer.more;
+        Ok(if settled { Progress::Continued { is_complete } } else { Progress::Began { delivery_id, rcv_settle_mode, is_complete } })
+    }
+
+    fn continue_delivery(&mut self, mut partial: PartialDelivery, transfer: Transfer, payload: Bytes, pass: u32) -> Result<Progress, PeerFault> {
+        check_continuation(&partial, &transfer)?;
+        let delivery_id = partial.first.delivery_id;
+        let was_unsettled = !partial.first.settled;
+        if transfer.aborted {
+            return Ok(match was_unsettled {
+                true => Progress::NoLongerUnsettled { delivery_id, is_complete: false },
+                false => Progress::Continued { is_complete: false },
+            });
+        }
+        partial.first.settled |= transfer.settled.unwrap_or(false); // D-015
+        self.check_settled(partial.first.settled, transfer.more)?;
+        self.check_size(partial.octets.len() + payload.len())?;
+        partial.octets.extend_from_slice(&payload);
+        if transfer.state.is_some() {
+            partial.first.state = transfer.state;
+        }
+        let settled_late = was_unsettled && partial.first.settled;
+        let is_complete = !transfer.more;
+        if transfer.more {
+            self.partial = Some(partial);
+        } else {
+            let first = Inbound { payload: partial.octets.freeze(), pass: None, ..partial.first };
+            self.enqueue(first, pass);
+        }
+        Ok(if settled_late { Progress::NoLongerUnsettled { delivery_id, is_complete } } else { Progress::Continued { is_complete } })
+    }
+
+    /// D-020, D-021: mode second for one delivery needs a link negotiated for it.
+    fn delivery_settle_mode(&self, transfer: &Transfer) -> Result<ReceiverSettleMode, PeerFault> {
+        match transfer.rcv_settle_mode {
+            Some(ReceiverSettleMode::Second) if self.rcv_settle_mode == ReceiverSettleMode::First && transfer.settled != Some(true) => {
+                Err(PeerFault::SettleModeBroken("rcv-settle-mode second"))
+            }
+            Some(mode) => Ok(mode),
+            None => Ok(self.rcv_settle_mode),
+        }
+    }
+
+    /// D-016, D-017: the sender keeps to the mode that its attach stated.
+    fn check_settled(&self, settled: bool, more: bool) -> Result<(), PeerFault> {
+        match self.snd_settle_mode {
+            SenderSettleMode::Unsettled if settled => Err(PeerFault::SettleModeBroken("settled=true")),
+            SenderSettleMode::Settled if !settled && !more => Err(PeerFault::SettleModeBroken("settled=false")),
+            _ => Ok(()),
+        }
+    }
+
+    /// L-024: checked while the delivery grows, not when it is complete.
+    fn check_size(&self, size: usize) -> Result<(), PeerFault> {
+        if size > self.max_message_size { Err(PeerFault::MessageTooLarge(self.max_message_size as u64)) } else { Ok(()) }
+    }
+
+    fn enqueue(&mut self, delivery: Inbound, pass: u32) {
+        self.queue.push_back(delivery);
+        while let Some(early) = self.queue.get_mut(self.owned) {
+            if early.pass.is_some_and(|queued| pass.wrapping_sub(queued) <= 1) {
+                break;
+            }
+            if early.pass.take().is_some() && early.payload.len() < PINNING_THRESHOLD {
+                early.payload = Bytes::copy_from_slice(&early.payload);
+            }
+            self.owned += 1;
+        }
+    }
+
+    pub(crate) fn take(&mut self) -> Option<Inbound> {
+        let delivery = self.queue.pop_front()?;
+        self.owned = self.owned.saturating_sub(1);
+        Some(delivery)
+    }
+
+    /// The credit to grant now, if a flow is worth sending: what is used of the target has reached half of it (K-021).
+    pub(crate) fn top_up(&self) -> Option<u32> {
+        let Credit::Auto(prefetch) = self.grant else { return None };
+        if self.is_draining {
+            return None;
+        }
+        let target = prefetch.max(self.batch_wanted);
+        let queued = self.queue.len() as u32;
+        let wanted = target.saturating_sub(queued);
+        let missing = wanted.saturating_sub(self.credit.link_credit);
+        let starves_batch = queued.saturating_add(self.credit.link_credit) < self.batch_wanted;
+        let is_worth_a_flow = missing > 0 && (missing.saturating_mul(2) >= target || self.credit.link_credit == 0 || starves_batch);
+        is_worth_a_flow.then_some(wanted)
+    }
+
+    /// Applies the sender's flow: its count, and with it the end of a drain (K-014).
+    pub(crate) fn on_flow(&mut self, flow: &Flow) {
+        if let Some(delivery_count) = flow.delivery_count {
+            self.credit.on_flow(delivery_count);
+        }
+    }
+
+    /// Ends a drain whose credit is used up; true if it did.
+    pub(crate) fn finish_drain(&mut self) -> bool {
+        let finished = self.is_draining && self.credit.link_credit == 0;
+        self.is_draining &= !finished;
+        finished
+    }
+
+    /// Octets of what is queued.
+    pub(crate) fn queued_bytes(&self) -> usize {
+        self.queue.iter().map(|delivery| delivery.payload.len()).sum()
+    }
+
+    /// Gives up everything that has arrived and was not taken; the payloads go to `garbage`.
+    pub(crate) fn discard(&mut self, garbage: &mut Vec<Bytes>) {
+        garbage.extend(self.queue.drain(..).map(|delivery| delivery.payload));
+        self.partial = None;
+        self.owned = 0;
+    }
+
+    /// Gives up a delivery of which the rest will not come.
+    pub(crate) fn discard_partial(&mut self) {
+        self.partial = None;
+    }
+}
+
+/// D-006: what a continuation repeats must be what the first frame said.
+fn check_continuation(partial: &PartialDelivery, transfer: &Transfer) -> Result<(), PeerFault> {
+    let first = &partial.first;
+    if transfer.delivery_id.is_some_and(|id| id != first.delivery_id) {
+        return Err(PeerFault::ContinuationMismatch("delivery-id"));
+    }
+    if transfer.delivery_tag.is_some_and(|tag| tag != first.delivery_tag) {
+        return Err(PeerFault::ContinuationMismatch("delivery-tag"));
+    }
+    if transfer.message_format.is_some_and(|format| format != first.message_format) {
+        return Err(PeerFault::ContinuationMismatch("message-format"));
+    }
+    if transfer.rcv_settle_mode.is_some_and(|mode| mode != partial.rcv_settle_mode) {
+        return Err(PeerFault::ContinuationMismatch("rcv-settle-mode"));
+    }
+    Ok(())
+}

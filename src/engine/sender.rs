@@ -1,0 +1,225 @@
+//! The sending end of a link: credit, drain, and deliveries too large for one frame.
+
+use amqp10_codec::{DeliveryState, DeliveryTag, Encode, Flow, Message, SenderSettleMode, Transfer, Writer, frame};
+use bytes::Bytes;
+
+use super::credit::SenderCredit;
+use super::effects::Effects;
+use super::key::Key;
+use super::wait::WaitQueue;
+use crate::error::{SendError, SettleModeMismatch};
+
+/// What is to be sent in one delivery.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Payload {
+    /// Encoded straight behind the performative.
+    Message(Message),
+    /// Sections that are encoded already, or another message format.
+    Encoded(Bytes),
+}
+
+/// One delivery as the application hands it over.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Outbound {
+    pub(crate) payload: Payload,
+    pub(crate) message_format: u32,
+    /// None: the engine numbers it.
+    pub(crate) delivery_tag: Option<DeliveryTag>,
+    pub(crate) state: Option<DeliveryState>,
+}
+
+/// What is left of a delivery that spans several frames.
+#[derive(Debug)]
+pub(crate) struct PartialSend {
+    /// The performative of the next frame; only the first carries id, tag, format and state.
+    transfer: Transfer,
+    rest: Bytes,
+    /// The delivery's slot, until its first frame is written.
+    unplaced: Option<Key>,
+}
+
+/// The sending end of a link.
+#[derive(Debug)]
+pub(crate) struct SenderEnd {
+    pub(crate) credit: SenderCredit,
+    /// The receiver asked to use up its credit and has not been answered.
+    pub(crate) is_draining: bool,
+    pub(crate) snd_settle_mode: SenderSettleMode,
+    /// The peer's limit on a message; None is no limit.
+    pub(crate) max_message_size: Option<u64>,
+    pub(crate) waiters: WaitQueue,
+    pub(crate) partial: Option<PartialSend>,
+    next_tag: u64,
+}
+
+impl SenderEnd {
+    pub(crate) fn new(initial_delivery_count: u32, snd_settle_mode: SenderSettleMode) -> Self {
+        Self {
+            credit: SenderCredit::new(initial_delivery_count),
+            is_draining: false,
+            snd_settle_mode,
+            max_message_size: None,
+            waiters: WaitQueue::new(),
+            partial: None,
+            next_tag: 0,
+        }
+    }
+
+    /// D-016, D-017: a link that was negotiated for one way of settling keeps to it.
+    pub(crate) fn check_settled(&self, settled: bool) -> Result<(), SendError> {
+        match (self.snd_settle_mode, settled) {
+            (SenderSettleMode::Settled, false) => Err(SettleModeMismatch::LinkIsSettled.into()),
+            (SenderSettleMode::Unsettled, true) => Err(SettleModeMismatch::LinkIsUnsettled.into()),
+            _ => Ok(()),
+        }
+    }
+
+    pub(crate) fn check_size(&self, size: usize) -> Result<(), SendError> {
+        match self.max_message_size {
+            Some(limit) if size as u64 > limit => Err(SendError::MessageTooLarge { size: size as u64, limit }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Deliveries that could start now as far as this link is concerned (K-006, D-010).
+    pub(crate) fn startable(&self) -> usize {
+        if self.partial.is_some() { 0 } else { self.credit.link_credit as usize }
+    }
+
+    /// Applies a receiver's flow for this link.
+    pub(crate) fn on_flow(&mut self, flow: &Flow) {
+        if let Some(link_credit) = flow.link_credit {
+            self.credit.on_flow(flow.delivery_count, link_credit);
+        }
+        self.is_draining = flow.drain;
+    }
+
+    /// Whether a drain can be answered: nobody has anything left to send for this credit (K-013).
+    pub(crate) fn can_finish_drain(&self) -> bool {
+        self.is_draining && self.partial.is_none() && (self.waiters.is_empty() || self.credit.link_credit == 0)
+    }
+
+    /// The next delivery-tag: a counter in as few octets as it needs (D-001).
+    fn next_tag(&mut self) -> DeliveryTag {
+        let number = self.next_tag;
+        self.next_tag = number.wrapping_add(1);
+        let unused = (number.leading_zeros() as usize / 8).min(7);
+        // Eight octets are below the limit of 32, so the conversion cannot fail.
+        DeliveryTag::try_from(&number.to_be_bytes()[unused..]).unwrap_or(DeliveryTag::EMPTY)
+    }
+
+    pub(crate) fn first_transfer(&mut self, handle: u32, delivery_id: u32, outbound: &Outbound, settled: bool) -> Transfer {
+        Transfer {
+            handle,
+            delivery_id: Some(delivery_id),
+            delivery_tag: Some(outbound.delivery_tag.unwrap_or_else(|| self.next_tag())),
+            message_format: Some(outbound.message_format),
+            settled: settled.then_some(true),
+            state: outbound.state.clone(),
+            ..Transfer::default()
+        }
+    }
+
+    /// Keeps the encoded payload for `flush`, which sends it frame by frame.
+    pub(crate) fn begin_partial(&mut self, transfer: Transfer, payload: Bytes, delivery: Option<Key>) {
+        self.partial = Some(PartialSend { transfer: Transfer { more: true, ..transfer }, rest: payload, unplaced: delivery });
+    }
+}
+
+/// How the encoding of a delivery in one frame ended.
+pub(crate) enum OneFrame {
+    /// It stands at the end of the output.
+    Written,
+    /// Nothing was written: this is the encoded payload.
+    TooLarge(Bytes),
+}
+
+/// Writes performative and payload at the end of the output, or takes them back if they don't fit one frame or `sender`'s
+/// peer does not take a message of that size.
+pub(crate) fn write_in_one_frame(
+    channel: u16,
+    transfer: &Transfer,
+    payload: &Payload,
+    sender: &SenderEnd,
+    effects: &mut Effects,
+) -> Result<OneFrame, SendError> {
+    let output = &mut effects.output;
+    if let Payload::Encoded(bytes) = payload {
+        sender.check_size(bytes.len())?;
+        if bytes.len() >= output.max_frame_size {
+            return Ok(OneFrame::TooLarge(bytes.clone()));
+        }
+    }
+    let mark = frame::start(&mut output.buffer, frame::AMQP, channel);
+    transfer.encode(&mut Writer::with_layout(&mut output.buffer, output.layout));
+    let start = output.buffer.len();
+    let written = write_payload(payload, &mut output.buffer).and_then(|()| sender.check_size(output.buffer.len() - start));
+    if let Err(error) = written {
+        output.buffer.truncate(mark);
+        return Err(error);
+    }
+    if output.buffer.len() - mark <= output.max_frame_size {
+        frame::finish(&mut output.buffer, mark);
+        return Ok(OneFrame::Written);
+    }
+    let encoded = match payload {
+        Payload::Encoded(bytes) => bytes.clone(),
+        Payload::Message(_) => Bytes::copy_from_slice(&output.buffer[start..]),
+    };
+    output.buffer.truncate(mark);
+    Ok(OneFrame::TooLarge(encoded))
+}
+
+fn write_payload(payload: &Payload, buffer: &mut bytes::BytesMut) -> Result<(), SendError> {
+    match payload {
+        Payload::Encoded(bytes) => buffer.extend_from_slice(bytes),
+        Payload::Message(message) => {
+            let mut writer = Writer::new(buffer);
+            message.encode(&mut writer);
+            writer.finish()?;
+        }
+    }
+    Ok(())
+}
+
+/// What one frame of a partial delivery did.
+pub(crate) struct PartialFrame {
+    pub(crate) is_last: bool,
+    /// The delivery whose first frame this was, and where it stands.
+    pub(crate) placed: Option<(Key, u64)>,
+}
+
+/// Writes the next frame of a partial delivery, as large as the peer takes.
+pub(crate) fn write_partial(channel: u16, partial: &mut PartialSend, effects: &mut Effects) -> PartialFrame {
+    let position = effects.output.position();
+    let output = &mut effects.output;
+    let mark = frame::start(&mut output.buffer, frame::AMQP, channel);
+    partial.transfer.encode(&mut Writer::with_layout(&mut output.buffer, output.layout));
+    let header = output.buffer.len() - mark;
+    // The first transfer of a delivery fits 512 octets unless its state is huge; then the peer's limit is not ours to mend.
+    let room = output.max_frame_size.saturating_sub(header).max(1);
+    let is_last = partial.rest.len() <= room;
+    if is_last {
+        // The same performative with more=false: never longer than before.
+        output.buffer.truncate(mark);
+        frame::start(&mut output.buffer, frame::AMQP, channel);
+        partial.transfer.more = false;
+        partial.transfer.encode(&mut Writer::with_layout(&mut output.buffer, output.layout));
+    }
+    let chunk = partial.rest.split_to(room.min(partial.rest.len()));
+    output.buffer.extend_from_slice(&chunk);
+    frame::finish(&mut output.buffer, mark);
+    if is_last {
+        effects.garbage.push(chunk);
+    }
+    let transfer = &mut partial.transfer;
+    *transfer = Transfer { handle: transfer.handle, more: true, ..Transfer::default() };
+    PartialFrame { is_last, placed: partial.unplaced.take().map(|delivery| (delivery, position)) }
+}
+
+impl PartialSend {
+    /// What was not sent of it.
+    pub(crate) fn into_rest(self) -> Bytes {
+        self.rest
+    }
+}

@@ -1,0 +1,133 @@
+//! Who waits for what. The engine stores wakers and hands the due ones out; it never calls one.
+
+use std::collections::VecDeque;
+use std::task::Waker;
+
+use super::key::{Key, Slab};
+
+/// Wakers that became due, called by whoever holds the lock once it is released.
+#[derive(Debug, Default)]
+pub(crate) struct Wakes(Vec<Waker>);
+
+impl Wakes {
+    pub(crate) fn push(&mut self, waker: Option<Waker>) {
+        self.0.extend(waker);
+    }
+
+    pub(crate) fn pop(&mut self) -> Option<Waker> {
+        self.0.pop()
+    }
+}
+
+/// Replaces `slot` by `waker` unless it wakes the same task already; the old one is handed out, because dropping a
+/// waker may run foreign code.
+pub(crate) fn store_waker(slot: &mut Option<Waker>, waker: &Waker, replaced: &mut Wakes) {
+    if slot.as_ref().is_some_and(|stored| stored.will_wake(waker)) {
+        return;
+    }
+    replaced.push(slot.replace(waker.clone()));
+}
+
+/// Everybody who waits for one change of state; all are woken by it.
+#[derive(Debug, Default)]
+pub(crate) struct Watchers(Vec<Waker>);
+
+impl Watchers {
+    pub(crate) fn register(&mut self, waker: &Waker) {
+        if !self.0.iter().any(|stored| stored.will_wake(waker)) {
+            self.0.push(waker.clone());
+        }
+    }
+
+    pub(crate) fn wake_all(&mut self, wakes: &mut Wakes) {
+        wakes.0.append(&mut self.0);
+    }
+}
+
+#[derive(Debug)]
+struct Waiter {
+    waker: Option<Waker>,
+    /// How much must be there before it is worth waking this one.
+    wanted: usize,
+}
+
+/// A fair queue: first come, first served. Only the head may take; as many from the front are woken as there is room
+/// for, so that those who follow find their turn come when they run.
+#[derive(Debug)]
+pub(crate) struct WaitQueue {
+    waiters: Slab<Waiter>,
+    order: VecDeque<Key>,
+}
+
+/// A place in a [`WaitQueue`]; its owner gives it back with [`WaitQueue::leave`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Ticket(Key);
+
+impl WaitQueue {
+    pub(crate) fn new() -> Self {
+        Self { waiters: Slab::new(), order: VecDeque::new() }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.order.is_empty()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.order.len()
+    }
+
+    /// Whether the holder of `ticket` (or a newcomer without one) is next.
+    pub(crate) fn is_next(&self, ticket: Option<Ticket>) -> bool {
+        self.order.front().copied() == ticket.map(|Ticket(key)| key)
+    }
+
+    /// Takes a place at the end, or renews the waker of the place already held.
+    pub(crate) fn wait(&mut self, ticket: &mut Option<Ticket>, wanted: usize, waker: &Waker, wakes: &mut Wakes) {
+        if let Some(waiter) = ticket.and_then(|Ticket(key)| self.waiters.get_mut(key)) {
+            store_waker(&mut waiter.waker, waker, wakes);
+            return;
+        }
+        let key = self.waiters.insert(Waiter { waker: Some(waker.clone()), wanted });
+        self.order.push_back(key);
+        *ticket = Some(Ticket(key));
+    }
+
+    /// Gives a place back; the waker goes to `wakes` only to be dropped outside the lock.
+    pub(crate) fn leave(&mut self, ticket: &mut Option<Ticket>, wakes: &mut Wakes) {
+        let Some(Ticket(key)) = ticket.take() else { return };
+        let Some(waiter) = self.waiters.remove(key) else { return };
+        wakes.push(waiter.waker);
+        if self.order.front() == Some(&key) {
+            self.order.pop_front();
+        } else {
+            self.order.retain(|other| *other != key);
+        }
+    }
+
+    /// Wakes as many from the front as `available` satisfies. One that was woken before and has not run keeps its claim.
+    pub(crate) fn wake(&mut self, mut available: usize, wakes: &mut Wakes) {
+        for key in &self.order {
+            let Some(waiter) = self.waiters.get_mut(*key) else { continue };
+            if available == 0 || waiter.wanted > available {
+                return;
+            }
+            available -= waiter.wanted;
+            wakes.push(waiter.waker.take());
+        }
+    }
+
+    /// Wakes the head, unless it was woken before. Enough after the former head took its share: whoever else there is room
+    /// for has been woken together with it.
+    pub(crate) fn wake_next(&mut self, wakes: &mut Wakes) {
+        if let Some(waiter) = self.order.front().and_then(|key| self.waiters.get_mut(*key)) {
+            wakes.push(waiter.waker.take());
+        }
+    }
+
+    /// Wakes everybody: what they wait for will not come.
+    pub(crate) fn wake_all(&mut self, wakes: &mut Wakes) {
+        for (_, waiter) in self.waiters.iter_mut() {
+            wakes.push(waiter.waker.take());
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! Errors, typed by the scope that died: what is not named in an error still lives.
+//!
+//! A [`LinkError`] leaves the session usable, a [`SessionError`] the connection; each wider error is contained in the
+//! narrower ones, because the end of a connection ends all that it carried. Every error carries the condition and
+//! description that the peer gave, where it gave one, and says whether trying again can help.
+
+mod connect;
+mod connection;
+mod link;
+mod session;
+mod tls;
+
+pub use connect::{ConnectError, PeerProtocol, Stage};
+pub use connection::ConnectionError;
+pub use link::{LinkError, RecvError, SendError, SettleModeMismatch};
+pub use session::SessionError;
+pub use tls::TlsError;
+
+use amqp10_codec::{AmqpError, Symbol, condition};
+
+/// How a peer broke the standard, and what we closed for it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{condition}: {description}")]
+#[non_exhaustive]
+pub struct Violation {
+    /// The condition that was sent to the peer.
+    pub condition: Symbol,
+    /// What the peer did.
+    pub description: String,
+}
+
+impl Violation {
+    pub(crate) fn new(condition: Symbol, description: impl Into<String>) -> Self {
+        Self { condition, description: description.into() }
+    }
+
+    /// The same as the standard's `error`, to be sent.
+    pub(crate) fn to_amqp_error(&self) -> AmqpError {
+        AmqpError::new(self.condition.clone(), self.description.as_str())
+    }
+}
+
+/// Whether a condition that a peer gave names a passing state of that peer, so that the same request may succeed later.
+/// Conditions of vendors are left to the layers that know them.
+pub(crate) fn is_transient(error: Option<&AmqpError>) -> bool {
+    let Some(error) = error else { return true };
+    [
+        condition::INTERNAL_ERROR,
+        condition::RESOURCE_LIMIT_EXCEEDED,
+        condition::RESOURCE_LOCKED,
+        condition::CONNECTION_FORCED,
+        condition::DETACH_FORCED,
+        condition::TRANSACTION_TIMEOUT,
+    ]
+    .contains(&error.condition)
+}
+
+/// Shows a peer's error as `condition: description`, or says that it gave none.
+pub(crate) fn describe(error: Option<&AmqpError>) -> String {
+    match error {
+        None => "no reason was given".into(),
+        Some(AmqpError { condition, description: Some(description), .. }) => format!("{condition}: {description}"),
+        Some(AmqpError { condition, .. }) => condition.to_string(),
+    }
+}

@@ -1,0 +1,196 @@
+//! What a connection says in its open, how it gets there, and how long it waits.
+
+use std::time::Duration;
+
+use crate::codec::{Fields, Layout, Symbol};
+use crate::engine::Limits;
+use crate::sasl::Credentials;
+use crate::transport::tls::TlsConfig;
+use crate::url::Url;
+
+/// Options of a connection, for both roles.
+///
+/// ```
+/// # use amqp10::{ConnectionOptions, Credentials};
+/// let options = ConnectionOptions::default()
+///     .container_id("billing-7")
+///     .credentials(Credentials::plain("alice", "secret"));
+/// ```
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ConnectionOptions {
+    /// Our container's name in the open [2.7.1]. Default: a random UUID, made anew for each `default()`.
+    pub container_id: String,
+    /// The virtual host in the open and in SASL [2.7.1]. Default `None`: the host of the URL.
+    pub hostname: Option<String>,
+    /// The largest frame that we accept, in octets, at least 512 [2.7.1]. Default 65 536.
+    pub max_frame_size: u32,
+    /// The highest channel number that we accept, so sessions minus one [2.7.1]. Default 255.
+    pub channel_max: u16,
+    /// How long we tolerate silence of the peer [2.4.5]; what is announced is half of it. `None`: for ever. Default 60 s.
+    pub idle_time_out: Option<Duration>,
+    /// Extensions that we support [2.7.1]. Default none.
+    pub offered_capabilities: Vec<Symbol>,
+    /// Extensions that we would use if the peer supports them [2.7.1]. Default none.
+    pub desired_capabilities: Vec<Symbol>,
+    /// What our open tells about us: `product`, `version` and the like [2.7.1]. Default empty.
+    pub properties: Fields,
+    /// As whom to log in. A user and password in the URL take precedence. Default [`Credentials::Anonymous`].
+    pub credentials: Credentials,
+    /// Allows to send a password over a stream that is not TLS of ours. Default `false`.
+    ///
+    /// Needed also for a stream that the caller opened and protects by other means: this crate cannot see how.
+    pub allow_plain_without_tls: bool,
+    /// How TLS is done. Default `None`: [`TlsConfig::default`] for `amqps` URLs.
+    pub tls: Option<TlsConfig>,
+    /// For `amqp` URLs: negotiates TLS in-band, by the AMQP protocol header with id 2 [5.2], before anything else is said.
+    /// The connection fails if the server does not agree. Default `false`.
+    pub tls_upgrade: bool,
+    /// Time without traffic after which TCP itself probes the peer. Default `None`: off, as AMQP has its idle time-out.
+    pub tcp_keep_alive: Option<Duration>,
+    /// How composites are written. [`Layout::Full`] is for peers that index fields by position. Default [`Layout::Short`].
+    pub layout: Layout,
+    /// The deadline of connecting: name lookup, TCP, TLS, SASL and the exchange of opens together. Default 30 s.
+    pub connect_timeout: Duration,
+    /// The deadline of one begin, attach, detach, end or close. Default 10 s.
+    pub operation_timeout: Duration,
+    /// Bounds on what the peer can make us keep.
+    pub limits: Limits,
+}
+
+impl Default for ConnectionOptions {
+    fn default() -> ConnectionOptions {
+        ConnectionOptions {
+            container_id: uuid::Uuid::new_v4().to_string(),
+            hostname: None,
+            max_frame_size: 65_536,
+            channel_max: 255,
+            idle_time_out: Some(Duration::from_secs(60)),
+            offered_capabilities: Vec::new(),
+            desired_capabilities: Vec::new(),
+            properties: Fields::default(),
+            credentials: Credentials::default(),
+            allow_plain_without_tls: false,
+            tls: None,
+            tls_upgrade: false,
+            tcp_keep_alive: None,
+            layout: Layout::Short,
+            connect_timeout: Duration::from_secs(30),
+            operation_timeout: Duration::from_secs(10),
+            limits: Limits::default(),
+        }
+    }
+}
+
+impl ConnectionOptions {
+    /// Fills in what the URL says: its host where no hostname is set, its user and password.
+    pub(crate) fn for_url(mut self, url: &Url) -> Self {
+        self.hostname.get_or_insert_with(|| url.host().to_owned());
+        if let (Some(username), Some(password)) = (url.username(), url.password()) {
+            self.credentials = Credentials::plain(username, password);
+        }
+        self
+    }
+
+    /// Sets [`container_id`](Self::container_id).
+    pub fn container_id(mut self, container_id: impl Into<String>) -> Self {
+        self.container_id = container_id.into();
+        self
+    }
+
+    /// Sets [`hostname`](Self::hostname).
+    pub fn hostname(mut self, hostname: impl Into<String>) -> Self {
+        self.hostname = Some(hostname.into());
+        self
+    }
+
+    /// Sets [`max_frame_size`](Self::max_frame_size), in octets.
+    pub fn max_frame_size(mut self, octets: u32) -> Self {
+        self.max_frame_size = octets;
+        self
+    }
+
+    /// Sets [`channel_max`](Self::channel_max).
+    pub fn channel_max(mut self, channel_max: u16) -> Self {
+        self.channel_max = channel_max;
+        self
+    }
+
+    /// Sets [`idle_time_out`](Self::idle_time_out).
+    pub fn idle_time_out(mut self, idle_time_out: impl Into<Option<Duration>>) -> Self {
+        self.idle_time_out = idle_time_out.into();
+        self
+    }
+
+    /// Sets [`offered_capabilities`](Self::offered_capabilities).
+    pub fn offered_capabilities(mut self, capabilities: impl IntoIterator<Item = Symbol>) -> Self {
+        self.offered_capabilities = capabilities.into_iter().collect();
+        self
+    }
+
+    /// Sets [`desired_capabilities`](Self::desired_capabilities).
+    pub fn desired_capabilities(mut self, capabilities: impl IntoIterator<Item = Symbol>) -> Self {
+        self.desired_capabilities = capabilities.into_iter().collect();
+        self
+    }
+
+    /// Sets [`properties`](Self::properties).
+    pub fn properties(mut self, properties: Fields) -> Self {
+        self.properties = properties;
+        self
+    }
+
+    /// Sets [`credentials`](Self::credentials).
+    pub fn credentials(mut self, credentials: Credentials) -> Self {
+        self.credentials = credentials;
+        self
+    }
+
+    /// Sets [`allow_plain_without_tls`](Self::allow_plain_without_tls).
+    pub fn allow_plain_without_tls(mut self, allow: bool) -> Self {
+        self.allow_plain_without_tls = allow;
+        self
+    }
+
+    /// Sets [`tls`](Self::tls).
+    pub fn tls(mut self, tls: impl Into<TlsConfig>) -> Self {
+        self.tls = Some(tls.into());
+        self
+    }
+
+    /// Sets [`tls_upgrade`](Self::tls_upgrade).
+    pub fn tls_upgrade(mut self, upgrade: bool) -> Self {
+        self.tls_upgrade = upgrade;
+        self
+    }
+
+    /// Sets [`tcp_keep_alive`](Self::tcp_keep_alive).
+    pub fn tcp_keep_alive(mut self, idle: impl Into<Option<Duration>>) -> Self {
+        self.tcp_keep_alive = idle.into();
+        self
+    }
+
+    /// Sets [`layout`](Self::layout).
+    pub fn layout(mut self, layout: Layout) -> Self {
+        self.layout = layout;
+        self
+    }
+
+    /// Sets [`connect_timeout`](Self::connect_timeout).
+    pub fn connect_timeout(mut self, limit: Duration) -> Self {
+        self.connect_timeout = limit;
+        self
+    }
+
+    /// Sets [`operation_timeout`](Self::operation_timeout).
+    pub fn operation_timeout(mut self, limit: Duration) -> Self {
+        self.operation_timeout = limit;
+        self
+    }
+
+    /// Sets [`limits`](Self::limits).
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+}

@@ -1,0 +1,356 @@
+//! The client's half: choose a mechanism, answer its challenges, read the outcome.
+
+use bytes::{BufMut, Bytes, BytesMut};
+
+use super::{Credentials, MAX_CHALLENGES, SaslError, SaslMechanism};
+use crate::codec::Str;
+use crate::codec::sasl::{
+    SaslCode, SaslFrame, SaslInit, SaslMechanisms, SaslOutcome, SaslResponse,
+};
+
+/// A mechanism in the middle of its exchange.
+#[derive(Clone)]
+enum Mechanism {
+    Anonymous,
+    Plain { response: Bytes },
+    External,
+}
+
+impl Mechanism {
+    /// What the credentials allow, the strongest first. There is one each so far; a weaker one is never a substitute. Y-017
+    fn for_credentials(
+        credentials: &Credentials,
+        plain_is_allowed: bool,
+    ) -> Result<Mechanism, SaslError> {
+        match credentials {
+            Credentials::None | Credentials::Anonymous => Ok(Mechanism::Anonymous),
+            Credentials::External => Ok(Mechanism::External),
+            Credentials::Plain { .. } if !plain_is_allowed => Err(SaslError::PlainWithoutTls),
+            Credentials::Plain { username, password } => Ok(Mechanism::Plain {
+                response: plain_response(username, password)?,
+            }),
+        }
+    }
+
+    fn kind(&self) -> SaslMechanism {
+        match self {
+            Mechanism::Anonymous => SaslMechanism::Anonymous,
+            Mechanism::Plain { .. } => SaslMechanism::Plain,
+            Mechanism::External => SaslMechanism::External,
+        }
+    }
+
+    /// Always present: some servers ask again by a challenge if it is null. Y-029
+    fn initial_response(&self) -> Bytes {
+        match self {
+            Mechanism::Anonymous | Mechanism::External => Bytes::new(),
+            Mechanism::Plain { response } => response.clone(),
+        }
+    }
+
+    fn respond(&mut self, challenge: &Bytes) -> Result<Bytes, SaslError> {
+        match self {
+            // An empty challenge is how a server asks for an initial response that it overlooked.
+            Mechanism::Anonymous | Mechanism::Plain { .. } | Mechanism::External
+                if challenge.is_empty() =>
+            {
+                Ok(self.initial_response())
+            }
+            Mechanism::Anonymous | Mechanism::Plain { .. } | Mechanism::External => {
+                Err(SaslError::UnexpectedChallenge {
+                    mechanism: self.kind(),
+                })
+            }
+        }
+    }
+}
+
+/// `authzid NUL authcid NUL password`, the first one empty: act as oneself. Y-028
+fn plain_response(username: &str, password: &str) -> Result<Bytes, SaslError> {
+    let unusable = |reason| Err(SaslError::UnusableCredentials { reason });
+    if username.is_empty() {
+        return unusable("the user name is empty");
+    }
+    if password.is_empty() {
+        return unusable("the password is empty");
+    }
+    if username.contains('\0') || password.contains('\0') {
+        return unusable("PLAIN cannot carry U+0000 in the user name or password");
+    }
+    let mut response = BytesMut::with_capacity(username.len() + password.len() + 2);
+    response.put_u8(0);
+    response.put_slice(username.as_bytes());
+    response.put_u8(0);
+    response.put_slice(password.as_bytes());
+    Ok(response.freeze())
+}
+
+/// The first state: the server is to list its mechanisms.
+pub(crate) struct AwaitMechanisms {
+    mechanism: Mechanism,
+    hostname: Option<Str>,
+}
+
+impl AwaitMechanisms {
+    /// `plain_is_allowed`: the stream is secure, or the user allows passwords on one that is not.
+    ///
+    /// # Errors
+    /// Credentials that must not or cannot be sent are refused before anything was.
+    pub(crate) fn new(
+        credentials: &Credentials,
+        plain_is_allowed: bool,
+        hostname: Option<Str>,
+    ) -> Result<AwaitMechanisms, SaslError> {
+        let mechanism = Mechanism::for_credentials(credentials, plain_is_allowed)?;
+        Ok(AwaitMechanisms {
+            mechanism,
+            hostname,
+        })
+    }
+
+    /// Y-014
+    pub(crate) fn handle(self, frame: SaslFrame) -> Result<(SaslFrame, AwaitOutcome), SaslError> {
+        let offered = match frame {
+            SaslFrame::Mechanisms(SaslMechanisms {
+                sasl_server_mechanisms,
+            }) => sasl_server_mechanisms,
+            other => return Err(SaslError::unexpected("mechanisms", &other)),
+        };
+        let needed = self.mechanism.kind();
+        if !offered.iter().any(|name| name.as_str() == needed.name()) {
+            return Err(SaslError::NoCommonMechanism { offered, needed });
+        }
+        let init = SaslInit {
+            mechanism: needed.symbol(),
+            initial_response: Some(self.mechanism.initial_response()),
+            hostname: self.hostname,
+        };
+        Ok((
+            SaslFrame::Init(init),
+            AwaitOutcome {
+                mechanism: self.mechanism,
+                challenges: 0,
+            },
+        ))
+    }
+}
+
+/// The second state: challenges may come, then the outcome.
+pub(crate) struct AwaitOutcome {
+    mechanism: Mechanism,
+    challenges: u32,
+}
+
+/// What follows a frame of the server.
+pub(crate) enum Step {
+    Respond(SaslFrame, AwaitOutcome),
+    Authenticated(SaslMechanism),
+}
+
+impl AwaitOutcome {
+    pub(crate) fn handle(mut self, frame: SaslFrame) -> Result<Step, SaslError> {
+        match frame {
+            SaslFrame::Challenge(_) if self.challenges == MAX_CHALLENGES => {
+                Err(SaslError::TooManyChallenges)
+            }
+            SaslFrame::Challenge(challenge) => {
+                self.challenges += 1;
+                let response = self.mechanism.respond(&challenge.challenge)?;
+                Ok(Step::Respond(
+                    SaslFrame::Response(SaslResponse { response }),
+                    self,
+                ))
+            }
+            SaslFrame::Outcome(outcome) => self.finish(&outcome),
+            other => Err(SaslError::unexpected("outcome", &other)),
+        }
+    }
+
+    /// Y-024
+    fn finish(self, outcome: &SaslOutcome) -> Result<Step, SaslError> {
+        let mechanism = self.mechanism.kind();
+        match outcome.code {
+            SaslCode::Ok => Ok(Step::Authenticated(mechanism)),
+            SaslCode::Auth => Err(SaslError::AuthenticationFailed { mechanism }),
+            SaslCode::Sys => Err(SaslError::SystemError),
+            SaslCode::SysPerm => Err(SaslError::PermanentSystemError),
+            SaslCode::SysTemp => Err(SaslError::TemporarySystemError),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::Symbol;
+    use crate::codec::sasl::SaslChallenge;
+
+    fn offer(names: &[&'static str]) -> SaslFrame {
+        let sasl_server_mechanisms = names.iter().map(|name| Symbol::from_static(name)).collect();
+        SaslFrame::Mechanisms(SaslMechanisms {
+            sasl_server_mechanisms,
+        })
+    }
+
+    fn choose(credentials: &Credentials, offered: &[&'static str]) -> Result<SaslInit, SaslError> {
+        match AwaitMechanisms::new(credentials, true, None)?.handle(offer(offered))? {
+            (SaslFrame::Init(init), _) => Ok(init),
+            (other, _) => panic!("{other:?}"),
+        }
+    }
+
+    fn started(credentials: &Credentials) -> AwaitOutcome {
+        let all = offer(&["ANONYMOUS", "PLAIN", "EXTERNAL"]);
+        AwaitMechanisms::new(credentials, true, None)
+            .unwrap()
+            .handle(all)
+            .unwrap()
+            .1
+    }
+
+    fn challenge(challenge: &'static [u8]) -> SaslFrame {
+        SaslFrame::Challenge(SaslChallenge {
+            challenge: Bytes::from_static(challenge),
+        })
+    }
+
+    #[test]
+    fn y_017_credentials_are_never_dropped_for_anonymous() {
+        let credentials = [Credentials::plain("u", "p"), Credentials::External];
+        for credentials in credentials {
+            let error = choose(&credentials, &["ANONYMOUS", "SCRAM-SHA-256"]).unwrap_err();
+            assert!(
+                matches!(&error, SaslError::NoCommonMechanism { .. }),
+                "{error}"
+            );
+            assert!(
+                error.to_string().contains("ANONYMOUS SCRAM-SHA-256"),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn y_017_plain_needs_tls_or_permission() {
+        let credentials = Credentials::plain("u", "p");
+        let error = AwaitMechanisms::new(&credentials, false, None)
+            .err()
+            .unwrap();
+        assert_eq!(error, SaslError::PlainWithoutTls);
+        assert!(AwaitMechanisms::new(&Credentials::Anonymous, false, None).is_ok());
+    }
+
+    #[test]
+    fn y_027_y_028_y_029_initial_responses() {
+        let all = ["EXTERNAL", "PLAIN", "ANONYMOUS"];
+        let plain = choose(&Credentials::plain("tim", "tanstaaftanstaaf"), &all).unwrap();
+        assert_eq!(plain.mechanism.as_str(), "PLAIN");
+        assert_eq!(plain.initial_response.unwrap(), "\0tim\0tanstaaftanstaaf");
+        for (credentials, name) in [
+            (Credentials::Anonymous, "ANONYMOUS"),
+            (Credentials::External, "EXTERNAL"),
+        ] {
+            let init = choose(&credentials, &all).unwrap();
+            assert_eq!(init.mechanism.as_str(), name);
+            assert_eq!(init.initial_response, Some(Bytes::new()));
+        }
+    }
+
+    #[test]
+    fn y_028_nul_and_empty_are_refused() {
+        for (username, password) in [("", "p"), ("u", ""), ("u\0v", "p"), ("u", "p\0q")] {
+            let error = choose(&Credentials::plain(username, password), &["PLAIN"]).unwrap_err();
+            assert!(
+                matches!(error, SaslError::UnusableCredentials { .. }),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn y_024_each_outcome_is_its_own_error() {
+        let finish = |code| {
+            let outcome = SaslFrame::Outcome(SaslOutcome {
+                code,
+                additional_data: None,
+            });
+            started(&Credentials::Anonymous).handle(outcome)
+        };
+        assert!(matches!(
+            finish(SaslCode::Ok),
+            Ok(Step::Authenticated(SaslMechanism::Anonymous))
+        ));
+        let failed = SaslError::AuthenticationFailed {
+            mechanism: SaslMechanism::Anonymous,
+        };
+        let expected = [
+            (SaslCode::Auth, failed, false),
+            (SaslCode::Sys, SaslError::SystemError, true),
+            (SaslCode::SysPerm, SaslError::PermanentSystemError, false),
+            (SaslCode::SysTemp, SaslError::TemporarySystemError, true),
+        ];
+        for (code, error, is_retryable) in expected {
+            assert_eq!(error.outcome(), Some(code));
+            assert_eq!(error.is_retryable(), is_retryable);
+            assert_eq!(finish(code).err(), Some(error));
+        }
+    }
+
+    #[test]
+    fn y_033_endless_challenges_end() {
+        let mut state = started(&Credentials::plain("u", "p"));
+        for _ in 0..MAX_CHALLENGES {
+            state = match state.handle(challenge(b"")).unwrap() {
+                Step::Respond(SaslFrame::Response(response), state) => {
+                    assert_eq!(response.response, "\0u\0p");
+                    state
+                }
+                _ => panic!("no response"),
+            };
+        }
+        assert_eq!(
+            state.handle(challenge(b"")).err(),
+            Some(SaslError::TooManyChallenges)
+        );
+    }
+
+    #[test]
+    fn a_challenge_that_the_mechanism_does_not_have_is_refused() {
+        let error = started(&Credentials::Anonymous)
+            .handle(challenge(b"r=x,s=y"))
+            .err();
+        assert_eq!(
+            error,
+            Some(SaslError::UnexpectedChallenge {
+                mechanism: SaslMechanism::Anonymous
+            })
+        );
+    }
+
+    #[test]
+    fn y_015_frames_out_of_turn_are_fatal() {
+        let state = AwaitMechanisms::new(&Credentials::Anonymous, false, None).unwrap();
+        let early = SaslFrame::Outcome(SaslOutcome {
+            code: SaslCode::Ok,
+            additional_data: None,
+        });
+        let error = state.handle(early).err();
+        assert_eq!(
+            error,
+            Some(SaslError::UnexpectedFrame {
+                expected: "mechanisms",
+                received: "outcome"
+            })
+        );
+        let error = started(&Credentials::Anonymous)
+            .handle(offer(&["ANONYMOUS"]))
+            .err();
+        assert_eq!(
+            error,
+            Some(SaslError::UnexpectedFrame {
+                expected: "outcome",
+                received: "mechanisms"
+            })
+        );
+    }
+}

@@ -1,0 +1,152 @@
+//! The SASL exchange [5.3] as pure state: frames go in, frames come out, no I/O.
+//!
+//! ```text
+//! server                          client
+//! Offer      -- mechanisms -->    AwaitMechanisms
+//! AwaitInit  <-- init ---------   AwaitOutcome
+//! Challenge  -- challenge ---->   AwaitOutcome      as often as the mechanism needs, up to a limit
+//! Challenge  <-- response -----   AwaitOutcome
+//! Attempt    -- outcome ------>   done
+//! ```
+//!
+//! Each state consumes itself: what is not legal now cannot be called. A mechanism is an enum on each side
+//! ([`client::Mechanism`], [`server::Exchange`]) with a step per challenge, so that one more is one more variant.
+
+mod authenticator;
+pub(crate) mod client;
+mod credentials;
+mod mechanism;
+pub(crate) mod server;
+
+pub use authenticator::{
+    AllowEveryone, AuthenticationFailure, Authenticator, Identity, LoginAttempt,
+    PresentedCredentials, StaticUsers,
+};
+pub use credentials::Credentials;
+pub use mechanism::SaslMechanism;
+
+use crate::codec::Symbol;
+use crate::codec::sasl::{SaslCode, SaslFrame};
+
+/// Challenges of one exchange before we give up: the longest mechanism in use needs two. Y-033
+pub(crate) const MAX_CHALLENGES: u32 = 8;
+
+/// The largest SASL frame that a client accepts, in octets; the standard's 512 is too small for some tokens. Y-010
+pub(crate) const MAX_CLIENT_FRAME_SIZE: u32 = 64 * 1024;
+
+/// Why the SASL exchange did not end with success.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SaslError {
+    /// The server offers nothing that the given credentials can be used with. Y-017
+    #[error("the server offers [{}], the given credentials need {needed}", names(.offered))]
+    NoCommonMechanism {
+        /// What the server offered.
+        offered: Vec<Symbol>,
+        /// What we could have used.
+        needed: SaslMechanism,
+    },
+    /// A password would travel in the clear. Y-017
+    #[error("refusing to send a password without TLS: use amqps, or set `allow_plain_without_tls`")]
+    PlainWithoutTls,
+    /// The given user name or password cannot be expressed in the mechanism.
+    #[error("these credentials cannot be sent: {reason}")]
+    UnusableCredentials {
+        /// What is wrong with them.
+        reason: &'static str,
+    },
+    /// Outcome 1: the credentials were refused. Y-024
+    #[error("authentication by {mechanism} failed: the credentials were refused")]
+    AuthenticationFailed {
+        /// The mechanism that was used.
+        mechanism: SaslMechanism,
+    },
+    /// Outcome 2: a system error that the server did not classify.
+    #[error("authentication failed by an unspecified system error of the server")]
+    SystemError,
+    /// Outcome 3: a system error that will not go away by itself.
+    #[error("authentication failed by a permanent system error of the server")]
+    PermanentSystemError,
+    /// Outcome 4: a system error that may go away.
+    #[error("authentication failed by a temporary system error of the server; try again later")]
+    TemporarySystemError,
+    /// The client chose a mechanism that was not offered. Y-018
+    #[error("the client chose the mechanism {mechanism:?}, which was not offered")]
+    MechanismNotOffered {
+        /// What it chose.
+        mechanism: Symbol,
+    },
+    /// The client's response does not follow its mechanism. Y-028
+    #[error("malformed {mechanism} response: {reason}")]
+    MalformedResponse {
+        /// The mechanism.
+        mechanism: SaslMechanism,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// A challenge that the mechanism does not have.
+    #[error("the server sent a challenge that {mechanism} does not have")]
+    UnexpectedChallenge {
+        /// The mechanism.
+        mechanism: SaslMechanism,
+    },
+    /// The server would not stop sending challenges. Y-033
+    #[error("gave up after {MAX_CHALLENGES} SASL challenges")]
+    TooManyChallenges,
+    /// A frame from the wrong side or out of turn. Y-015
+    #[error("expected sasl-{expected}, received sasl-{received}")]
+    UnexpectedFrame {
+        /// What the exchange needed.
+        expected: &'static str,
+        /// What came.
+        received: &'static str,
+    },
+    /// Bytes that are not a SASL frame, or one that is too large. Y-010, Y-011, Y-012
+    #[error("not a SASL frame: {reason}")]
+    InvalidFrame {
+        /// What is wrong, and where.
+        reason: String,
+    },
+}
+
+impl SaslError {
+    /// The outcome by which a server tells the client; `None` if the exchange is broken and is simply cut.
+    pub(crate) fn outcome(&self) -> Option<SaslCode> {
+        match self {
+            SaslError::AuthenticationFailed { .. }
+            | SaslError::MechanismNotOffered { .. }
+            | SaslError::MalformedResponse { .. } => Some(SaslCode::Auth),
+            SaslError::SystemError => Some(SaslCode::Sys),
+            SaslError::PermanentSystemError => Some(SaslCode::SysPerm),
+            SaslError::TemporarySystemError => Some(SaslCode::SysTemp),
+            _ => None,
+        }
+    }
+
+    /// Whether the same login may succeed later.
+    pub fn is_retryable(&self) -> bool {
+        matches!(
+            self,
+            SaslError::SystemError | SaslError::TemporarySystemError
+        )
+    }
+
+    fn unexpected(expected: &'static str, received: &SaslFrame) -> SaslError {
+        let received = match received {
+            SaslFrame::Mechanisms(_) => "mechanisms",
+            SaslFrame::Init(_) => "init",
+            SaslFrame::Challenge(_) => "challenge",
+            SaslFrame::Response(_) => "response",
+            SaslFrame::Outcome(_) => "outcome",
+        };
+        SaslError::UnexpectedFrame { expected, received }
+    }
+}
+
+fn names(symbols: &[Symbol]) -> String {
+    symbols
+        .iter()
+        .map(Symbol::as_str)
+        .collect::<Vec<_>>()
+        .join(" ")
+}

@@ -1,0 +1,12 @@
+//! Bytes in and out: the only module with sockets and tasks.
+
+pub(crate) mod deadline;
+pub(crate) mod handshake;
+pub mod memory;
+pub(crate) mod stream;
+pub(crate) mod tcp;
+#[cfg(feature = "tls")]
+pub mod tls;
+#[cfg(not(feature = "tls"))]
+#[path = "tls/absent.rs"]
+pub mod tls;
