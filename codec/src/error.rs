@@ -1,5 +1,6 @@
 //! What can be wrong with bytes, and with values that cannot be encoded.
 
+use alloc::boxed::Box;
 use core::fmt;
 
 use crate::code::Type;
@@ -103,6 +104,10 @@ pub enum DecodeErrorKind {
     UnexpectedPayload,
     /// A SASL frame without a body (Y-011).
     EmptySaslFrame,
+    /// A type of Rust that AMQP has no type for.
+    Unsupported(&'static str),
+    /// What an application's own `Deserialize` reports: a missing field, a number out of range.
+    Custom(Box<str>),
 }
 
 impl DecodeError {
@@ -218,6 +223,8 @@ impl fmt::Display for DecodeErrorKind {
                 f.write_str("octets follow a performative that carries no payload")
             }
             EmptySaslFrame => f.write_str("a SASL frame has no body"),
+            Unsupported(rust_type) => write!(f, "AMQP has no type for {rust_type}"),
+            Custom(message) => f.write_str(message),
         }
     }
 }
@@ -232,11 +239,28 @@ fn write_found(f: &mut fmt::Formatter<'_>, code: u8) -> fmt::Result {
 impl core::error::Error for DecodeError {}
 
 /// A value that AMQP cannot carry.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum EncodeError {
     /// A length, size or count above 2^32 - 1. What was written is unusable.
     TooLong,
+    /// Values are nested deeper than decoders accept by default, [`Limits::DEPTH`](crate::read::Limits::DEPTH).
+    TooDeep,
+    /// Two equal keys in one map (T-031).
+    DuplicateKey,
+    /// The text of a symbol has a character outside 7-bit ASCII (T-026).
+    NotAscii,
+    /// The elements of an array are of different types (T-041).
+    MixedArray,
+    /// A type of Rust that AMQP has no type for.
+    Unsupported(&'static str),
+    /// A value that cannot take the form that a wrapper of [`serde`](crate::serde) demands.
+    Unsuitable {
+        /// The AMQP type that was demanded.
+        form: &'static str,
+    },
+    /// What an application's own `Serialize` reports.
+    Custom(Box<str>),
 }
 
 impl fmt::Display for EncodeError {
@@ -245,6 +269,17 @@ impl fmt::Display for EncodeError {
             EncodeError::TooLong => {
                 f.write_str("a value is longer than AMQP's 32-bit lengths allow")
             }
+            EncodeError::TooDeep => f.write_str("values are nested too deeply"),
+            EncodeError::DuplicateKey => f.write_str("a map has two equal keys"),
+            EncodeError::NotAscii => f.write_str("a symbol is not ASCII"),
+            EncodeError::MixedArray => {
+                f.write_str("the elements of an array are of different types")
+            }
+            EncodeError::Unsupported(rust_type) => write!(f, "AMQP has no type for {rust_type}"),
+            EncodeError::Unsuitable { form } => {
+                write!(f, "a value cannot be written as {form}")
+            }
+            EncodeError::Custom(message) => f.write_str(message),
         }
     }
 }

@@ -7,6 +7,7 @@ mod fields;
 mod map;
 
 pub use array::{Array, MixedArrayError};
+pub(crate) use fields::has_equal_keys;
 pub use fields::{AnnotationKey, Annotations, ApplicationProperties, Fields, FilterSet};
 pub use map::Map;
 

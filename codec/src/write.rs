@@ -3,6 +3,8 @@
 //! Every value gets its narrowest encoding (T-005). Compounds are written behind a short header that is
 //! patched at their end; only one that outgrows 255 octets is moved, once, to make room for the wide header.
 
+use core::slice::SliceIndex;
+
 use bytes::{BufMut, BytesMut};
 
 use crate::code;
@@ -85,6 +87,12 @@ impl<'a> Writer<'a> {
     #[inline]
     pub fn position(&self) -> usize {
         self.out.len()
+    }
+
+    /// What stands in the buffer.
+    #[inline]
+    pub(crate) fn written(&self, range: impl SliceIndex<[u8], Output = [u8]>) -> &[u8] {
+        &self.out[range]
     }
 
     /// Appends octets as they are: a format code, the body of an element, or values encoded before.

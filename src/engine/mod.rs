@@ -361,15 +361,16 @@ impl Engine {
         self.connection.is_over() && (self.connection.is_cut || !self.has_output())
     }
 
-    /// The largest frame that the peer may send now.
-    pub(crate) fn max_frame_size_accepted(&self) -> u32 {
-        match self.connection.endpoint.remote {
-            Half::Idle => self.effects.limits.max_open_frame_size.max(amqp10_codec::frame::MIN_MAX_FRAME_SIZE), // F-013
-            _ => self.connection.settings.open.max_frame_size.max(amqp10_codec::frame::MIN_MAX_FRAME_SIZE), // F-016
-        }
+    pub(crate) fn has_wakers(&self) -> bool {
+        !self.effects.wakes.is_empty()
     }
 
-    /// One waker that is due; called once the lock is released.
+    /// Wakers that nobody waits behind any more; dropped once the lock is released.
+    pub(crate) fn take_discarded_wakers(&mut self) -> Vec<Waker> {
+        self.effects.wakes.take_discarded()
+    }
+
+    /// The waker that is due first; called once the lock is released.
     pub(crate) fn pop_waker(&mut self) -> Option<Waker> {
         self.effects.wakes.pop()
     }

@@ -148,7 +148,7 @@ impl Outgoing {
     pub(crate) fn abandon(&mut self, delivery: Key, effects: &mut Effects) -> bool {
         let Some(sent) = self.deliveries.get_mut(delivery) else { return false };
         match std::mem::replace(&mut sent.progress, Progress::Abandoned) {
-            Progress::Pending(waker) => effects.wakes.push(waker),
+            Progress::Pending(waker) => effects.wakes.discard(waker),
             Progress::Resolved(_) | Progress::Abandoned => {
                 self.deliveries.remove(delivery);
                 return false;

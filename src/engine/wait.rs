@@ -5,27 +5,42 @@ use std::task::Waker;
 
 use super::key::{Key, Slab};
 
-/// Wakers that became due, called by whoever holds the lock once it is released.
+/// Wakers to be called, in order, and wakers to be dropped, by whoever holds the lock once it is released.
 #[derive(Debug, Default)]
-pub(crate) struct Wakes(Vec<Waker>);
+pub(crate) struct Wakes {
+    due: VecDeque<Waker>,
+    discarded: Vec<Waker>,
+}
 
 impl Wakes {
     pub(crate) fn push(&mut self, waker: Option<Waker>) {
-        self.0.extend(waker);
+        self.due.extend(waker);
+    }
+
+    /// Dropping a waker may run foreign code, so it waits for the end of the lock too.
+    pub(crate) fn discard(&mut self, waker: Option<Waker>) {
+        self.discarded.extend(waker);
     }
 
     pub(crate) fn pop(&mut self) -> Option<Waker> {
-        self.0.pop()
+        self.due.pop_front()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.due.is_empty()
+    }
+
+    pub(crate) fn take_discarded(&mut self) -> Vec<Waker> {
+        std::mem::take(&mut self.discarded)
     }
 }
 
-/// Replaces `slot` by `waker` unless it wakes the same task already; the old one is handed out, because dropping a
-/// waker may run foreign code.
+/// Replaces `slot` by `waker` unless it wakes the same task already.
 pub(crate) fn store_waker(slot: &mut Option<Waker>, waker: &Waker, replaced: &mut Wakes) {
     if slot.as_ref().is_some_and(|stored| stored.will_wake(waker)) {
         return;
     }
-    replaced.push(slot.replace(waker.clone()));
+    replaced.discard(slot.replace(waker.clone()));
 }
 
 /// Everybody who waits for one change of state; all are woken by it.
@@ -40,7 +55,7 @@ impl Watchers {
     }
 
     pub(crate) fn wake_all(&mut self, wakes: &mut Wakes) {
-        wakes.0.append(&mut self.0);
+        wakes.due.extend(self.0.drain(..));
     }
 }
 
@@ -92,11 +107,11 @@ impl WaitQueue {
         *ticket = Some(Ticket(key));
     }
 
-    /// Gives a place back; the waker goes to `wakes` only to be dropped outside the lock.
+    /// Gives a place back.
     pub(crate) fn leave(&mut self, ticket: &mut Option<Ticket>, wakes: &mut Wakes) {
         let Some(Ticket(key)) = ticket.take() else { return };
         let Some(waiter) = self.waiters.remove(key) else { return };
-        wakes.push(waiter.waker);
+        wakes.discard(waiter.waker);
         if self.order.front() == Some(&key) {
             self.order.pop_front();
         } else {

@@ -1,0 +1,26 @@
+use crate::code::descriptor;
+use crate::composite::{Composite, FieldReader, FieldWriter};
+use crate::error::DecodeError;
+use crate::performative::AmqpError;
+
+/// `[2.7.8]` Ends a session.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct End {
+    /// Why, if something is wrong.
+    pub error: Option<AmqpError>,
+}
+
+impl Composite for End {
+    const DESCRIPTOR: u64 = descriptor::END;
+    const NAME: &'static str = "end";
+
+    fn write_fields(&self, fields: &mut FieldWriter<'_, '_>) {
+        fields.optional(&self.error);
+    }
+
+    fn read_fields(fields: &mut FieldReader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self {
+            error: fields.optional("error")?,
+        })
+    }
+}

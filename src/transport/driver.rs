@@ -1,0 +1,306 @@
+//! The one task of a connection: it moves octets between the stream and the engine.
+
+use std::io;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use amqp10_codec::frame::{self, AmqpFrame, FrameError, RawFrame};
+use amqp10_codec::DecodeError;
+use bytes::{Buf, BytesMut};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::{Sleep, sleep, timeout};
+
+use super::shared::Shared;
+use super::stream::Stream;
+use crate::engine::Engine;
+use crate::error::ConnectionError;
+
+const SMALLEST_READ: usize = 4 << 10;
+const LARGEST_READ: usize = 64 << 10;
+/// Reads between two looks at the engine, so that a fast peer does not keep writes waiting.
+const READS_PER_TURN: usize = 4;
+/// Turns between two returns to the runtime, so that a busy connection does not keep other tasks waiting.
+const TURNS_PER_POLL: usize = 16;
+/// Frames applied per lock, so that handles get their turn.
+const FRAMES_PER_LOCK: usize = 64;
+/// How long the end of a stream may take to be written (a TLS close_notify); nothing depends on it.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Frame sizes that we accept: the first frame is an open, and has a limit of its own (F-013).
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FrameLimits {
+    pub(crate) open: u32,
+    pub(crate) others: u32,
+}
+
+/// Moves the octets of one connection until it is over.
+pub(crate) struct Driver {
+    shared: Shared,
+    stream: Box<dyn Stream>,
+    input: BytesMut,
+    /// How much the next read makes room for: grows with use, shrinks without.
+    read_size: usize,
+    limits: FrameLimits,
+    frames: Vec<AmqpFrame>,
+    /// The input holds no frames any more: it is read to its end and dropped, so that our close is not lost in a reset.
+    is_draining: bool,
+    output: BytesMut,
+    /// Octets were written that the stream may still hold back.
+    needs_flush: bool,
+    /// Octets handed to the stream that the engine has not been told of.
+    written: usize,
+    /// The last write carried two messages or more: it is worth waiting once for company.
+    had_company: bool,
+    has_waited: bool,
+    sleep: Pin<Box<Sleep>>,
+}
+
+/// Why no more input will come that could be used.
+enum Ending {
+    Cut(ConnectionError),
+    NoFrame(FrameError),
+    Undecodable(DecodeError),
+}
+
+/// What the driver does after it has looked at the engine.
+enum Next {
+    Again,
+    /// Nothing to do until somebody wakes us, or until then.
+    Rest(Option<Instant>),
+    /// Others that are ready may have more to write.
+    WaitForCompany,
+    Over,
+}
+
+/// Ends the connection for everybody when the driver's task goes, however it goes.
+struct CutOnDrop(Shared);
+
+impl Drop for CutOnDrop {
+    fn drop(&mut self) {
+        self.0.with(|engine| {
+            if !engine.is_over() {
+                engine.handle_cut(ConnectionError::DriverGone);
+            }
+        });
+    }
+}
+
+impl Driver {
+    /// A driver for a stream on which the protocol headers were exchanged; `read_ahead` was read together with them (V-012).
+    pub(crate) fn new(shared: Shared, stream: Box<dyn Stream>, read_ahead: BytesMut, limits: FrameLimits) -> Self {
+        Self {
+            shared,
+            stream,
+            input: read_ahead,
+            read_size: SMALLEST_READ,
+            limits,
+            frames: Vec::new(),
+            is_draining: false,
+            output: BytesMut::new(),
+            needs_flush: false,
+            written: 0,
+            had_company: false,
+            has_waited: false,
+            sleep: Box::pin(sleep(Duration::ZERO)),
+        }
+    }
+
+    /// Runs until the connection is over.
+    pub(crate) async fn run(mut self) {
+        let _cut = CutOnDrop(self.shared.clone());
+        let ending = self.decode();
+        self.apply(std::task::Waker::noop(), ending);
+        std::future::poll_fn(|cx| self.poll(cx)).await;
+        let _ = timeout(SHUTDOWN_TIMEOUT, self.stream.shutdown()).await;
+        tracing::debug!("the connection is over");
+    }
+
+    /// Reads, applies what came, writes, and looks whether more is due: in this order, and reading goes on while a write
+    /// waits, because two peers that both only wrote would wait for each other.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        for _ in 0..TURNS_PER_POLL {
+            let (has_input, ending) = self.poll_input(cx);
+            let is_quiet = !has_input && ending.is_none();
+            if !is_quiet {
+                self.apply(cx.waker(), ending);
+            }
+            let is_blocked = match self.poll_output(cx) {
+                Poll::Ready(Ok(())) => false,
+                Poll::Ready(Err(error)) => {
+                    self.output.clear();
+                    self.apply(cx.waker(), Some(Ending::Cut(ConnectionError::Lost(Arc::new(error)))));
+                    false
+                }
+                Poll::Pending => true,
+            };
+            match self.advance(cx, is_quiet, is_blocked) {
+                Next::Again => {}
+                Next::Rest(deadline) => ready!(self.poll_sleep(cx, deadline)),
+                Next::WaitForCompany => break,
+                Next::Over => return Poll::Ready(()),
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// One look at the engine: what fell due is written into its output, which is taken over if ours is empty.
+    fn advance(&mut self, cx: &Context<'_>, is_quiet: bool, is_blocked: bool) -> Next {
+        let now = now();
+        let written = std::mem::take(&mut self.written);
+        let Self { shared, output, had_company, has_waited, .. } = self;
+        shared.with_driver(cx.waker(), |engine| {
+            engine.handle_written(written);
+            engine.handle_timeout(now);
+            engine.flush(now);
+            let next = if is_blocked {
+                Next::Rest(engine.poll_timeout())
+            } else if engine.has_output() {
+                take_output(engine, output, had_company, has_waited)
+            } else if engine.is_over() {
+                Next::Over
+            } else if engine.has_due_work() {
+                Next::Again
+            } else {
+                Next::Rest(engine.poll_timeout())
+            };
+            match next {
+                Next::Rest(_) if !is_quiet => (Next::Again, false),
+                Next::Rest(deadline) => (Next::Rest(deadline), true),
+                next => (next, false),
+            }
+        })
+    }
+
+    /// Applies decoded frames, some at a time, and then what ended the input.
+    fn apply(&mut self, waker: &std::task::Waker, ending: Option<Ending>) {
+        let now = now();
+        let Self { shared, frames, .. } = self;
+        shared.with_driver(waker, |engine| (engine.handle_activity(now), false));
+        while !frames.is_empty() {
+            shared.with_driver(waker, |engine| {
+                let count = frames.len().min(FRAMES_PER_LOCK);
+                (frames.drain(..count).for_each(|frame| engine.handle_frame(frame, now)), false)
+            });
+        }
+        let Some(ending) = ending else { return };
+        self.is_draining |= matches!(ending, Ending::NoFrame(_));
+        shared.with_driver(waker, |engine| {
+            match ending {
+                Ending::Cut(reason) => engine.handle_cut(reason),
+                Ending::NoFrame(error) => engine.handle_frame_error(error, now),
+                Ending::Undecodable(error) => engine.handle_decode_error(error, now),
+            }
+            ((), false)
+        });
+    }
+
+    /// Reads what is there, a few chunks at most, and decodes it. True if anything came.
+    fn poll_input(&mut self, cx: &mut Context<'_>) -> (bool, Option<Ending>) {
+        let mut has_input = false;
+        for _ in 0..READS_PER_TURN {
+            self.make_room();
+            let room = self.input.capacity() - self.input.len();
+            match pin!(self.stream.read_buf(&mut self.input)).poll(cx) {
+                Poll::Pending => break,
+                Poll::Ready(Ok(0)) => return (has_input, Some(Ending::Cut(ConnectionError::eof()))),
+                Poll::Ready(Err(error)) => return (has_input, Some(Ending::Cut(ConnectionError::Lost(Arc::new(error))))),
+                Poll::Ready(Ok(octets)) => {
+                    has_input = true;
+                    if let Some(ending) = self.decode() {
+                        return (true, Some(ending));
+                    }
+                    self.adapt(octets, room);
+                    if octets < room {
+                        break; // the stream had no more
+                    }
+                }
+            }
+        }
+        (has_input, None)
+    }
+
+    /// Room for the next read: the rest of a frame that has begun, or as much as reads brought lately.
+    fn make_room(&mut self) {
+        let frame_size = self.input.first_chunk().map_or(0, |size| u32::from_be_bytes(*size) as usize);
+        let missing = frame_size.min(self.limits.others as usize).saturating_sub(self.input.len());
+        self.input.reserve(missing.max(self.read_size));
+    }
+
+    fn adapt(&mut self, octets: usize, room: usize) {
+        if octets == room {
+            self.read_size = (self.read_size * 2).min(LARGEST_READ.max(self.limits.others.min(1 << 20) as usize));
+        } else if octets < self.read_size / 8 {
+            self.read_size = (self.read_size / 2).max(SMALLEST_READ);
+        }
+    }
+
+    /// Decodes every whole frame of the input.
+    fn decode(&mut self) -> Option<Ending> {
+        if self.is_draining {
+            self.input.clear();
+            return None;
+        }
+        loop {
+            match frame::split(&mut self.input, self.limits.open) {
+                Ok(None) => return None,
+                Ok(Some(RawFrame { frame_type, .. })) if frame_type != frame::AMQP => {
+                    return Some(Ending::NoFrame(FrameError::UnknownType(frame_type))); // Y-012
+                }
+                Ok(Some(raw)) => match frame::decode_amqp(raw) {
+                    Ok(frame) => self.frames.push(frame),
+                    Err(error) => return Some(Ending::Undecodable(error)),
+                },
+                Err(error) => return Some(Ending::NoFrame(error)),
+            }
+            self.limits.open = self.limits.others;
+        }
+    }
+
+    /// Writes our output and flushes the stream behind the last of it.
+    fn poll_output(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.output.is_empty() {
+            let octets = ready!(Pin::new(&mut self.stream).poll_write(cx, &self.output))?;
+            if octets == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.output.advance(octets);
+            self.written += octets;
+            self.needs_flush = true;
+        }
+        if self.needs_flush {
+            ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
+            self.needs_flush = false;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_sleep(&mut self, cx: &mut Context<'_>, deadline: Option<Instant>) -> Poll<()> {
+        let Some(deadline) = deadline else { return Poll::Pending };
+        let deadline = tokio::time::Instant::from_std(deadline);
+        if self.sleep.deadline() != deadline {
+            self.sleep.as_mut().reset(deadline);
+        }
+        self.sleep.as_mut().poll(cx)
+    }
+}
+
+/// A write as soon as one message is there costs a system call each when many tasks send: so wait once for the others
+/// that are ready, if the last write showed that there are others.
+fn take_output(engine: &mut Engine, output: &mut BytesMut, had_company: &mut bool, has_waited: &mut bool) -> Next {
+    if *had_company && !*has_waited && engine.messages_waiting() > 0 {
+        *has_waited = true;
+        return Next::WaitForCompany;
+    }
+    *had_company = engine.messages_waiting() >= 2;
+    *has_waited = false;
+    output.clear();
+    engine.take_output(output);
+    Next::Again
+}
+
+fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
