@@ -2,20 +2,45 @@
 
 pub use amqp10_codec as codec;
 
+mod connection;
+mod delivery;
 mod engine;
 mod error;
+mod link;
+mod listener;
+mod message;
 mod options;
+mod receiver;
 mod sasl;
+mod sender;
+mod session;
 mod transport;
 mod url;
 
-pub use engine::Limits;
-pub use error::{ConnectError, PeerProtocol, Stage, TlsError};
-pub use options::{ConnectionOptions, ListenerOptions, SaslServerOptions};
+pub use codec::{
+    AmqpError, Body, DeliveryState, DeliveryTag, Message, Modified, Outcome, Str, Symbol, Value,
+};
+pub use connection::Connection;
+pub use delivery::Delivery;
+pub use engine::{Credit, Limits};
+pub use error::{
+    AcceptError, ConnectError, ConnectionError, LinkError, PeerProtocol, RecvError, SendError,
+    SessionError, SettleModeMismatch, Stage, TlsError, Violation,
+};
+pub use link::{AcceptedLink, IncomingLink};
+pub use listener::{IncomingConnection, Listener};
+pub use message::OutgoingMessage;
+pub use options::{
+    AcceptLinkOptions, ConnectionOptions, ListenerOptions, OnDrop, ReceiverOptions,
+    SaslServerOptions, SenderOptions, SessionOptions,
+};
+pub use receiver::{DeliveryStream, Receiver};
 pub use sasl::{
     AllowEveryone, AuthenticationFailure, Authenticator, Credentials, Identity, LoginAttempt,
     PresentedCredentials, SaslError, SaslMechanism, StaticUsers,
 };
+pub use sender::{Receipt, Sender};
+pub use session::Session;
 pub use transport::memory;
 pub use transport::tls::{TlsConfig, TlsServerConfig};
 pub use url::{Scheme, Url, UrlError, UrlPart};

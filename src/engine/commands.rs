@@ -4,10 +4,9 @@ use std::sync::Arc;
 use std::task::{Poll, Waker};
 use std::time::Instant;
 
-use amqp10_codec::{AmqpError, Attach, DeliveryState, Fields, Open, Outcome, Role, condition};
+use amqp10_codec::{AmqpError, Attach, DeliveryState, Fields, Open, Outcome, condition};
 
 use super::effects::LinkKey;
-use super::endpoint::Half;
 use super::key::Key;
 use super::link::ReceiverSettings;
 use super::receiver::Inbound;
@@ -75,9 +74,16 @@ impl Engine {
         self.connection.ended.as_ref()
     }
 
-    /// Deliveries sent on any session and not settled.
-    pub(crate) fn unsettled_sent(&self) -> usize {
-        self.sessions.iter().map(|(_, session)| session.unsettled_sent()).sum()
+    /// Whether no delivery that was sent waits for its outcome. Disposition frames wake those who ask.
+    pub(crate) fn poll_all_settled(&mut self, waker: &Waker) -> Poll<()> {
+        let is_settled = |session: &Session| session.unsettled_sent() == 0;
+        if self.connection.ended.is_some() || self.sessions.iter().all(|(_, session)| is_settled(session)) {
+            return Poll::Ready(());
+        }
+        for (_, session) in self.sessions.iter_mut() {
+            session.settled_watchers.register(waker);
+        }
+        Poll::Pending
     }
 
     // ---- sessions
@@ -338,13 +344,7 @@ impl Engine {
         self.link_session(key.session)?.0.poll_drained(key.link, waker)
     }
 
-    /// Whether the peer has begun and not closed: for tests and for handles that ask before they act.
-    pub(crate) fn is_open(&self) -> bool {
-        self.connection.endpoint.local == Half::Open && self.connection.endpoint.remote == Half::Open && self.connection.ended.is_none()
-    }
-
-    /// Our role on a link.
-    pub(crate) fn link_role(&self, key: LinkKey) -> Option<Role> {
-        Some(self.sessions.get(key.session)?.links.get(key.link)?.attach.role)
+    pub(crate) fn is_auto_accepting(&self, key: LinkKey) -> bool {
+        self.sessions.get(key.session).is_some_and(|session| session.is_auto_accepting(key.link))
     }
 }

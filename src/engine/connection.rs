@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use amqp10_codec::{AmqpError, Begin, Close, Open};
+use amqp10_codec::{AmqpError, Close, Open};
 
 use super::effects::Effects;
 use super::endpoint::{Endpoint, Half};
@@ -224,7 +224,7 @@ impl ConnectionEnd {
     }
 
     /// A begin may come on a channel that is free and allowed.
-    pub(crate) fn check_begin(&self, channel: u16, _begin: &Begin) -> Result<(), PeerFault> {
+    pub(crate) fn check_begin(&self, channel: u16) -> Result<(), PeerFault> {
         match self.session_of(channel) {
             Ok(_) => Err(PeerFault::ChannelInUse(channel)),
             Err(PeerFault::UnmappedChannel(_)) => Ok(()),

@@ -129,6 +129,10 @@ impl Session {
         }
     }
 
+    pub(crate) fn is_auto_accepting(&self, key: Key) -> bool {
+        matches!(self.links.get(key).map(|link| &link.end), Some(LinkEnd::Receiver(receiver)) if receiver.auto_accept)
+    }
+
     /// Deliveries sent and not settled.
     pub(crate) fn unsettled_sent(&self) -> usize {
         self.outgoing.unsettled()

@@ -82,14 +82,12 @@ impl Link {
     pub(crate) fn incoming(remote: Arc<Attach>) -> Self {
         let role = opposite(remote.role);
         let draft = Attach {
-            name: remote.name.clone(),
-            role,
             snd_settle_mode: remote.snd_settle_mode,
             rcv_settle_mode: remote.rcv_settle_mode,
             source: remote.source.clone(),
             target: remote.target.clone(),
             initial_delivery_count: (role == Role::Sender).then_some(0),
-            ..Attach::default()
+            ..Attach::new(remote.name.clone(), 0, role)
         };
         let settings = ReceiverSettings { credit: Credit::Manual, auto_accept: false, max_partial_bytes: 0 };
         let mut link = Self::outgoing(draft, settings);

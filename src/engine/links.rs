@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::task::{Poll, Waker};
 
-use amqp10_codec::{AmqpError, Attach, Detach, Role, condition};
+use amqp10_codec::{AmqpError, Attach, Detach, Role, Str, condition};
 
 use super::effects::{Effects, LinkKey};
 use super::endpoint::Half;
@@ -48,8 +48,7 @@ impl Session {
         if let Some(error) = &self.ended {
             return Err(error.clone().into());
         }
-        let is_taken = |(_, link): (Key, &Link)| link.is_named(&attach.name, attach.role) && !link.endpoint.is_closed() && link.ended.is_none();
-        if self.links.iter().any(is_taken) {
+        if self.find_link(&attach.name, attach.role, |link| link.ended.is_none()).is_some() {
             return Err(LinkError::NameInUse);
         }
         let key = self.links.insert(Link::outgoing(attach, settings));
@@ -119,18 +118,18 @@ impl Session {
             return Err(PeerFault::HandleInUse(attach.handle).into()); // L-007
         }
         let our_role = opposite(attach.role);
-        let named = |(_, link): &(Key, &Link)| link.is_named(&attach.name, our_role) && !link.endpoint.is_closed();
-        let key = match self.links.iter().filter(|(_, link)| link.awaits_attach()).find(named).map(|(key, _)| key) {
-            Some(key) => key,
-            None => {
-                let attached = self.links.iter().filter(|(_, link)| link.ended.is_none()).find(named).map(|(key, _)| key);
-                if let Some(attached) = attached {
-                    self.steal(attached, effects);
-                }
-                return self.on_incoming_attach(attach, effects);
-            }
-        };
-        self.on_attach_answer(key, attach, effects)
+        if let Some(key) = self.find_link(&attach.name, our_role, Link::awaits_attach) {
+            return self.on_attach_answer(key, attach, effects);
+        }
+        if let Some(attached) = self.find_link(&attach.name, our_role, |link| link.ended.is_none()) {
+            self.steal(attached, effects);
+        }
+        self.on_incoming_attach(attach, effects)
+    }
+
+    fn find_link(&self, name: &Str, role: Role, is_wanted: impl Fn(&Link) -> bool) -> Option<Key> {
+        let found = self.links.iter().find(|(_, link)| link.is_named(name, role) && !link.endpoint.is_closed() && is_wanted(link));
+        found.map(|(key, _)| key)
     }
 
     /// The peer's answer to our attach.

@@ -194,13 +194,13 @@ impl Engine {
                 self.fail_all();
                 Ok(())
             }
-            Some(Performative::Begin(begin)) => self.on_begin(channel, begin),
+            Some(Performative::Begin(begin)) => self.on_begin(channel, &begin),
             Some(performative) => self.on_session_frame(channel, performative, payload),
         }
     }
 
-    fn on_begin(&mut self, channel: u16, begin: Begin) -> Result<(), PeerFault> {
-        self.connection.check_begin(channel, &begin)?;
+    fn on_begin(&mut self, channel: u16, begin: &Begin) -> Result<(), PeerFault> {
+        self.connection.check_begin(channel)?;
         let key = match begin.remote_channel {
             Some(ours) => {
                 let waiting = self.connection.outgoing_channels.get(u32::from(ours));
@@ -215,7 +215,7 @@ impl Engine {
         };
         self.connection.incoming_channels.set(u32::from(channel), key);
         if let Some(session) = self.sessions.get_mut(key) {
-            session.on_begin(&begin, channel, &mut self.effects);
+            session.on_begin(begin, channel, &mut self.effects);
         }
         Ok(())
     }

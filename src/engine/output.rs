@@ -50,7 +50,7 @@ impl Output {
 
     /// Writes one frame without payload, or nothing if it does not fit.
     pub(crate) fn write(&mut self, channel: u16, performative: &impl Encode) -> Result<(), FrameTooLarge> {
-        let mark = frame::start(&mut self.buffer, frame::AMQP, channel);
+        let mark = frame::start(&mut self.buffer, frame::TYPE_AMQP, channel);
         performative.encode(&mut Writer::with_layout(&mut self.buffer, self.layout));
         self.finish(mark)
     }

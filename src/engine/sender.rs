@@ -150,7 +150,7 @@ pub(crate) fn write_in_one_frame(
             return Ok(OneFrame::TooLarge(bytes.clone()));
         }
     }
-    let mark = frame::start(&mut output.buffer, frame::AMQP, channel);
+    let mark = frame::start(&mut output.buffer, frame::TYPE_AMQP, channel);
     transfer.encode(&mut Writer::with_layout(&mut output.buffer, output.layout));
     let start = output.buffer.len();
     let written = write_payload(payload, &mut output.buffer).and_then(|()| sender.check_size(output.buffer.len() - start));
@@ -193,7 +193,7 @@ pub(crate) struct PartialFrame {
 pub(crate) fn write_partial(channel: u16, partial: &mut PartialSend, effects: &mut Effects) -> PartialFrame {
     let position = effects.output.position();
     let output = &mut effects.output;
-    let mark = frame::start(&mut output.buffer, frame::AMQP, channel);
+    let mark = frame::start(&mut output.buffer, frame::TYPE_AMQP, channel);
     partial.transfer.encode(&mut Writer::with_layout(&mut output.buffer, output.layout));
     let header = output.buffer.len() - mark;
     // The first transfer of a delivery fits 512 octets unless its state is huge; then the peer's limit is not ours to mend.
@@ -202,7 +202,7 @@ pub(crate) fn write_partial(channel: u16, partial: &mut PartialSend, effects: &m
     if is_last {
         // The same performative with more=false: never longer than before.
         output.buffer.truncate(mark);
-        frame::start(&mut output.buffer, frame::AMQP, channel);
+        frame::start(&mut output.buffer, frame::TYPE_AMQP, channel);
         partial.transfer.more = false;
         partial.transfer.encode(&mut Writer::with_layout(&mut output.buffer, output.layout));
     }

@@ -60,6 +60,8 @@ pub(crate) struct Session {
     is_due: bool,
     pub(crate) ended: Option<SessionError>,
     pub(crate) watchers: Watchers,
+    /// Who waits until nothing that was sent is unsettled.
+    pub(crate) settled_watchers: Watchers,
     /// Handles hold it; a session that the peer began also lives without.
     pub(crate) holders: usize,
     pub(crate) is_remote_initiated: bool,
@@ -84,6 +86,7 @@ impl Session {
             is_due: false,
             ended: None,
             watchers: Watchers::default(),
+            settled_watchers: Watchers::default(),
             holders: 0,
             is_remote_initiated: false,
             begin,
@@ -171,6 +174,7 @@ impl Session {
             self.outgoing.fail(None, &error, effects);
         }
         self.watchers.wake_all(&mut effects.wakes);
+        self.settled_watchers.wake_all(&mut effects.wakes);
     }
 
     /// Nothing is left that could still happen to it.
@@ -254,6 +258,10 @@ impl Session {
             Role::Receiver => {
                 let links = &self.links;
                 self.outgoing.on_disposition(disposition, |link| Self::default_outcome(links, link), effects);
+                if self.outgoing.unsettled() == 0 {
+                    self.settled_watchers.wake_all(&mut effects.wakes);
+                }
+                self.wake_senders(effects);
                 self.mark(effects);
             }
             Role::Sender => self.incoming.on_disposition(disposition, effects),

@@ -6,9 +6,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::TlsError;
+use super::{TlsError, is_transient};
+use crate::codec::AmqpError;
 use crate::codec::frame::ProtocolHeader;
-use crate::codec::{AmqpError, condition};
 use crate::sasl::SaslError;
 use crate::url::UrlError;
 
@@ -46,7 +46,7 @@ pub enum ConnectError {
         source: TlsError,
     },
     /// The peer wants another protocol than we do. V-011
-    #[error("we speak {ours} here, the peer sent {theirs}{}", advice(.ours, .theirs))]
+    #[error("we speak {} here, the peer sent {theirs}{}", name(.ours), advice(.ours, .theirs))]
     ProtocolMismatch {
         /// What we sent, or would have accepted.
         ours: ProtocolHeader,
@@ -81,6 +81,26 @@ pub enum ConnectError {
     /// The peer closed the connection with an error in place of, or right after, its open.
     #[error("the peer refused the connection: {0}")]
     Refused(AmqpError),
+    /// The connection ended while opens were exchanged.
+    #[error("the connection ended before it was open: {0}")]
+    Open(ConnectionError),
+}
+
+/// Why a listener's accept did not bring a connection. Calling it again goes on.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AcceptError {
+    /// The socket did not yield a connection.
+    #[error("cannot take a connection: {0}")]
+    Socket(Arc<io::Error>),
+    /// One peer's handshake failed.
+    #[error("handshake with {peer} failed: {error}")]
+    Handshake {
+        /// The peer's address.
+        peer: SocketAddr,
+        /// Why.
+        error: ConnectError,
+    },
 }
 
 impl ConnectError {
@@ -88,6 +108,7 @@ impl ConnectError {
     pub fn remote_error(&self) -> Option<&AmqpError> {
         match self {
             ConnectError::Refused(error) => Some(error),
+            ConnectError::Open(error) => error.remote_error(),
             _ => None,
         }
     }
@@ -103,6 +124,7 @@ impl ConnectError {
             ConnectError::Url(_) | ConnectError::ProtocolMismatch { .. } => false,
             ConnectError::Tls { source, .. } => source.is_retryable(),
             ConnectError::Sasl(error) => error.is_retryable(),
+            ConnectError::Open(error) => error.is_retryable(),
             ConnectError::Refused(error) => {
                 let passing = [
                     condition::CONNECTION_FORCED,
@@ -175,10 +197,25 @@ impl PeerProtocol {
 impl fmt::Display for PeerProtocol {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            PeerProtocol::Amqp(header) => write!(f, "{header}"),
+            PeerProtocol::Amqp(header) => f.write_str(&name(header)),
             PeerProtocol::Tls => f.write_str("TLS"),
             PeerProtocol::Unknown(octets) => write!(f, "\"{}\"", octets.escape_ascii()),
         }
+    }
+}
+
+fn name(header: &ProtocolHeader) -> String {
+    let ProtocolHeader {
+        id,
+        major,
+        minor,
+        revision,
+    } = header;
+    match header.id {
+        0 => format!("AMQP {major}.{minor}.{revision}"),
+        2 => format!("TLS {major}.{minor}.{revision}"),
+        3 => format!("SASL {major}.{minor}.{revision}"),
+        _ => format!("protocol {id} {major}.{minor}.{revision}"),
     }
 }
 
@@ -210,6 +247,7 @@ fn list(addresses: &[(SocketAddr, Arc<io::Error>)]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::codec::condition;
 
     #[test]
     fn first_octets_are_recognised() {

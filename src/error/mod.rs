@@ -10,7 +10,7 @@ mod link;
 mod session;
 mod tls;
 
-pub use connect::{ConnectError, PeerProtocol, Stage};
+pub use connect::{AcceptError, ConnectError, PeerProtocol, Stage};
 pub use connection::ConnectionError;
 pub use link::{LinkError, RecvError, SendError, SettleModeMismatch};
 pub use session::SessionError;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::codec::{Fields, Layout, Symbol};
+use crate::codec::{Fields, Layout, Open, Symbol};
 use crate::engine::Limits;
 use crate::sasl::Credentials;
 use crate::transport::tls::TlsConfig;
@@ -83,6 +83,23 @@ impl Default for ConnectionOptions {
 }
 
 impl ConnectionOptions {
+    /// The open that these options make.
+    pub(crate) fn to_open(&self) -> Open {
+        let sessions = self.limits.max_sessions.saturating_sub(1);
+        let half = self.idle_time_out.map(|tolerated| tolerated / 2); // C-012
+        Open {
+            container_id: self.container_id.as_str().into(),
+            hostname: self.hostname.as_deref().map(Into::into),
+            max_frame_size: self.max_frame_size,
+            channel_max: self.channel_max.min(u16::try_from(sessions).unwrap_or(u16::MAX)),
+            idle_time_out: half.map(|half| u32::try_from(half.as_millis()).unwrap_or(u32::MAX)), // T-070
+            offered_capabilities: self.offered_capabilities.clone(),
+            desired_capabilities: self.desired_capabilities.clone(),
+            properties: self.properties.clone(),
+            ..Open::default()
+        }
+    }
+
     /// Fills in what the URL says: its host where no hostname is set, its user and password.
     pub(crate) fn for_url(mut self, url: &Url) -> Self {
         self.hostname.get_or_insert_with(|| url.host().to_owned());

@@ -114,7 +114,7 @@ impl AwaitMechanisms {
             SaslFrame::Mechanisms(SaslMechanisms {
                 sasl_server_mechanisms,
             }) => sasl_server_mechanisms,
-            other => return Err(SaslError::unexpected("mechanisms", &other)),
+            other => return Err(SaslError::unexpected("sasl-mechanisms", &other)),
         };
         let needed = self.mechanism.kind();
         if !offered.iter().any(|name| name.as_str() == needed.name()) {
@@ -162,7 +162,7 @@ impl AwaitOutcome {
                 ))
             }
             SaslFrame::Outcome(outcome) => self.finish(&outcome),
-            other => Err(SaslError::unexpected("outcome", &other)),
+            other => Err(SaslError::unexpected("sasl-outcome", &other)),
         }
     }
 
@@ -338,8 +338,8 @@ mod tests {
         assert_eq!(
             error,
             Some(SaslError::UnexpectedFrame {
-                expected: "mechanisms",
-                received: "outcome"
+                expected: "sasl-mechanisms",
+                received: "sasl-outcome"
             })
         );
         let error = started(&Credentials::Anonymous)
@@ -348,8 +348,8 @@ mod tests {
         assert_eq!(
             error,
             Some(SaslError::UnexpectedFrame {
-                expected: "outcome",
-                received: "mechanisms"
+                expected: "sasl-outcome",
+                received: "sasl-mechanisms"
             })
         );
     }

@@ -94,7 +94,7 @@ pub enum SaslError {
     #[error("gave up after {MAX_CHALLENGES} SASL challenges")]
     TooManyChallenges,
     /// A frame from the wrong side or out of turn. Y-015
-    #[error("expected sasl-{expected}, received sasl-{received}")]
+    #[error("expected {expected}, received {received}")]
     UnexpectedFrame {
         /// What the exchange needed.
         expected: &'static str,
@@ -132,14 +132,10 @@ impl SaslError {
     }
 
     fn unexpected(expected: &'static str, received: &SaslFrame) -> SaslError {
-        let received = match received {
-            SaslFrame::Mechanisms(_) => "mechanisms",
-            SaslFrame::Init(_) => "init",
-            SaslFrame::Challenge(_) => "challenge",
-            SaslFrame::Response(_) => "response",
-            SaslFrame::Outcome(_) => "outcome",
-        };
-        SaslError::UnexpectedFrame { expected, received }
+        SaslError::UnexpectedFrame {
+            expected,
+            received: received.name(),
+        }
     }
 }
 

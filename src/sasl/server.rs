@@ -65,7 +65,7 @@ impl AwaitInit {
             hostname,
         } = match frame {
             SaslFrame::Init(init) => init,
-            other => return Err(SaslError::unexpected("init", &other)),
+            other => return Err(SaslError::unexpected("sasl-init", &other)),
         };
         let chosen = SaslMechanism::from_name(name.as_str())
             .filter(|mechanism| self.offered.contains(mechanism));
@@ -99,7 +99,7 @@ impl AwaitResponse {
     pub(crate) fn handle(self, frame: SaslFrame) -> Result<Step, SaslError> {
         match frame {
             SaslFrame::Response(response) => self.exchange.handle_response(&response.response),
-            other => Err(SaslError::unexpected("response", &other)),
+            other => Err(SaslError::unexpected("sasl-response", &other)),
         }
     }
 }
@@ -325,7 +325,7 @@ mod tests {
                 matches!(
                     error,
                     SaslError::UnexpectedFrame {
-                        expected: "init",
+                        expected: "sasl-init",
                         ..
                     }
                 ),
@@ -341,8 +341,8 @@ mod tests {
         assert_eq!(
             error,
             Some(SaslError::UnexpectedFrame {
-                expected: "response",
-                received: "init"
+                expected: "sasl-response",
+                received: "sasl-init"
             })
         );
     }

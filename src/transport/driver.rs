@@ -9,9 +9,10 @@ use std::time::{Duration, Instant};
 use amqp10_codec::frame::{self, AmqpFrame, FrameError, RawFrame};
 use amqp10_codec::DecodeError;
 use bytes::{Buf, BytesMut};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Sleep, sleep, timeout};
 
+use super::clock;
 use super::shared::Shared;
 use super::stream::Stream;
 use crate::engine::Engine;
@@ -148,7 +149,7 @@ impl Driver {
 
     /// One look at the engine: what fell due is written into its output, which is taken over if ours is empty.
     fn advance(&mut self, cx: &Context<'_>, is_quiet: bool, is_blocked: bool) -> Next {
-        let now = now();
+        let now = clock::now();
         let written = std::mem::take(&mut self.written);
         let Self { shared, output, had_company, has_waited, .. } = self;
         shared.with_driver(cx.waker(), |engine| {
@@ -176,7 +177,7 @@ impl Driver {
 
     /// Applies decoded frames, some at a time, and then what ended the input.
     fn apply(&mut self, waker: &std::task::Waker, ending: Option<Ending>) {
-        let now = now();
+        let now = clock::now();
         let Self { shared, frames, .. } = self;
         shared.with_driver(waker, |engine| (engine.handle_activity(now), false));
         while !frames.is_empty() {
@@ -246,8 +247,8 @@ impl Driver {
         loop {
             match frame::split(&mut self.input, self.limits.open) {
                 Ok(None) => return None,
-                Ok(Some(RawFrame { frame_type, .. })) if frame_type != frame::AMQP => {
-                    return Some(Ending::NoFrame(FrameError::UnknownType(frame_type))); // Y-012
+                Ok(Some(RawFrame { frame_type, .. })) if frame_type != frame::TYPE_AMQP => {
+                    return Some(Ending::NoFrame(FrameError::UnknownType { frame_type })); // Y-012
                 }
                 Ok(Some(raw)) => match frame::decode_amqp(raw) {
                     Ok(frame) => self.frames.push(frame),
@@ -299,8 +300,4 @@ fn take_output(engine: &mut Engine, output: &mut BytesMut, had_company: &mut boo
     output.clear();
     engine.take_output(output);
     Next::Again
-}
-
-fn now() -> Instant {
-    tokio::time::Instant::now().into_std()
 }

@@ -69,7 +69,7 @@ impl Shared {
         })
     }
 
-    fn release(&self, mut locked: MutexGuard<'_, Locked>, driver: Option<Waker>) {
+    fn release<'a>(&'a self, mut locked: MutexGuard<'a, Locked>, driver: Option<Waker>) {
         let garbage = locked.engine.take_garbage();
         while locked.engine.has_wakers() {
             let wakers: [_; BATCH] = std::array::from_fn(|_| locked.engine.pop_waker());

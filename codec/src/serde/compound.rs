@@ -3,25 +3,31 @@
 use alloc::vec::Vec;
 use core::ops::Range;
 
-use bytes::BytesMut;
 use ::serde::ser::{
-    self, Serialize, SerializeMap, SerializeSeq, SerializeStruct, SerializeStructVariant, SerializeTuple,
-    SerializeTupleStruct, SerializeTupleVariant,
+    self, Serialize, SerializeMap, SerializeSeq, SerializeStruct, SerializeStructVariant,
+    SerializeTuple, SerializeTupleStruct, SerializeTupleVariant,
 };
+use bytes::BytesMut;
 
 use super::ser::Serializer;
 use crate::code;
+use crate::decode_value;
 use crate::error::EncodeError;
-use crate::read::{Limits, decode_value};
+use crate::read::Limits;
 use crate::value::{Array, Value};
 use crate::write::{Encode, Mark, Writer};
 
 /// One level deeper, if decoders with the default limits still read that (T-045).
 fn deepen(depth: u32) -> Result<u32, EncodeError> {
-    if depth < Limits::DEPTH { Ok(depth + 1) } else { Err(EncodeError::TooDeep) }
+    if depth < Limits::DEPTH {
+        Ok(depth + 1)
+    } else {
+        Err(EncodeError::TooDeep)
+    }
 }
 
-/// The map with one entry, `variant` = the compound that follows, in which the data of an enum's variant stands.
+/// The map with one entry, `variant` = the compound that follows, in which the data of an enum's
+/// variant stands.
 struct Variant(Mark);
 
 impl Variant {
@@ -62,12 +68,23 @@ impl<'a, 'b> List<'a, 'b> {
         let depth = deepen(depth)?;
         let mark = writer.begin_compound();
         let kept = (writer.position(), 0);
-        Ok(Self { writer, depth, variant: outer, mark, count: 0, kept, drops_trailing_nulls: false })
+        Ok(Self {
+            writer,
+            depth,
+            variant: outer,
+            mark,
+            count: 0,
+            kept,
+            drops_trailing_nulls: false,
+        })
     }
 
     /// The same list, but nulls at its end are not written (T-053).
     pub(super) fn without_trailing_nulls(self) -> Self {
-        Self { drops_trailing_nulls: true, ..self }
+        Self {
+            drops_trailing_nulls: true,
+            ..self
+        }
     }
 
     fn item<T: Serialize + ?Sized>(&mut self, item: &T) -> Result<(), EncodeError> {
@@ -118,7 +135,13 @@ impl<'a, 'b> Map<'a, 'b> {
         }
         let depth = deepen(depth)?;
         let mark = writer.begin_compound();
-        Ok(Self { writer, depth, variant: outer, mark, keys: Vec::new() })
+        Ok(Self {
+            writer,
+            depth,
+            variant: outer,
+            mark,
+            keys: Vec::new(),
+        })
     }
 
     fn key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), EncodeError> {
@@ -132,7 +155,11 @@ impl<'a, 'b> Map<'a, 'b> {
         value.serialize(Serializer::new(self.writer, self.depth))
     }
 
-    pub(super) fn entry<T: Serialize + ?Sized>(&mut self, key: &str, value: &T) -> Result<(), EncodeError> {
+    pub(super) fn entry<T: Serialize + ?Sized>(
+        &mut self,
+        key: &str,
+        value: &T,
+    ) -> Result<(), EncodeError> {
         self.key(key)?;
         self.value(value)
     }
@@ -152,7 +179,9 @@ impl<'a, 'b> Map<'a, 'b> {
     fn has_equal_keys(&mut self) -> bool {
         let octets = |key: &Range<usize>| self.writer.written(key.clone());
         self.keys.sort_unstable_by(|a, b| octets(a).cmp(octets(b)));
-        self.keys.windows(2).any(|pair| octets(&pair[0]) == octets(&pair[1]))
+        self.keys
+            .windows(2)
+            .any(|pair| octets(&pair[0]) == octets(&pair[1]))
     }
 }
 
@@ -167,7 +196,10 @@ pub(super) enum Sequence<'a, 'b> {
     List(List<'a, 'b>),
     Array(Elements<'a, 'b>),
     /// Descriptor and value, one after the other.
-    Described { writer: &'a mut Writer<'b>, depth: u32 },
+    Described {
+        writer: &'a mut Writer<'b>,
+        depth: u32,
+    },
 }
 
 /// The elements of an array: all must be there before the constructor that they share is known (T-041).
@@ -181,7 +213,12 @@ pub(super) struct Elements<'a, 'b> {
 impl<'a, 'b> Sequence<'a, 'b> {
     pub(super) fn array(writer: &'a mut Writer<'b>, depth: u32) -> Result<Self, EncodeError> {
         let depth = deepen(depth)?;
-        Ok(Self::Array(Elements { writer, depth, scratch: BytesMut::new(), values: Vec::new() }))
+        Ok(Self::Array(Elements {
+            writer,
+            depth,
+            scratch: BytesMut::new(),
+            values: Vec::new(),
+        }))
     }
 
     pub(super) fn described(writer: &'a mut Writer<'b>, depth: u32) -> Result<Self, EncodeError> {
@@ -297,7 +334,11 @@ impl SerializeStruct for Fields<'_, '_> {
     type Ok = ();
     type Error = EncodeError;
 
-    fn serialize_field<T: Serialize + ?Sized>(&mut self, name: &'static str, field: &T) -> Result<(), EncodeError> {
+    fn serialize_field<T: Serialize + ?Sized>(
+        &mut self,
+        name: &'static str,
+        field: &T,
+    ) -> Result<(), EncodeError> {
         match self {
             Self::Map(map) => map.entry(name, field),
             Self::List(list) => list.item(field),
@@ -324,7 +365,11 @@ impl SerializeStructVariant for Map<'_, '_> {
     type Ok = ();
     type Error = EncodeError;
 
-    fn serialize_field<T: Serialize + ?Sized>(&mut self, name: &'static str, field: &T) -> Result<(), EncodeError> {
+    fn serialize_field<T: Serialize + ?Sized>(
+        &mut self,
+        name: &'static str,
+        field: &T,
+    ) -> Result<(), EncodeError> {
         self.entry(name, field)
     }
 

@@ -1,13 +1,16 @@
 //! How a type tells our own format what serde's data model has no word for.
 //!
-//! serde knows strings but no symbols, integers but no timestamps. Such a value is handed over as a newtype struct with
-//! a reserved name. Our serializer and deserializer look at the name; every other format passes a newtype struct on as
-//! what is in it.
+//! serde knows strings but no symbols, integers but no timestamps. Such a value is handed over as a
+//! newtype struct with a reserved name. Our serializer and deserializer look at the name; every other
+//! format passes a newtype struct on as what is in it.
 
 use core::fmt;
 use core::marker::PhantomData;
 
-use ::serde::de::{Deserialize, Deserializer, Visitor};
+use ::serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
+use ::serde::de::{
+    self, Deserialize, Deserializer, IntoDeserializer, MapAccess, SeqAccess, Visitor,
+};
 use ::serde::ser::{Serialize, Serializer};
 
 use crate::code::Type;
@@ -75,7 +78,8 @@ impl Form {
         }
     }
 
-    /// The form that a newtype struct of this name stands for; `None` for an application's own newtype struct.
+    /// The form that a newtype struct of this name stands for; `None` for an application's own newtype
+    /// struct.
     pub(super) fn of(name: &str) -> Option<Form> {
         if !name.starts_with("amqp10:") {
             return None;
@@ -102,7 +106,9 @@ impl Form {
     /// The error for a value that has no such form.
     #[cold]
     pub(super) fn unsuitable(self) -> EncodeError {
-        EncodeError::Unsuitable { form: self.wire_type().map_or("value", Type::name) }
+        EncodeError::Unsuitable {
+            form: self.wire_type().map_or("value", Type::name),
+        }
     }
 
     /// Hands `value` to `serializer` in this form.
@@ -132,7 +138,7 @@ impl Form {
     }
 }
 
-/// Takes what is in the newtype struct.
+/// Takes what is in the newtype struct, or what a format shows that does not care for newtype structs.
 struct Transparent<T>(PhantomData<T>);
 
 impl<'de, T: Deserialize<'de>> Visitor<'de> for Transparent<T> {
@@ -144,5 +150,29 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for Transparent<T> {
 
     fn visit_newtype_struct<D: Deserializer<'de>>(self, deserializer: D) -> Result<T, D::Error> {
         T::deserialize(deserializer)
+    }
+
+    fn visit_i64<E: de::Error>(self, number: i64) -> Result<T, E> {
+        T::deserialize(number.into_deserializer())
+    }
+
+    fn visit_u64<E: de::Error>(self, number: u64) -> Result<T, E> {
+        T::deserialize(number.into_deserializer())
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<T, E> {
+        T::deserialize(text.into_deserializer())
+    }
+
+    fn visit_bytes<E: de::Error>(self, octets: &[u8]) -> Result<T, E> {
+        T::deserialize(octets.into_deserializer())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, sequence: A) -> Result<T, A::Error> {
+        T::deserialize(SeqAccessDeserializer::new(sequence))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(map))
     }
 }

@@ -1,6 +1,7 @@
 //! serde for the scalar types of this crate.
 //!
-//! In our own format they keep their AMQP type, in another one they are the string, number or octets that they look like.
+//! In our own format they keep their AMQP type, in another one they are the string, number or octets
+//! that they look like.
 
 use core::fmt;
 
@@ -64,7 +65,10 @@ impl<'de> Visitor<'de> for SymbolVisitor {
         f.write_str("a symbol, which has only ASCII characters")
     }
 
-    fn visit_newtype_struct<D: Deserializer<'de>>(self, deserializer: D) -> Result<Symbol, D::Error> {
+    fn visit_newtype_struct<D: Deserializer<'de>>(
+        self,
+        deserializer: D,
+    ) -> Result<Symbol, D::Error> {
         deserializer.deserialize_str(self)
     }
 
@@ -119,7 +123,10 @@ impl Visitor<'_> for UuidTextVisitor {
 
     /// serde's buffer for untagged enums says that it is human readable, whatever it was filled from.
     fn visit_bytes<E: de::Error>(self, octets: &[u8]) -> Result<Uuid, E> {
-        octets.try_into().map(Uuid).map_err(|_| E::invalid_length(octets.len(), &self))
+        octets
+            .try_into()
+            .map(Uuid)
+            .map_err(|_| E::invalid_length(octets.len(), &self))
     }
 }
 
@@ -171,8 +178,12 @@ impl<'de> Deserialize<'de> for Dec128 {
 }
 
 /// So many octets, exactly.
-fn octets<'de, const N: usize, D: Deserializer<'de>>(form: Form, deserializer: D) -> Result<[u8; N], D::Error> {
-    form.deserialize::<ByteArray<N>, D>(deserializer).map(ByteArray::into_array)
+fn octets<'de, const N: usize, D: Deserializer<'de>>(
+    form: Form,
+    deserializer: D,
+) -> Result<[u8; N], D::Error> {
+    form.deserialize::<ByteArray<N>, D>(deserializer)
+        .map(ByteArray::into_array)
 }
 
 impl Serialize for DeliveryTag {

@@ -22,7 +22,11 @@ pub(super) struct Serializer<'a, 'b> {
 
 impl<'a, 'b> Serializer<'a, 'b> {
     pub(super) fn new(writer: &'a mut Writer<'b>, depth: u32) -> Self {
-        Self { writer, form: Form::Plain, depth }
+        Self {
+            writer,
+            form: Form::Plain,
+            depth,
+        }
     }
 
     /// The writer, for a value that has no other form than its plain one.
@@ -46,7 +50,9 @@ impl<'a, 'b> Serializer<'a, 'b> {
     fn list(self, variant: Option<&'static str>) -> Result<List<'a, 'b>, EncodeError> {
         match self.form {
             Form::Plain => List::begin(self.writer, self.depth, variant),
-            Form::List => List::begin(self.writer, self.depth, variant).map(List::without_trailing_nulls),
+            Form::List => {
+                List::begin(self.writer, self.depth, variant).map(List::without_trailing_nulls)
+            }
             form => Err(form.unsuitable()),
         }
     }
@@ -181,7 +187,12 @@ impl<'a, 'b> ser::Serializer for Serializer<'a, 'b> {
         self.serialize_unit()
     }
 
-    fn serialize_unit_variant(self, _: &'static str, _: u32, variant: &'static str) -> Result<(), EncodeError> {
+    fn serialize_unit_variant(
+        self,
+        _: &'static str,
+        _: u32,
+        variant: &'static str,
+    ) -> Result<(), EncodeError> {
         self.serialize_str(variant)
     }
 
@@ -218,7 +229,11 @@ impl<'a, 'b> ser::Serializer for Serializer<'a, 'b> {
         }
     }
 
-    fn serialize_tuple_struct(self, _: &'static str, _: usize) -> Result<List<'a, 'b>, EncodeError> {
+    fn serialize_tuple_struct(
+        self,
+        _: &'static str,
+        _: usize,
+    ) -> Result<List<'a, 'b>, EncodeError> {
         self.list(None)
     }
 

@@ -1,6 +1,7 @@
 //! One pair of functions per AMQP type, for `#[serde(with = "..")]` on a field.
 
-/// A module for `#[serde(with = "..")]` that reads and writes the field in a [`Form`](super::form::Form).
+/// A module for `#[serde(with = "..")]` that reads and writes the field in a
+/// [`Form`](super::form::Form).
 macro_rules! with_module {
     ($(#[$doc:meta])* $name:ident, $form:ident) => {
         $(#[$doc])*
@@ -10,12 +11,17 @@ macro_rules! with_module {
             use crate::serde::form::Form;
 
             /// Writes `field` in this form.
-            pub fn serialize<T: Serialize + ?Sized, S: Serializer>(field: &T, serializer: S) -> Result<S::Ok, S::Error> {
+            pub fn serialize<T: Serialize + ?Sized, S: Serializer>(
+                field: &T,
+                serializer: S,
+            ) -> Result<S::Ok, S::Error> {
                 Form::$form.serialize(field, serializer)
             }
 
             /// Reads a field in this form.
-            pub fn deserialize<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
+            pub fn deserialize<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+                deserializer: D,
+            ) -> Result<T, D::Error> {
                 Form::$form.deserialize(deserializer)
             }
         }
@@ -33,8 +39,8 @@ with_module! {
 }
 
 with_module! {
-    /// 16 octets that serialize as bytes (the type of the crate `uuid`, `serde_bytes::ByteArray<16>`), or an `Option` of them, as
-    /// a uuid.
+    /// 16 octets that serialize as bytes (the type of the crate `uuid`, `serde_bytes::ByteArray<16>`),
+    /// or an `Option` of them, as a uuid.
     uuid, Uuid
 }
 
@@ -55,7 +61,10 @@ pub mod described {
     use crate::serde::{AsDescribed, Describe};
 
     /// Writes `field` with its descriptor.
-    pub fn serialize<T: Serialize + Describe, S: Serializer>(field: &T, serializer: S) -> Result<S::Ok, S::Error> {
+    pub fn serialize<T: Serialize + Describe, S: Serializer>(
+        field: &T,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
         AsDescribed(field).serialize(serializer)
     }
 

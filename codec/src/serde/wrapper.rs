@@ -3,22 +3,28 @@
 use core::fmt;
 use core::marker::PhantomData;
 
-use ::serde::de::{self, Deserialize, DeserializeSeed, Deserializer, SeqAccess, Unexpected, Visitor};
+use ::serde::de::{
+    self, Deserialize, DeserializeSeed, Deserializer, SeqAccess, Unexpected, Visitor,
+};
 use ::serde::ser::{Serialize, Serializer};
 
 use super::form::Form;
 
 /// A struct as a list of its fields by position, the shape of the standard's own composite types [1.4].
 ///
-/// Trailing nulls are not written. When it is read, a field that is null or missing at the end is treated like an absent field
-/// of a map: `None` for an `Option`, the default under `#[serde(default)]`, an error otherwise. Items behind the last field
-/// are ignored unless the struct has `#[serde(deny_unknown_fields)]`.
+/// Trailing nulls are not written. When it is read, a field that is null or missing at the end is
+/// treated like an absent field of a map: `None` for an `Option`, the default under
+/// `#[serde(default)]`, an error otherwise. Items behind the last field are ignored unless the struct
+/// has `#[serde(deny_unknown_fields)]`.
 ///
 /// Tuples and tuple structs are lists already; in this wrapper they too lose their trailing nulls.
 ///
-/// The wrapper concerns the struct itself, not the structs in its fields. `#[serde(skip)]`ped fields have no position;
-/// `#[serde(skip_serializing_if = "..")]` writes null. `#[serde(flatten)]` makes a map of the struct, for which there is no list:
-/// writing it is an error.
+/// serde knows that an absent `Option` is `None`, but of fields with `#[serde(with = "..")]` it has to
+/// be told: they and fields of type `()` need `#[serde(default)]` as well.
+///
+/// The wrapper concerns the struct itself, not the structs in its fields. `#[serde(skip)]`ped fields
+/// have no position; `#[serde(skip_serializing_if = "..")]` writes null. `#[serde(flatten)]` makes a
+/// map of the struct, for which there is no list: writing it is an error.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AsList<T>(pub T);
 
@@ -36,8 +42,8 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for AsList<T> {
 
 /// A sequence as an array: elements of one type, which is written once [1.6.24].
 ///
-/// Elements of different types are an error when it is written. A list in its place is an error when it is read; a plain
-/// `Vec<T>` on the other hand reads arrays and lists.
+/// Elements of different types are an error when it is written. A list in its place is an error when it
+/// is read; a plain `Vec<T>` on the other hand reads arrays and lists.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AsArray<T>(pub T);
 
@@ -67,17 +73,26 @@ impl Descriptor {
     /// If `symbol` has characters other than ASCII; for a constant that is an error of the compiler.
     pub const fn symbol(symbol: &'static str) -> Self {
         assert!(symbol.is_ascii(), "a symbol has only ASCII characters");
-        Self { symbol: Some(symbol), code: None }
+        Self {
+            symbol: Some(symbol),
+            code: None,
+        }
     }
 
     /// A numeric descriptor: an IANA enterprise number in the upper 32 bits, an id in the lower [1.5].
     pub const fn code(code: u64) -> Self {
-        Self { symbol: None, code: Some(code) }
+        Self {
+            symbol: None,
+            code: Some(code),
+        }
     }
 
     /// Adds the number that means the same as the symbol: it is what is written, both are read.
     pub const fn or_code(self, code: u64) -> Self {
-        Self { code: Some(code), ..self }
+        Self {
+            code: Some(code),
+            ..self
+        }
     }
 }
 
@@ -118,9 +133,11 @@ impl<T: Describe + ?Sized> Describe for &T {
     const DESCRIPTOR: Descriptor = T::DESCRIPTOR;
 }
 
-/// A value with the descriptor of its type [1.1.2]. A value without it, or with another one, is an error when it is read.
+/// A value with the descriptor of its type [1.1.2]. A value without it, or with another one, is an
+/// error when it is read.
 ///
-/// `AsDescribed<AsList<T>>`, for short [`AsComposite<T>`], is a composite type as the standard has them: a described list.
+/// `AsDescribed<AsList<T>>`, for short [`AsComposite<T>`], is a composite type as the standard has
+/// them: a described list.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AsDescribed<T>(pub T);
 
@@ -135,7 +152,9 @@ impl<T: Serialize + Describe> Serialize for AsDescribed<T> {
 
 impl<'de, T: Deserialize<'de> + Describe> Deserialize<'de> for AsDescribed<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Form::Described.visit(deserializer, DescribedVisitor(PhantomData)).map(AsDescribed)
+        Form::Described
+            .visit(deserializer, DescribedVisitor(PhantomData))
+            .map(AsDescribed)
     }
 }
 
@@ -154,8 +173,10 @@ impl<'de, T: Deserialize<'de> + Describe> Visitor<'de> for DescribedVisitor<T> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut pair: A) -> Result<T, A::Error> {
-        pair.next_element_seed(Expected(T::DESCRIPTOR))?.ok_or_else(|| de::Error::invalid_length(0, &self))?;
-        pair.next_element()?.ok_or_else(|| de::Error::invalid_length(1, &self))
+        pair.next_element_seed(Expected(T::DESCRIPTOR))?
+            .ok_or_else(|| de::Error::invalid_length(0, &self))?;
+        pair.next_element()?
+            .ok_or_else(|| de::Error::invalid_length(1, &self))
     }
 }
 

@@ -20,7 +20,6 @@ const READ_SIZE: usize = 4096;
 /// How much and how long a refused peer's input is read to its end. V-010
 const DRAIN_SIZE: usize = 64 * 1024;
 const DRAIN_TIME: Duration = Duration::from_secs(1);
-const SASL_FRAME_TYPE: u8 = 1;
 
 pub(super) struct Wire {
     stream: Box<dyn Stream>,
@@ -92,13 +91,7 @@ impl Wire {
             match frame::split(&mut self.buffer, max_frame_size)
                 .map_err(|error| invalid(error.to_string()))?
             {
-                // Y-012
-                Some(raw) if raw.frame_type != SASL_FRAME_TYPE => {
-                    return Err(invalid(format!(
-                        "its type is {}, not {SASL_FRAME_TYPE}",
-                        raw.frame_type
-                    )));
-                }
+                // Y-011, Y-012: the codec refuses empty frames and those of another type.
                 Some(raw) => {
                     return frame::decode_sasl(raw).map_err(|error| invalid(error.to_string()));
                 }

@@ -1,4 +1,5 @@
-//! What stands in for TLS if the feature `tls` is off: types without values, so that no option needs a condition.
+//! What stands in for TLS if the feature `tls` is off: types that nobody can make a value of, so that no
+//! option needs a condition.
 
 use std::io;
 
@@ -9,11 +10,15 @@ use crate::transport::stream::Stream;
 
 /// How a client does TLS. Without the feature `tls` there is no value of it.
 #[derive(Clone, Debug)]
-pub enum TlsConfig {}
+pub struct TlsConfig {
+    _none: (),
+}
 
 /// How a listener does TLS. Without the feature `tls` there is no value of it.
 #[derive(Clone, Debug)]
-pub enum TlsServerConfig {}
+pub struct TlsServerConfig {
+    _none: (),
+}
 
 pub(crate) async fn connect(
     _stream: Box<dyn Stream>,

@@ -1,5 +1,7 @@
 //! TLS between our two sides over memory, with certificates of a test authority.
 
+mod openssl;
+
 use super::*;
 use crate::codec::frame::ProtocolHeader;
 use crate::error::{ConnectError, Stage};
@@ -123,7 +125,7 @@ async fn a_host_that_is_no_name_is_refused() {
 
 #[tokio::test]
 async fn a_server_without_tls_is_recognised() {
-    let (near, mut far) = pipe(1024);
+    let (near, mut far) = pipe(16 * 1024);
     let answer = async {
         far.write_all(b"AMQP\x00\x01\x00\x00").await.unwrap();
         std::future::pending::<()>().await;

@@ -1,0 +1,302 @@
+//! A connection as an application holds it.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::time::Duration;
+
+use amqp10_codec::frame::MIN_MAX_FRAME_SIZE;
+use amqp10_codec::{AmqpError, Open};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::timeout_at;
+
+use crate::engine::{ConnectionSettings, Engine};
+use crate::error::{ConnectError, ConnectionError, SessionError, Stage};
+use crate::link::IncomingLink;
+use crate::options::{ConnectionOptions, SessionOptions};
+use crate::session::Session;
+use crate::transport::clock;
+use crate::transport::deadline::Deadline;
+use crate::transport::driver::{Driver, FrameLimits};
+use crate::transport::handshake::{self, Handshaken};
+use crate::transport::shared::Shared;
+use crate::url::Url;
+
+/// What all handles of one connection share; the last of them closes it.
+#[derive(Debug)]
+pub(crate) struct ConnectionHandle {
+    pub(crate) shared: Shared,
+    pub(crate) options: ConnectionOptions,
+    remote_open: Arc<Open>,
+}
+
+impl ConnectionHandle {
+    /// The largest frame that the peer takes, in octets.
+    pub(crate) fn max_frame_size(&self) -> usize {
+        self.remote_open.max_frame_size as usize
+    }
+}
+
+impl Drop for ConnectionHandle {
+    fn drop(&mut self) {
+        self.shared.with(|engine| engine.close(None, clock::now()));
+    }
+}
+
+/// An AMQP connection: one stream, one task that drives it, and any number of sessions [2.4].
+///
+/// A handle is cheap to clone and can be used from any task. Sessions, links, deliveries and receipts keep the connection
+/// open; when the last of all these is dropped, it is closed in the background, with `operation_timeout` as the limit.
+///
+/// ```no_run
+/// use amqp10::{Connection, ConnectionOptions, ReceiverOptions, SenderOptions, SessionOptions};
+///
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let connection = Connection::open("amqp://guest:guest@localhost", ConnectionOptions::default()).await?;
+/// let session = connection.begin(SessionOptions::default()).await?;
+/// let sender = session.attach_sender("/queues/orders", SenderOptions::default()).await?;
+/// sender.send("hello").await?;
+/// let receiver = session.attach_receiver("/queues/orders", ReceiverOptions::default()).await?;
+/// let delivery = receiver.recv().await?;
+/// delivery.accept()?;
+/// connection.close().await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Connection {
+    pub(crate) handle: Arc<ConnectionHandle>,
+}
+
+impl Connection {
+    /// Connects to the URL's host, shakes hands and exchanges opens [2.4.1], all within `connect_timeout`.
+    ///
+    /// Scheme, host, port, user name and password come from the URL; user name and password replace `credentials`, and the
+    /// host is the open's hostname unless the options name another. An address in the URL is not used here.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectError`] says at which stage it ended, and why.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future drops the stream; the peer sees a connection that ended.
+    pub async fn open(url: &str, options: ConnectionOptions) -> Result<Self, ConnectError> {
+        let url = Url::parse(url)?;
+        let options = options.for_url(&url);
+        let handshaken = handshake::connect(&url, &options).await?;
+        Self::start(handshaken, options).await
+    }
+
+    /// The same over a stream that is connected already, such as one end of [`memory::pipe`](crate::memory::pipe) or a
+    /// tunnel. If it is a secure one, say so with `allow_plain_without_tls` before handing a password over.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open).
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future drops the stream.
+    pub async fn open_with_stream<S>(stream: S, options: ConnectionOptions) -> Result<Self, ConnectError>
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let deadline = Deadline::after(options.connect_timeout);
+        let handshaken = handshake::client(Box::new(stream), false, &options, deadline).await?;
+        Self::start(handshaken, options).await
+    }
+
+    async fn start(handshaken: Handshaken, options: ConnectionOptions) -> Result<Self, ConnectError> {
+        let deadline = handshaken.deadline;
+        let shared = drive(handshaken, &options);
+        let opening = Opening::new(shared.clone());
+        shared.with(|engine| engine.open());
+        let opened = poll_fn(|cx| shared.with(|engine| engine.poll_opened(cx.waker())));
+        let remote_open = deadline.within(Stage::Open, opened).await?.map_err(refused)?;
+        reject_failed_establishment(&shared, &remote_open, deadline).await?;
+        Ok(opening.keep(options, remote_open))
+    }
+
+    pub(crate) fn new(shared: Shared, options: ConnectionOptions, remote_open: Arc<Open>) -> Self {
+        Self { handle: Arc::new(ConnectionHandle { shared, options, remote_open }) }
+    }
+
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.handle.shared
+    }
+
+    pub(crate) fn operation_timeout(&self) -> Duration {
+        self.handle.options.operation_timeout
+    }
+
+    /// Begins a session [2.5.1] and waits for the peer's answer, at most `operation_timeout`.
+    ///
+    /// # Errors
+    ///
+    /// [`SessionError::TooManySessions`] if no channel is free; else why the session or the connection ended.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it resolves, the session is ended as soon as the peer has answered.
+    pub async fn begin(&self, options: SessionOptions) -> Result<Session, SessionError> {
+        let SessionOptions { incoming_window, next_outgoing_id, properties } = options;
+        let key = self.shared().with(|engine| engine.begin(next_outgoing_id, incoming_window, properties))?;
+        let session = Session::new(self.clone(), key);
+        let limit = self.operation_timeout();
+        let begun = poll_fn(|cx| self.shared().with(|engine| engine.poll_begun(key, cx.waker())));
+        match tokio::time::timeout(limit, begun).await {
+            Ok(begun) => begun.map(|()| session),
+            Err(_) => Err(SessionError::Timeout { operation: "begin", after: limit }),
+        }
+    }
+
+    /// The next link that the peer attaches, on any session. Sessions that the peer begins are answered without asking.
+    ///
+    /// A link that is not accepted within `operation_timeout` of its attach is refused, so that a peer of an application
+    /// that never calls this is not left waiting.
+    ///
+    /// # Errors
+    ///
+    /// Why the connection ended.
+    ///
+    /// # Cancel safety
+    ///
+    /// A link is lost only if the future is dropped after it resolved; it is refused then.
+    pub async fn accept_link(&self) -> Result<IncomingLink, ConnectionError> {
+        let next = poll_fn(|cx| self.shared().with(|engine| engine.poll_incoming_link(cx.waker())));
+        let (key, attach) = next.await?;
+        Ok(IncomingLink::new(Session::new(self.clone(), key.session), key, attach))
+    }
+
+    /// What the peer said in its open: container-id, limits, capabilities, properties [2.7.1].
+    pub fn remote_open(&self) -> Arc<Open> {
+        self.handle.remote_open.clone()
+    }
+
+    /// Whether the connection has ended, or is being closed.
+    pub fn is_closed(&self) -> bool {
+        self.shared().with(|engine| engine.ended().is_some())
+    }
+
+    /// Waits until the connection has ended, and says why. Has no time limit.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is lost by dropping the future.
+    pub async fn closed(&self) -> ConnectionError {
+        poll_fn(|cx| self.shared().with(|engine| engine.poll_ended(cx.waker()))).await
+    }
+
+    /// Closes the connection and waits for the peer's close, at most `operation_timeout` [2.4.3]. Sessions and links end
+    /// with it; deliveries without an outcome resolve as not sent or unknown. To wait for outcomes first, see
+    /// [`shutdown`](Self::shutdown).
+    ///
+    /// # Errors
+    ///
+    /// Why it ended, if it had ended otherwise or the peer did not answer.
+    ///
+    /// # Cancel safety
+    ///
+    /// The close is sent in any case.
+    pub async fn close(&self) -> Result<(), ConnectionError> {
+        self.close_for(None).await
+    }
+
+    /// The same, telling the peer why.
+    ///
+    /// # Errors
+    ///
+    /// As [`close`](Self::close).
+    ///
+    /// # Cancel safety
+    ///
+    /// The close is sent in any case.
+    pub async fn close_with_error(&self, error: AmqpError) -> Result<(), ConnectionError> {
+        self.close_for(Some(error)).await
+    }
+
+    async fn close_for(&self, error: Option<AmqpError>) -> Result<(), ConnectionError> {
+        self.shared().with(|engine| engine.close(error, clock::now()));
+        // The engine's own timer bounds this wait.
+        match poll_fn(|cx| self.shared().with(|engine| engine.poll_closed(cx.waker()))).await {
+            ConnectionError::LocalClosed | ConnectionError::RemoteClosed(None) => Ok(()),
+            error => Err(error),
+        }
+    }
+
+    /// Waits until every delivery that was sent has its outcome, at most for `limit`, and then closes.
+    ///
+    /// # Errors
+    ///
+    /// As [`close`](Self::close). Deliveries that had no outcome in time resolve as unknown.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped while it waits for outcomes, nothing is closed.
+    pub async fn shutdown(&self, limit: Duration) -> Result<(), ConnectionError> {
+        let deadline = Deadline::after(limit);
+        let settled = poll_fn(|cx| self.shared().with(|engine| engine.poll_all_settled(cx.waker())));
+        let _ = timeout_at(deadline.at, settled).await;
+        self.close().await
+    }
+}
+
+/// Starts the driver's task on a stream that has shaken hands.
+pub(crate) fn drive(handshaken: Handshaken, options: &ConnectionOptions) -> Shared {
+    let settings = ConnectionSettings {
+        open: options.to_open(),
+        idle_time_out: options.idle_time_out,
+        operation_timeout: options.operation_timeout,
+    };
+    let limits = FrameLimits {
+        open: options.limits.max_open_frame_size.max(MIN_MAX_FRAME_SIZE),
+        others: options.max_frame_size.max(MIN_MAX_FRAME_SIZE), // F-016
+    };
+    let incoming_window = SessionOptions::default().incoming_window;
+    let engine = Engine::new(settings, options.limits, options.layout, incoming_window, clock::now());
+    let shared = Shared::new(engine);
+    let driver = Driver::new(shared.clone(), handshaken.stream, handshaken.read_ahead, limits);
+    tokio::spawn(driver.run());
+    shared
+}
+
+/// Closes a connection whose opening was given up.
+pub(crate) struct Opening {
+    pub(crate) shared: Shared,
+    is_kept: bool,
+}
+
+impl Opening {
+    pub(crate) fn new(shared: Shared) -> Self {
+        Self { shared, is_kept: false }
+    }
+
+    pub(crate) fn keep(mut self, options: ConnectionOptions, remote_open: Arc<Open>) -> Connection {
+        self.is_kept = true;
+        Connection::new(self.shared.clone(), options, remote_open)
+    }
+}
+
+impl Drop for Opening {
+    fn drop(&mut self) {
+        if !self.is_kept {
+            self.shared.with(|engine| engine.close(None, clock::now()));
+        }
+    }
+}
+
+pub(crate) fn refused(error: ConnectionError) -> ConnectError {
+    match error {
+        ConnectionError::RemoteClosed(Some(error)) => ConnectError::Refused(error),
+        error => ConnectError::Open(error),
+    }
+}
+
+/// A server that must refuse after its open says so by a property of it; the reason is in the close that follows (C-043).
+async fn reject_failed_establishment(shared: &Shared, open: &Open, deadline: Deadline) -> Result<(), ConnectError> {
+    if open.properties.get("amqp:connection-establishment-failed").is_none() {
+        return Ok(());
+    }
+    let ended = poll_fn(|cx| shared.with(|engine| engine.poll_ended(cx.waker())));
+    Err(refused(deadline.within(Stage::Open, ended).await?))
+}

@@ -1,0 +1,73 @@
+//! What is handed to a sender.
+
+use amqp10_codec::{DeliveryState, DeliveryTag, Message};
+use bytes::Bytes;
+
+use crate::engine::{Outbound, Payload};
+
+/// A message on its way out, with what the transfer says about it [2.7.5].
+///
+/// Most of the time it is made by `into()`, from a [`Message`], a string (an amqp-value section) or bytes (a data section).
+#[derive(Clone, Debug, PartialEq)]
+pub struct OutgoingMessage {
+    outbound: Outbound,
+}
+
+impl OutgoingMessage {
+    /// Octets in any message format, sent as they are: sections that were encoded before or received elsewhere (format 0),
+    /// or a format of its own such as Event Hubs' batches.
+    pub fn encoded(message_format: u32, payload: impl Into<Bytes>) -> Self {
+        Self::new(Payload::Encoded(payload.into()), message_format)
+    }
+
+    fn new(payload: Payload, message_format: u32) -> Self {
+        Self { outbound: Outbound { payload, message_format, delivery_tag: None, state: None } }
+    }
+
+    /// Names the delivery, instead of the number that the link would give it. It must differ from those of all deliveries
+    /// of the link that are not settled [2.6.12].
+    pub fn with_delivery_tag(mut self, delivery_tag: DeliveryTag) -> Self {
+        self.outbound.delivery_tag = Some(delivery_tag);
+        self
+    }
+
+    /// States the delivery's state at the sender, such as the transaction that it belongs to.
+    pub fn with_state(mut self, state: impl Into<DeliveryState>) -> Self {
+        self.outbound.state = Some(state.into());
+        self
+    }
+
+    pub(crate) fn into_outbound(self) -> Outbound {
+        self.outbound
+    }
+}
+
+impl From<Message> for OutgoingMessage {
+    fn from(message: Message) -> Self {
+        Self::new(Payload::Message(message), 0)
+    }
+}
+
+impl From<&str> for OutgoingMessage {
+    fn from(text: &str) -> Self {
+        Message::from(text).into()
+    }
+}
+
+impl From<String> for OutgoingMessage {
+    fn from(text: String) -> Self {
+        Message::from(text).into()
+    }
+}
+
+impl From<Bytes> for OutgoingMessage {
+    fn from(octets: Bytes) -> Self {
+        Message::from(octets).into()
+    }
+}
+
+impl From<Vec<u8>> for OutgoingMessage {
+    fn from(octets: Vec<u8>) -> Self {
+        Message::from(octets).into()
+    }
+}

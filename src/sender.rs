@@ -1,0 +1,258 @@
+//! A sending link as an application holds it.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use amqp10_codec::{AmqpError, Attach, Encode, Outcome, Str, TargetArchetype, Writer};
+use bytes::BytesMut;
+
+use crate::engine::{Key, Outbound, Payload, Ticket};
+use crate::error::{LinkError, SendError};
+use crate::link::LinkHandle;
+use crate::message::OutgoingMessage;
+
+/// What a transfer's performative may take of a frame. A body that leaves less room is encoded outside the lock and split.
+const PERFORMATIVE_ROOM: usize = 512;
+
+/// A link on which this side sends [2.6].
+///
+/// Handles are cheap to clone and can be used from any task; messages leave in the order in which their sends were first
+/// polled. When the last handle and the last receipt are dropped, the link is closed in the background.
+///
+/// Sending waits for link credit [2.6.7], for the session's window and for room in the output, in turn with other senders
+/// of the link and without a time limit of its own: wrap it in [`tokio::time::timeout`] where one is wanted. What waits can
+/// be dropped at no cost.
+#[derive(Clone, Debug)]
+pub struct Sender {
+    link: Arc<LinkHandle>,
+    remote: Arc<Attach>,
+}
+
+impl Sender {
+    pub(crate) fn new(link: Arc<LinkHandle>, remote: Arc<Attach>) -> Self {
+        Self { link, remote }
+    }
+
+    /// Sends a message and waits for its outcome [3.4].
+    ///
+    /// ```no_run
+    /// # async fn example(sender: amqp10::Sender) -> Result<(), amqp10::SendError> {
+    /// use amqp10::Outcome;
+    ///
+    /// match sender.send("hello").await? {
+    ///     Outcome::Accepted => println!("the peer has it"),
+    ///     other => println!("not accepted: {other:?}"),
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::NotSent`] and [`SendError::Unknown`] tell what became of the message when the link ended;
+    /// [`SendError::MessageTooLarge`], [`SendError::Encode`] and [`SendError::SettleMode`] leave the link unharmed.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped while it waits for room, nothing was sent. Dropped later, the message is sent and its outcome given up. To
+    /// tell the two apart, use [`send_with_receipt`](Self::send_with_receipt).
+    pub async fn send(&self, message: impl Into<OutgoingMessage>) -> Result<Outcome, SendError> {
+        self.send_with_receipt(message).await?.await
+    }
+
+    /// Sends a message; the receipt is a future of its outcome. Many can be in flight.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send), but never [`SendError::Unknown`]: that comes from the receipt.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it resolves, nothing was sent. Once it resolved, the message is in the output.
+    pub async fn send_with_receipt(&self, message: impl Into<OutgoingMessage>) -> Result<Receipt, SendError> {
+        let delivery = self.transfer(message.into(), false).await?;
+        Ok(Receipt { link: self.link.clone(), delivery })
+    }
+
+    /// Sends a message settled: at most once, without an outcome [2.6.12].
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send); never [`SendError::Unknown`], because nothing is known of a settled message.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it resolves, nothing was sent. Once it resolved, the message is in the output.
+    pub async fn send_settled(&self, message: impl Into<OutgoingMessage>) -> Result<(), SendError> {
+        self.transfer(message.into(), true).await.map(|_| ())
+    }
+
+    async fn transfer(&self, message: OutgoingMessage, settled: bool) -> Result<Option<Key>, SendError> {
+        let outbound = self.prepare(message)?;
+        let mut place = PlaceInQueue { link: &self.link, ticket: None };
+        poll_fn(|cx| {
+            let PlaceInQueue { link, ticket } = &mut place;
+            link.shared().with(|engine| engine.poll_transfer(link.key, ticket, &outbound, settled, cx.waker()))
+        })
+        .await
+    }
+
+    /// What surely needs several frames is encoded here, outside the lock.
+    fn prepare(&self, message: OutgoingMessage) -> Result<Outbound, SendError> {
+        let outbound = message.into_outbound();
+        let max_frame_size = self.link.session.connection().handle.max_frame_size();
+        match &outbound.payload {
+            Payload::Message(message) if message.body_len() + PERFORMATIVE_ROOM > max_frame_size => {
+                let mut octets = BytesMut::with_capacity(message.body_len() + PERFORMATIVE_ROOM);
+                let mut writer = Writer::new(&mut octets);
+                message.encode(&mut writer);
+                writer.finish()?;
+                Ok(Outbound { payload: Payload::Encoded(octets.freeze()), ..outbound })
+            }
+            _ => Ok(outbound),
+        }
+    }
+
+    /// Deliveries that the peer's credit allows now.
+    pub fn credit(&self) -> u32 {
+        self.link.shared().with(|engine| engine.link_credit(self.link.key))
+    }
+
+    /// The largest message that the peer takes, in octets; None is no limit [2.7.3].
+    pub fn max_message_size(&self) -> Option<u64> {
+        self.remote.max_message_size.filter(|limit| *limit > 0)
+    }
+
+    /// The peer's attach: its target, its limits, its properties [2.7.3].
+    pub fn remote_attach(&self) -> Arc<Attach> {
+        self.remote.clone()
+    }
+
+    /// The address of the peer's target, such as one that it generated.
+    pub fn address(&self) -> Option<Str> {
+        match &self.remote.target {
+            Some(TargetArchetype::Target(target)) => target.address.clone(),
+            _ => None,
+        }
+    }
+
+    /// The link's name [2.6.1].
+    pub fn name(&self) -> &str {
+        self.link.name.as_str()
+    }
+
+    /// Whether the link has ended, or is being detached.
+    pub fn is_closed(&self) -> bool {
+        self.link.is_closed()
+    }
+
+    /// Waits until the link has ended, and says why. Has no time limit.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is lost by dropping the future.
+    pub async fn closed(&self) -> LinkError {
+        self.link.ended().await
+    }
+
+    /// Closes the link and waits for the peer's detach, at most `operation_timeout` [2.6.6]. A delivery that is being sent
+    /// is sent to its end first; outcomes that arrive before the peer's detach still resolve their receipts.
+    ///
+    /// # Errors
+    ///
+    /// Why it ended, if it had ended otherwise or the peer did not answer.
+    ///
+    /// # Cancel safety
+    ///
+    /// The detach is sent in any case.
+    pub async fn close(&self) -> Result<(), LinkError> {
+        self.link.detach(true, None).await
+    }
+
+    /// The same, telling the peer why.
+    ///
+    /// # Errors
+    ///
+    /// As [`close`](Self::close).
+    ///
+    /// # Cancel safety
+    ///
+    /// The detach is sent in any case.
+    pub async fn close_with_error(&self, error: AmqpError) -> Result<(), LinkError> {
+        self.link.detach(true, Some(error)).await
+    }
+
+    /// Detaches without closing: the peer may keep its terminus [2.6.4].
+    ///
+    /// # Errors
+    ///
+    /// As [`close`](Self::close).
+    ///
+    /// # Cancel safety
+    ///
+    /// The detach is sent in any case.
+    pub async fn detach(&self) -> Result<(), LinkError> {
+        self.link.detach(false, None).await
+    }
+}
+
+/// A place among those who wait to send; given back when the wait is over or dropped.
+struct PlaceInQueue<'a> {
+    link: &'a LinkHandle,
+    ticket: Option<Ticket>,
+}
+
+impl Drop for PlaceInQueue<'_> {
+    fn drop(&mut self) {
+        if self.ticket.is_some() {
+            self.link.shared().with(|engine| engine.leave_senders(self.link.key, &mut self.ticket));
+        }
+    }
+}
+
+/// A future of the outcome of one delivery [3.4]. Needs no task; dropping it gives the outcome up, not the message.
+///
+/// It has no time limit: the outcome comes when the peer settles, or when the link ends.
+///
+/// # Cancel safety
+///
+/// A mutable reference to it can be polled, dropped and polled again.
+#[derive(Debug)]
+#[must_use = "the outcome is lost if the receipt is dropped"]
+pub struct Receipt {
+    link: Arc<LinkHandle>,
+    /// None once the outcome was read.
+    delivery: Option<Key>,
+}
+
+impl Receipt {
+    fn poll_outcome(&mut self, waker: &Waker) -> Poll<Result<Outcome, SendError>> {
+        let already_read = || SendError::Unknown(LinkError::LocalDetached);
+        let Some(delivery) = self.delivery else { return Poll::Ready(Err(already_read())) };
+        let session = self.link.key.session;
+        let polled = self.link.shared().with(|engine| engine.poll_outcome(session, delivery, waker));
+        polled.map(|outcome| {
+            self.delivery = None;
+            outcome.unwrap_or_else(|| Err(already_read()))
+        })
+    }
+}
+
+impl Future for Receipt {
+    type Output = Result<Outcome, SendError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.poll_outcome(cx.waker())
+    }
+}
+
+impl Drop for Receipt {
+    fn drop(&mut self) {
+        if let Some(delivery) = self.delivery.take() {
+            let session = self.link.key.session;
+            self.link.shared().with(|engine| engine.abandon_outcome(session, delivery));
+        }
+    }
+}

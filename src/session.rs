@@ -1,0 +1,150 @@
+//! A session as an application holds it.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::time::Duration;
+
+use amqp10_codec::{Attach, Source, Str, Target, TargetArchetype};
+
+use crate::connection::Connection;
+use crate::engine::{Key, LinkKey, ReceiverSettings};
+use crate::error::{LinkError, SessionError};
+use crate::link::LinkHandle;
+use crate::options::{ReceiverOptions, SenderOptions};
+use crate::receiver::Receiver;
+use crate::sender::Sender;
+use crate::transport::shared::Shared;
+
+#[derive(Debug)]
+struct SessionHandle {
+    connection: Connection,
+    key: Key,
+}
+
+impl Drop for SessionHandle {
+    fn drop(&mut self) {
+        self.connection.shared().with(|engine| engine.release_session(self.key));
+    }
+}
+
+/// A session: the context in which deliveries are numbered and windows counted [2.5].
+///
+/// Handles are cheap to clone. Links keep their session; when the last of them is dropped, a session that this side began
+/// is ended in the background.
+#[derive(Clone, Debug)]
+pub struct Session {
+    handle: Arc<SessionHandle>,
+}
+
+impl Session {
+    /// Takes over one hold that the engine counts for this session.
+    pub(crate) fn new(connection: Connection, key: Key) -> Self {
+        Self { handle: Arc::new(SessionHandle { connection, key }) }
+    }
+
+    pub(crate) fn shared(&self) -> &Shared {
+        self.handle.connection.shared()
+    }
+
+    pub(crate) fn key(&self) -> Key {
+        self.handle.key
+    }
+
+    pub(crate) fn operation_timeout(&self) -> Duration {
+        self.handle.connection.operation_timeout()
+    }
+
+    /// The connection that carries this session.
+    pub fn connection(&self) -> &Connection {
+        &self.handle.connection
+    }
+
+    /// Attaches a link on which this side sends to the node `address` [2.6.3], and waits for the peer's answer, at most
+    /// `operation_timeout`.
+    ///
+    /// # Errors
+    ///
+    /// [`LinkError::Refused`] with the peer's reason; else why link, session or connection ended.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it resolves, the link is closed as soon as the peer has answered; its name is reserved until then.
+    pub async fn attach_sender(&self, address: impl Into<Str>, options: SenderOptions) -> Result<Sender, LinkError> {
+        let target = options.target.clone().unwrap_or_else(|| {
+            TargetArchetype::Target(Target { address: Some(address.into()), ..Target::default() })
+        });
+        let attach = options.to_attach(target);
+        let settings = ReceiverOptions::default().settings(self.limits());
+        let (link, remote) = self.attach(attach, settings).await?;
+        Ok(Sender::new(link, remote))
+    }
+
+    /// Attaches a link on which this side receives from the node `address` [2.6.3], and waits for the peer's answer, at
+    /// most `operation_timeout`. Credit is granted as [`ReceiverOptions::credit`] says.
+    ///
+    /// # Errors
+    ///
+    /// As [`attach_sender`](Self::attach_sender).
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it resolves, the link is closed as soon as the peer has answered; its name is reserved until then.
+    pub async fn attach_receiver(&self, address: impl Into<Str>, options: ReceiverOptions) -> Result<Receiver, LinkError> {
+        let source = options.source.clone().unwrap_or_else(|| Source {
+            address: Some(address.into()),
+            filter: options.filter.clone(),
+            ..Source::default()
+        });
+        let attach = options.to_attach(source);
+        let settings = options.settings(self.limits());
+        let (link, remote) = self.attach(attach, settings).await?;
+        Ok(Receiver::new(link, remote, options.on_drop))
+    }
+
+    pub(crate) fn limits(&self) -> &crate::Limits {
+        &self.handle.connection.handle.options.limits
+    }
+
+    async fn attach(&self, attach: Attach, settings: ReceiverSettings) -> Result<(Arc<LinkHandle>, Arc<Attach>), LinkError> {
+        let name = attach.name.clone();
+        let key: LinkKey = self.shared().with(|engine| engine.attach(self.key(), attach, settings))?;
+        let link = Arc::new(LinkHandle::new(self.clone(), key, name));
+        let limit = self.operation_timeout();
+        let attached = poll_fn(|cx| self.shared().with(|engine| engine.poll_attached(key, cx.waker())));
+        match tokio::time::timeout(limit, attached).await {
+            Ok(attached) => attached.map(|remote| (link, remote)),
+            Err(_) => Err(LinkError::Timeout { operation: "attach", after: limit }),
+        }
+    }
+
+    /// Ends the session and waits for the peer's end, at most `operation_timeout` [2.5.2]. Its links end with it.
+    ///
+    /// # Errors
+    ///
+    /// Why it ended, if it had ended otherwise or the peer did not answer.
+    ///
+    /// # Cancel safety
+    ///
+    /// The end is sent in any case.
+    pub async fn end(&self) -> Result<(), SessionError> {
+        let key = self.key();
+        let limit = self.operation_timeout();
+        self.shared().with(|engine| engine.end(key, None));
+        let ended = poll_fn(|cx| self.shared().with(|engine| engine.poll_session_ended(key, true, cx.waker())));
+        match tokio::time::timeout(limit, ended).await {
+            Ok(SessionError::LocalEnded | SessionError::RemoteEnded(None)) => Ok(()),
+            Ok(error) => Err(error),
+            Err(_) => Err(SessionError::Timeout { operation: "end", after: limit }),
+        }
+    }
+
+    /// Waits until the session has ended, and says why. Has no time limit.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is lost by dropping the future.
+    pub async fn closed(&self) -> SessionError {
+        let key = self.key();
+        poll_fn(|cx| self.shared().with(|engine| engine.poll_session_ended(key, false, cx.waker()))).await
+    }
+}
