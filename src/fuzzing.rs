@@ -12,6 +12,8 @@ use crate::error::ConnectionError;
 
 /// Frames that we accept are small, so that few octets of input reach deliveries of many frames.
 const MAX_FRAME_SIZE: u32 = 1024;
+/// How long we tolerate silence, and wait for an answer to our close.
+const PATIENCE: Duration = Duration::from_secs(1);
 /// A delivery of one frame, and one of several in the smallest frames.
 const SMALL_PAYLOAD: &[u8] = &[0, 0x53, 0x75, 0xa0, 1, 42];
 const LARGE_PAYLOAD: &[u8] = &[0; 1500];
@@ -28,6 +30,9 @@ pub fn converse(input: &[u8]) {
         conversation.hear(portion);
         conversation.work();
         conversation.speak();
+    }
+    if stream.len().is_multiple_of(2) {
+        conversation.close();
     }
     conversation.cut();
 }
@@ -54,7 +59,7 @@ impl Conversation {
     fn start(choice: u8) -> Self {
         let now = Instant::now();
         let open = Open { container_id: Str::from_static("fuzz"), max_frame_size: MAX_FRAME_SIZE, channel_max: 7, idle_time_out: Some(500), ..Open::default() };
-        let settings = ConnectionSettings { open, idle_time_out: Some(Duration::from_secs(1)), operation_timeout: Duration::from_secs(1) };
+        let settings = ConnectionSettings { open, idle_time_out: Some(PATIENCE), operation_timeout: PATIENCE };
         let layout = if choice & 0x80 == 0 { Layout::Short } else { Layout::Full };
         let mut engine = Engine::new(settings, limits(), layout, 8, now);
         engine.open();
@@ -114,13 +119,18 @@ impl Conversation {
                 Role::Receiver => self.receive(index),
             }
         }
+        if self.turns.is_multiple_of(11)
+            && let Some(link) = self.links.get(self.turns % (self.links.len() + 1))
+        {
+            self.engine.detach(link.key, self.turns.is_multiple_of(2), None);
+        }
         self.receipts.retain(|&(session, delivery)| self.engine.poll_outcome(session, delivery, Waker::noop()).is_pending());
     }
 
     fn answer(&mut self, key: LinkKey, attach: &Attach) {
         if self.links.len() % 4 == 3 {
             let error = AmqpError::new(condition::NOT_FOUND, "no such node");
-            return self.engine.refuse_link(key, error, self.turns % 2 == 0);
+            return self.engine.refuse_link(key, error, self.turns.is_multiple_of(2));
         }
         let role = if attach.role == Role::Sender { Role::Receiver } else { Role::Sender };
         let answer = Attach { source: attach.source.clone(), target: attach.target.clone(), ..our_attach(&attach.name, role) };
@@ -131,14 +141,14 @@ impl Conversation {
 
     fn send(&mut self, index: usize) {
         let link = &mut self.links[index];
-        let payload = Bytes::from_static(if self.turns % 3 == 0 { LARGE_PAYLOAD } else { SMALL_PAYLOAD });
+        let payload = Bytes::from_static(if self.turns.is_multiple_of(3) { LARGE_PAYLOAD } else { SMALL_PAYLOAD });
         let outbound = Outbound { payload: Payload::Encoded(payload), message_format: 0, delivery_tag: None, state: None };
-        let is_settled = self.turns % 5 == 0;
+        let is_settled = self.turns.is_multiple_of(5);
         match self.engine.poll_transfer(link.key, &mut link.ticket, &outbound, is_settled, Waker::noop()) {
-            Poll::Ready(Ok(Some(delivery))) if self.turns % 7 == 0 => self.engine.abandon_outcome(link.key.session, delivery),
+            Poll::Ready(Ok(Some(delivery))) if self.turns.is_multiple_of(7) => self.engine.abandon_outcome(link.key.session, delivery),
             Poll::Ready(Ok(Some(delivery))) => self.receipts.push((link.key.session, delivery)),
             Poll::Ready(Ok(None) | Err(_)) => {}
-            Poll::Pending if self.turns % 4 == 0 => self.engine.leave_senders(link.key, &mut link.ticket),
+            Poll::Pending if self.turns.is_multiple_of(4) => self.engine.leave_senders(link.key, &mut link.ticket),
             Poll::Pending => {}
         }
     }
@@ -153,7 +163,7 @@ impl Conversation {
             };
             let _ = self.engine.settle(key, delivery.delivery_id, DeliveryState::Outcome(outcome));
         }
-        if self.turns % 16 == 0 {
+        if self.turns.is_multiple_of(16) {
             let _ = self.engine.start_drain(key);
         }
     }
@@ -176,6 +186,15 @@ impl Conversation {
         drop(self.engine.take_garbage());
     }
 
+    /// The application closes; with or without an answer, the connection is over once the time for one has passed.
+    fn close(&mut self) {
+        self.engine.close(None, self.now);
+        self.speak();
+        self.now += PATIENCE;
+        self.engine.handle_timeout(self.now);
+        assert!(self.engine.poll_closed(Waker::noop()).is_ready(), "a close is awaited for ever");
+    }
+
     /// The stream is gone: whoever waits for anything learns of it, and what is held is given back.
     fn cut(mut self) {
         let engine = &mut self.engine;
@@ -186,6 +205,7 @@ impl Conversation {
         }
         for LocalLink { key, role, mut ticket } in self.links {
             assert!(engine.poll_link_ended(key, Waker::noop()).is_ready(), "a link does not end");
+            assert!(engine.poll_detached(key, Waker::noop()).is_ready(), "a detach is awaited for ever");
             assert!(engine.poll_session_ended(key.session, true, Waker::noop()).is_ready(), "a session does not end");
             if role == Role::Receiver {
                 while engine.poll_recv(key, &mut ticket, Waker::noop()).map(|taken| taken.is_ok()) == Poll::Ready(true) {}
