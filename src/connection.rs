@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use amqp10_codec::frame::MIN_MAX_FRAME_SIZE;
-use amqp10_codec::{AmqpError, Open};
+use amqp10_codec::{AmqpError, Open, Symbol};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout_at;
 
@@ -20,6 +20,10 @@ use crate::transport::driver::{Driver, FrameLimits};
 use crate::transport::handshake::{self, Handshaken};
 use crate::transport::shared::Shared;
 use crate::url::Url;
+
+/// The property of an open that announces a close with the reason (C-043).
+pub(crate) const ESTABLISHMENT_FAILED: Symbol =
+    Symbol::from_static("amqp:connection-establishment-failed");
 
 /// What all handles of one connection share; the last of them closes it.
 #[derive(Debug)]
@@ -97,7 +101,10 @@ impl Connection {
     /// # Cancel safety
     ///
     /// Dropping the future drops the stream.
-    pub async fn open_with_stream<S>(stream: S, options: ConnectionOptions) -> Result<Self, ConnectError>
+    pub async fn open_with_stream<S>(
+        stream: S,
+        options: ConnectionOptions,
+    ) -> Result<Self, ConnectError>
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
@@ -106,19 +113,31 @@ impl Connection {
         Self::start(handshaken, options).await
     }
 
-    async fn start(handshaken: Handshaken, options: ConnectionOptions) -> Result<Self, ConnectError> {
+    async fn start(
+        handshaken: Handshaken,
+        options: ConnectionOptions,
+    ) -> Result<Self, ConnectError> {
         let deadline = handshaken.deadline;
         let shared = drive(handshaken, &options);
         let opening = Opening::new(shared.clone());
         shared.with(|engine| engine.open());
         let opened = poll_fn(|cx| shared.with(|engine| engine.poll_opened(cx.waker())));
-        let remote_open = deadline.within(Stage::Open, opened).await?.map_err(refused)?;
+        let remote_open = deadline
+            .within(Stage::Open, opened)
+            .await?
+            .map_err(refused)?;
         reject_failed_establishment(&shared, &remote_open, deadline).await?;
         Ok(opening.keep(options, remote_open))
     }
 
     pub(crate) fn new(shared: Shared, options: ConnectionOptions, remote_open: Arc<Open>) -> Self {
-        Self { handle: Arc::new(ConnectionHandle { shared, options, remote_open }) }
+        Self {
+            handle: Arc::new(ConnectionHandle {
+                shared,
+                options,
+                remote_open,
+            }),
+        }
     }
 
     pub(crate) fn shared(&self) -> &Shared {
@@ -139,14 +158,26 @@ impl Connection {
     ///
     /// Dropped before it resolves, the session is ended as soon as the peer has answered.
     pub async fn begin(&self, options: SessionOptions) -> Result<Session, SessionError> {
-        let SessionOptions { incoming_window, next_outgoing_id, properties } = options;
-        let key = self.shared().with(|engine| engine.begin(next_outgoing_id, incoming_window, properties))?;
+        let SessionOptions {
+            incoming_window,
+            next_outgoing_id,
+            properties,
+        } = options;
+        let key = self
+            .shared()
+            .with(|engine| engine.begin(next_outgoing_id, incoming_window, properties))?;
         let session = Session::new(self.clone(), key);
         let limit = self.operation_timeout();
-        let begun = poll_fn(|cx| self.shared().with(|engine| engine.poll_begun(key, cx.waker())));
+        let begun = poll_fn(|cx| {
+            self.shared()
+                .with(|engine| engine.poll_begun(key, cx.waker()))
+        });
         match tokio::time::timeout(limit, begun).await {
             Ok(begun) => begun.map(|()| session),
-            Err(_) => Err(SessionError::Timeout { operation: "begin", after: limit }),
+            Err(_) => Err(SessionError::Timeout {
+                operation: "begin",
+                after: limit,
+            }),
         }
     }
 
@@ -163,9 +194,16 @@ impl Connection {
     ///
     /// A link is lost only if the future is dropped after it resolved; it is refused then.
     pub async fn accept_link(&self) -> Result<IncomingLink, ConnectionError> {
-        let next = poll_fn(|cx| self.shared().with(|engine| engine.poll_incoming_link(cx.waker())));
+        let next = poll_fn(|cx| {
+            self.shared()
+                .with(|engine| engine.poll_incoming_link(cx.waker()))
+        });
         let (key, attach) = next.await?;
-        Ok(IncomingLink::new(Session::new(self.clone(), key.session), key, attach))
+        Ok(IncomingLink::new(
+            Session::new(self.clone(), key.session),
+            key,
+            attach,
+        ))
     }
 
     /// What the peer said in its open: container-id, limits, capabilities, properties [2.7.1].
@@ -216,7 +254,8 @@ impl Connection {
     }
 
     async fn close_for(&self, error: Option<AmqpError>) -> Result<(), ConnectionError> {
-        self.shared().with(|engine| engine.close(error, clock::now()));
+        self.shared()
+            .with(|engine| engine.close(error, clock::now()));
         // The engine's own timer bounds this wait.
         match poll_fn(|cx| self.shared().with(|engine| engine.poll_closed(cx.waker()))).await {
             ConnectionError::LocalClosed | ConnectionError::RemoteClosed(None) => Ok(()),
@@ -235,7 +274,10 @@ impl Connection {
     /// Dropped while it waits for outcomes, nothing is closed.
     pub async fn shutdown(&self, limit: Duration) -> Result<(), ConnectionError> {
         let deadline = Deadline::after(limit);
-        let settled = poll_fn(|cx| self.shared().with(|engine| engine.poll_all_settled(cx.waker())));
+        let settled = poll_fn(|cx| {
+            self.shared()
+                .with(|engine| engine.poll_all_settled(cx.waker()))
+        });
         let _ = timeout_at(deadline.at, settled).await;
         self.close().await
     }
@@ -253,14 +295,26 @@ pub(crate) fn drive(handshaken: Handshaken, options: &ConnectionOptions) -> Shar
         others: options.max_frame_size.max(MIN_MAX_FRAME_SIZE), // F-016
     };
     let incoming_window = SessionOptions::default().incoming_window;
-    let engine = Engine::new(settings, options.limits, options.layout, incoming_window, clock::now());
+    let engine = Engine::new(
+        settings,
+        options.limits,
+        options.layout,
+        incoming_window,
+        clock::now(),
+    );
     let shared = Shared::new(engine);
-    let driver = Driver::new(shared.clone(), handshaken.stream, handshaken.read_ahead, limits);
+    let driver = Driver::new(
+        shared.clone(),
+        handshaken.stream,
+        handshaken.read_ahead,
+        limits,
+    );
     tokio::spawn(driver.run());
     shared
 }
 
 /// Closes a connection whose opening was given up.
+#[derive(Debug)]
 pub(crate) struct Opening {
     pub(crate) shared: Shared,
     is_kept: bool,
@@ -268,7 +322,10 @@ pub(crate) struct Opening {
 
 impl Opening {
     pub(crate) fn new(shared: Shared) -> Self {
-        Self { shared, is_kept: false }
+        Self {
+            shared,
+            is_kept: false,
+        }
     }
 
     pub(crate) fn keep(mut self, options: ConnectionOptions, remote_open: Arc<Open>) -> Connection {
@@ -293,8 +350,12 @@ pub(crate) fn refused(error: ConnectionError) -> ConnectError {
 }
 
 /// A server that must refuse after its open says so by a property of it; the reason is in the close that follows (C-043).
-async fn reject_failed_establishment(shared: &Shared, open: &Open, deadline: Deadline) -> Result<(), ConnectError> {
-    if open.properties.get("amqp:connection-establishment-failed").is_none() {
+async fn reject_failed_establishment(
+    shared: &Shared,
+    open: &Open,
+    deadline: Deadline,
+) -> Result<(), ConnectError> {
+    if open.properties.get(ESTABLISHMENT_FAILED.as_str()).is_none() {
         return Ok(());
     }
     let ended = poll_fn(|cx| shared.with(|engine| engine.poll_ended(cx.waker())));

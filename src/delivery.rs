@@ -4,7 +4,10 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use amqp10_codec::{AmqpError, DecodeError, DeliveryState, DeliveryTag, Message, Modified, Outcome, Rejected, Sections};
+use amqp10_codec::{
+    AmqpError, DecodeError, DeliveryState, DeliveryTag, Message, Modified, Outcome, Rejected,
+    Sections,
+};
 use bytes::Bytes;
 
 use crate::engine::Inbound;
@@ -30,9 +33,19 @@ pub struct Delivery {
 }
 
 impl Delivery {
-    pub(crate) fn new(link: Arc<LinkHandle>, inbound: Inbound, on_drop: OnDrop, auto_accept: bool) -> Self {
+    pub(crate) fn new(
+        link: Arc<LinkHandle>,
+        inbound: Inbound,
+        on_drop: OnDrop,
+        auto_accept: bool,
+    ) -> Self {
         let is_settled = AtomicBool::new(inbound.settled || auto_accept);
-        Self { link, inbound, on_drop, is_settled }
+        Self {
+            link,
+            inbound,
+            on_drop,
+            is_settled,
+        }
     }
 
     /// The whole message, decoded. Strings and bodies are slices of the payload.
@@ -98,7 +111,9 @@ impl Delivery {
     ///
     /// As [`accept`](Self::accept).
     pub fn reject(&self, error: Option<AmqpError>) -> Result<(), LinkError> {
-        self.settle(Outcome::Rejected(Rejected { error: error.map(Box::new) }))
+        self.settle(Outcome::Rejected(Rejected {
+            error: error.map(Box::new),
+        }))
     }
 
     /// Releases: the message was not and will not be processed here [3.4.4].
@@ -129,7 +144,9 @@ impl Delivery {
             return Ok(());
         }
         let state = state.into();
-        self.link.shared().with(|engine| engine.settle(self.link.key, self.inbound.delivery_id, state))
+        self.link
+            .shared()
+            .with(|engine| engine.settle(self.link.key, self.inbound.delivery_id, state))
     }
 
     /// Accepts, and waits until the sender has settled too: exactly once, on a link in receiver settle mode second
@@ -145,7 +162,12 @@ impl Delivery {
     pub async fn accept_confirmed(&self) -> Result<(), LinkError> {
         self.accept()?;
         let delivery_id = self.inbound.delivery_id;
-        poll_fn(|cx| self.link.shared().with(|engine| engine.poll_confirmed(self.link.key, delivery_id, cx.waker()))).await
+        poll_fn(|cx| {
+            self.link
+                .shared()
+                .with(|engine| engine.poll_confirmed(self.link.key, delivery_id, cx.waker()))
+        })
+        .await
     }
 
     /// Copies the payload out of the buffer that it was read into, so that keeping it does not keep the buffer.

@@ -24,7 +24,8 @@ pub(crate) struct LinkHandle {
 
 impl Drop for LinkHandle {
     fn drop(&mut self) {
-        self.shared().with(|engine| engine.release_link(self.key, true));
+        self.shared()
+            .with(|engine| engine.release_link(self.key, true));
     }
 }
 
@@ -37,23 +38,42 @@ impl LinkHandle {
         self.session.shared()
     }
 
-    pub(crate) async fn detach(&self, closed: bool, error: Option<AmqpError>) -> Result<(), LinkError> {
+    pub(crate) async fn detach(
+        &self,
+        closed: bool,
+        error: Option<AmqpError>,
+    ) -> Result<(), LinkError> {
         let limit = self.session.operation_timeout();
-        self.shared().with(|engine| engine.detach(self.key, closed, error));
-        let detached = poll_fn(|cx| self.shared().with(|engine| engine.poll_detached(self.key, cx.waker())));
+        self.shared()
+            .with(|engine| engine.detach(self.key, closed, error));
+        let detached = poll_fn(|cx| {
+            self.shared()
+                .with(|engine| engine.poll_detached(self.key, cx.waker()))
+        });
         match tokio::time::timeout(limit, detached).await {
             Ok(LinkError::LocalDetached | LinkError::RemoteDetached { error: None, .. }) => Ok(()),
             Ok(error) => Err(error),
-            Err(_) => Err(LinkError::Timeout { operation: "detach", after: limit }),
+            Err(_) => Err(LinkError::Timeout {
+                operation: "detach",
+                after: limit,
+            }),
         }
     }
 
     pub(crate) async fn ended(&self) -> LinkError {
-        poll_fn(|cx| self.shared().with(|engine| engine.poll_link_ended(self.key, cx.waker()))).await
+        poll_fn(|cx| {
+            self.shared()
+                .with(|engine| engine.poll_link_ended(self.key, cx.waker()))
+        })
+        .await
     }
 
     pub(crate) fn is_closed(&self) -> bool {
-        self.shared().with(|engine| engine.poll_link_ended(self.key, std::task::Waker::noop()).is_ready())
+        self.shared().with(|engine| {
+            engine
+                .poll_link_ended(self.key, std::task::Waker::noop())
+                .is_ready()
+        })
     }
 }
 
@@ -77,7 +97,12 @@ pub enum AcceptedLink {
 
 impl IncomingLink {
     pub(crate) fn new(session: Session, key: LinkKey, attach: Arc<Attach>) -> Self {
-        Self { session, key, attach, is_answered: false }
+        Self {
+            session,
+            key,
+            attach,
+            is_answered: false,
+        }
     }
 
     /// What the peer asks for.
@@ -108,8 +133,14 @@ impl IncomingLink {
         self.is_answered = true;
         let answer = options.to_attach(&self.attach);
         let settings = options.settings(self.session.limits());
-        self.session.shared().with(|engine| engine.accept_link(self.key, answer, settings))?;
-        let link = Arc::new(LinkHandle::new(self.session.clone(), self.key, self.attach.name.clone()));
+        self.session
+            .shared()
+            .with(|engine| engine.accept_link(self.key, answer, settings))?;
+        let link = Arc::new(LinkHandle::new(
+            self.session.clone(),
+            self.key,
+            self.attach.name.clone(),
+        ));
         let remote = self.attach.clone();
         Ok(match remote.role {
             Role::Receiver => AcceptedLink::Sender(Sender::new(link, remote)),
@@ -147,14 +178,19 @@ impl IncomingLink {
 
     fn answer_with(&mut self, error: AmqpError, echo: bool) {
         self.is_answered = true;
-        self.session.shared().with(|engine| engine.refuse_link(self.key, error, echo));
+        self.session
+            .shared()
+            .with(|engine| engine.refuse_link(self.key, error, echo));
     }
 }
 
 impl Drop for IncomingLink {
     fn drop(&mut self) {
         if !self.is_answered {
-            self.answer_with(AmqpError::new(condition::NOT_ALLOWED, "the link was not accepted"), false);
+            self.answer_with(
+                AmqpError::new(condition::NOT_ALLOWED, "the link was not accepted"),
+                false,
+            );
         }
     }
 }

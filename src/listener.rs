@@ -11,7 +11,7 @@ use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 
-use crate::connection::{Connection, Opening, drive, refused};
+use crate::connection::{Connection, ESTABLISHMENT_FAILED, Opening, drive, refused};
 use crate::error::{AcceptError, ConnectError, Stage};
 use crate::options::ListenerOptions;
 use crate::sasl::Identity;
@@ -113,7 +113,10 @@ impl Listener {
     /// # Cancel safety
     ///
     /// Dropping the future drops the stream.
-    pub async fn accept_stream<S>(stream: S, options: &ListenerOptions) -> Result<IncomingConnection, ConnectError>
+    pub async fn accept_stream<S>(
+        stream: S,
+        options: &ListenerOptions,
+    ) -> Result<IncomingConnection, ConnectError>
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
@@ -121,7 +124,11 @@ impl Listener {
     }
 }
 
-async fn shake_hands(stream: TcpStream, peer: SocketAddr, options: Arc<ListenerOptions>) -> Result<IncomingConnection, AcceptError> {
+async fn shake_hands(
+    stream: TcpStream,
+    peer: SocketAddr,
+    options: Arc<ListenerOptions>,
+) -> Result<IncomingConnection, AcceptError> {
     let prepared = tcp::prepare(&stream, options.connection.tcp_keep_alive);
     prepared.map_err(|error| AcceptError::Socket(Arc::new(error)))?;
     receive_open(Box::new(stream), Some(peer), &options)
@@ -129,14 +136,28 @@ async fn shake_hands(stream: TcpStream, peer: SocketAddr, options: Arc<ListenerO
         .map_err(|error| AcceptError::Handshake { peer, error })
 }
 
-async fn receive_open(stream: Box<dyn Stream>, peer: Option<SocketAddr>, options: &ListenerOptions) -> Result<IncomingConnection, ConnectError> {
+async fn receive_open(
+    stream: Box<dyn Stream>,
+    peer: Option<SocketAddr>,
+    options: &ListenerOptions,
+) -> Result<IncomingConnection, ConnectError> {
     let handshaken = handshake::server(stream, options).await?;
     let (identity, deadline) = (handshaken.identity.clone(), handshaken.deadline);
     let is_secure = handshaken.is_secure;
     let opening = Opening::new(drive(handshaken, &options.connection));
     let opened = poll_fn(|cx| opening.shared.with(|engine| engine.poll_opened(cx.waker())));
-    let open = deadline.within(Stage::Open, opened).await?.map_err(refused)?;
-    Ok(IncomingConnection { opening, open, identity, is_secure, peer, options: options.connection.clone() })
+    let open = deadline
+        .within(Stage::Open, opened)
+        .await?
+        .map_err(refused)?;
+    Ok(IncomingConnection {
+        opening,
+        open,
+        identity,
+        is_secure,
+        peer,
+        options: options.connection.clone(),
+    })
 }
 
 /// A peer that has authenticated itself and sent its open, waiting for an answer. Dropping it closes the connection.
@@ -183,7 +204,10 @@ impl IncomingConnection {
     pub async fn accept(self) -> Result<Connection, ConnectError> {
         self.opening.shared.with(|engine| {
             engine.open();
-            engine.ended().cloned().map_or(Ok(()), |error| Err(refused(error)))
+            engine
+                .ended()
+                .cloned()
+                .map_or(Ok(()), |error| Err(refused(error)))
         })?;
         Ok(self.opening.keep(self.options, self.open))
     }
@@ -201,7 +225,10 @@ impl IncomingConnection {
     pub async fn refuse(self, error: AmqpError) -> Result<(), ConnectError> {
         let shared = &self.opening.shared;
         shared.with(|engine| {
-            engine.local_open_mut().properties.insert("amqp:connection-establishment-failed", true);
+            engine
+                .local_open_mut()
+                .properties
+                .insert(ESTABLISHMENT_FAILED, true);
             engine.close(Some(error), clock::now());
         });
         let closed = poll_fn(|cx| shared.with(|engine| engine.poll_closed(cx.waker())));

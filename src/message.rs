@@ -21,7 +21,14 @@ impl OutgoingMessage {
     }
 
     fn new(payload: Payload, message_format: u32) -> Self {
-        Self { outbound: Outbound { payload, message_format, delivery_tag: None, state: None } }
+        Self {
+            outbound: Outbound {
+                payload,
+                message_format,
+                delivery_tag: None,
+                state: None,
+            },
+        }
     }
 
     /// Names the delivery, instead of the number that the link would give it. It must differ from those of all deliveries

@@ -9,8 +9,8 @@ use std::time::Duration;
 use amqp10_codec::{AmqpError, Attach, Str};
 use futures_core::Stream;
 
-use crate::engine::{Inbound, Ticket};
 use crate::delivery::Delivery;
+use crate::engine::{Inbound, Ticket};
 use crate::error::{LinkError, RecvError};
 use crate::link::LinkHandle;
 use crate::options::OnDrop;
@@ -30,8 +30,15 @@ pub struct Receiver {
 
 impl Receiver {
     pub(crate) fn new(link: Arc<LinkHandle>, remote: Arc<Attach>, on_drop: OnDrop) -> Self {
-        let auto_accept = link.shared().with(|engine| engine.is_auto_accepting(link.key));
-        Self { link, remote, on_drop, auto_accept }
+        let auto_accept = link
+            .shared()
+            .with(|engine| engine.is_auto_accepting(link.key));
+        Self {
+            link,
+            remote,
+            on_drop,
+            auto_accept,
+        }
     }
 
     fn delivery(&self, inbound: Inbound) -> Delivery {
@@ -58,7 +65,10 @@ impl Receiver {
     ///
     /// No delivery is lost by dropping the future: taking one is the last thing it does.
     pub async fn recv(&self) -> Result<Delivery, RecvError> {
-        let mut place = PlaceInQueue { link: &self.link, ticket: None };
+        let mut place = PlaceInQueue {
+            link: &self.link,
+            ticket: None,
+        };
         let inbound = poll_fn(|cx| place.poll(cx.waker())).await?;
         Ok(self.delivery(inbound))
     }
@@ -69,7 +79,10 @@ impl Receiver {
     ///
     /// As [`recv`](Self::recv).
     pub fn try_recv(&self) -> Result<Option<Delivery>, RecvError> {
-        let mut place = PlaceInQueue { link: &self.link, ticket: None };
+        let mut place = PlaceInQueue {
+            link: &self.link,
+            ticket: None,
+        };
         match place.poll(Waker::noop()) {
             Poll::Ready(inbound) => Ok(Some(self.delivery(inbound?))),
             Poll::Pending => Ok(None),
@@ -86,21 +99,35 @@ impl Receiver {
     /// # Cancel safety
     ///
     /// No delivery is lost by dropping the future: they stay in the link's queue until it resolves.
-    pub async fn recv_batch(&self, max: usize, max_wait: Duration) -> Result<Vec<Delivery>, RecvError> {
+    pub async fn recv_batch(
+        &self,
+        max: usize,
+        max_wait: Duration,
+    ) -> Result<Vec<Delivery>, RecvError> {
         let deadline = Deadline::after(max_wait);
-        let mut place = PlaceInQueue { link: &self.link, ticket: None };
+        let mut place = PlaceInQueue {
+            link: &self.link,
+            ticket: None,
+        };
         let mut batch = Vec::new();
         let whole = poll_fn(|cx| place.poll_batch(max, false, &mut batch, cx.waker()));
         match tokio::time::timeout_at(deadline.at, whole).await {
             Ok(received) => received?,
             Err(_) => poll_fn(|cx| place.poll_batch(max, true, &mut batch, cx.waker())).await?,
         }
-        Ok(batch.into_iter().map(|inbound| self.delivery(inbound)).collect())
+        Ok(batch
+            .into_iter()
+            .map(|inbound| self.delivery(inbound))
+            .collect())
     }
 
     /// The deliveries as a stream; it ends after the error that says why the link ended.
     pub fn stream(&self) -> DeliveryStream {
-        DeliveryStream { receiver: self.clone(), ticket: None, has_ended: false }
+        DeliveryStream {
+            receiver: self.clone(),
+            ticket: None,
+            has_ended: false,
+        }
     }
 
     /// Grants credit for `additional` deliveries more [2.6.7]: how a receiver with [`Credit::Manual`](crate::Credit::Manual)
@@ -110,7 +137,9 @@ impl Receiver {
     ///
     /// Why the link ended.
     pub fn add_credit(&self, additional: u32) -> Result<(), LinkError> {
-        self.link.shared().with(|engine| engine.add_credit(self.link.key, additional))
+        self.link
+            .shared()
+            .with(|engine| engine.add_credit(self.link.key, additional))
     }
 
     /// Asks the sender to use up its credit or to give it back, and waits until it has [2.6.7]. What it sent is in the
@@ -125,17 +154,28 @@ impl Receiver {
     /// The sender is asked in any case; only the wait is given up.
     pub async fn drain(&self) -> Result<(), LinkError> {
         let limit = self.link.session.operation_timeout();
-        self.link.shared().with(|engine| engine.start_drain(self.link.key))?;
-        let drained = poll_fn(|cx| self.link.shared().with(|engine| engine.poll_drained(self.link.key, cx.waker())));
+        self.link
+            .shared()
+            .with(|engine| engine.start_drain(self.link.key))?;
+        let drained = poll_fn(|cx| {
+            self.link
+                .shared()
+                .with(|engine| engine.poll_drained(self.link.key, cx.waker()))
+        });
         match tokio::time::timeout(limit, drained).await {
             Ok(drained) => drained,
-            Err(_) => Err(LinkError::Timeout { operation: "drain", after: limit }),
+            Err(_) => Err(LinkError::Timeout {
+                operation: "drain",
+                after: limit,
+            }),
         }
     }
 
     /// Deliveries that the sender may still start.
     pub fn credit(&self) -> u32 {
-        self.link.shared().with(|engine| engine.link_credit(self.link.key))
+        self.link
+            .shared()
+            .with(|engine| engine.link_credit(self.link.key))
     }
 
     /// The peer's attach: its source, its limits, its properties [2.7.3].
@@ -217,12 +257,20 @@ struct PlaceInQueue<'a> {
 impl PlaceInQueue<'_> {
     fn poll(&mut self, waker: &Waker) -> Poll<Result<Inbound, LinkError>> {
         let Self { link, ticket } = self;
-        link.shared().with(|engine| engine.poll_recv(link.key, ticket, waker))
+        link.shared()
+            .with(|engine| engine.poll_recv(link.key, ticket, waker))
     }
 
-    fn poll_batch(&mut self, max: usize, is_over: bool, batch: &mut Vec<Inbound>, waker: &Waker) -> Poll<Result<(), LinkError>> {
+    fn poll_batch(
+        &mut self,
+        max: usize,
+        is_over: bool,
+        batch: &mut Vec<Inbound>,
+        waker: &Waker,
+    ) -> Poll<Result<(), LinkError>> {
         let Self { link, ticket } = self;
-        link.shared().with(|engine| engine.poll_recv_batch(link.key, ticket, max, is_over, batch, waker))
+        link.shared()
+            .with(|engine| engine.poll_recv_batch(link.key, ticket, max, is_over, batch, waker))
     }
 }
 
@@ -234,7 +282,8 @@ impl Drop for PlaceInQueue<'_> {
 
 fn leave(link: &LinkHandle, ticket: &mut Option<Ticket>) {
     if ticket.is_some() {
-        link.shared().with(|engine| engine.leave_receivers(link.key, ticket));
+        link.shared()
+            .with(|engine| engine.leave_receivers(link.key, ticket));
     }
 }
 
@@ -254,22 +303,34 @@ impl Stream for DeliveryStream {
     type Item = Result<Delivery, RecvError>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let Self { receiver, ticket, has_ended } = &mut *self;
+        let Self {
+            receiver,
+            ticket,
+            has_ended,
+        } = &mut *self;
         if *has_ended {
             return Poll::Ready(None);
         }
         let link = &receiver.link;
-        let polled = link.shared().with(|engine| engine.poll_recv(link.key, ticket, cx.waker()));
+        let polled = link
+            .shared()
+            .with(|engine| engine.poll_recv(link.key, ticket, cx.waker()));
         polled.map(|received| {
             *has_ended = received.is_err();
-            Some(received.map(|inbound| receiver.delivery(inbound)).map_err(RecvError::from))
+            Some(
+                received
+                    .map(|inbound| receiver.delivery(inbound))
+                    .map_err(RecvError::from),
+            )
         })
     }
 }
 
 impl Drop for DeliveryStream {
     fn drop(&mut self) {
-        let Self { receiver, ticket, .. } = self;
+        let Self {
+            receiver, ticket, ..
+        } = self;
         leave(&receiver.link, ticket);
     }
 }

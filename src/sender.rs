@@ -71,9 +71,15 @@ impl Sender {
     /// # Cancel safety
     ///
     /// Dropped before it resolves, nothing was sent. Once it resolved, the message is in the output.
-    pub async fn send_with_receipt(&self, message: impl Into<OutgoingMessage>) -> Result<Receipt, SendError> {
+    pub async fn send_with_receipt(
+        &self,
+        message: impl Into<OutgoingMessage>,
+    ) -> Result<Receipt, SendError> {
         let delivery = self.transfer(message.into(), false).await?;
-        Ok(Receipt { link: self.link.clone(), delivery })
+        Ok(Receipt {
+            link: self.link.clone(),
+            delivery,
+        })
     }
 
     /// Sends a message settled: at most once, without an outcome [2.6.12].
@@ -89,12 +95,21 @@ impl Sender {
         self.transfer(message.into(), true).await.map(|_| ())
     }
 
-    async fn transfer(&self, message: OutgoingMessage, settled: bool) -> Result<Option<Key>, SendError> {
+    async fn transfer(
+        &self,
+        message: OutgoingMessage,
+        settled: bool,
+    ) -> Result<Option<Key>, SendError> {
         let outbound = self.prepare(message)?;
-        let mut place = PlaceInQueue { link: &self.link, ticket: None };
+        let mut place = PlaceInQueue {
+            link: &self.link,
+            ticket: None,
+        };
         poll_fn(|cx| {
             let PlaceInQueue { link, ticket } = &mut place;
-            link.shared().with(|engine| engine.poll_transfer(link.key, ticket, &outbound, settled, cx.waker()))
+            link.shared().with(|engine| {
+                engine.poll_transfer(link.key, ticket, &outbound, settled, cx.waker())
+            })
         })
         .await
     }
@@ -104,12 +119,17 @@ impl Sender {
         let outbound = message.into_outbound();
         let max_frame_size = self.link.session.connection().handle.max_frame_size();
         match &outbound.payload {
-            Payload::Message(message) if message.body_len() + PERFORMATIVE_ROOM > max_frame_size => {
+            Payload::Message(message)
+                if message.body_len() + PERFORMATIVE_ROOM > max_frame_size =>
+            {
                 let mut octets = BytesMut::with_capacity(message.body_len() + PERFORMATIVE_ROOM);
                 let mut writer = Writer::new(&mut octets);
                 message.encode(&mut writer);
                 writer.finish()?;
-                Ok(Outbound { payload: Payload::Encoded(octets.freeze()), ..outbound })
+                Ok(Outbound {
+                    payload: Payload::Encoded(octets.freeze()),
+                    ..outbound
+                })
             }
             _ => Ok(outbound),
         }
@@ -117,7 +137,9 @@ impl Sender {
 
     /// Deliveries that the peer's credit allows now.
     pub fn credit(&self) -> u32 {
-        self.link.shared().with(|engine| engine.link_credit(self.link.key))
+        self.link
+            .shared()
+            .with(|engine| engine.link_credit(self.link.key))
     }
 
     /// The largest message that the peer takes, in octets; None is no limit [2.7.3].
@@ -207,7 +229,9 @@ struct PlaceInQueue<'a> {
 impl Drop for PlaceInQueue<'_> {
     fn drop(&mut self) {
         if self.ticket.is_some() {
-            self.link.shared().with(|engine| engine.leave_senders(self.link.key, &mut self.ticket));
+            self.link
+                .shared()
+                .with(|engine| engine.leave_senders(self.link.key, &mut self.ticket));
         }
     }
 }
@@ -230,9 +254,14 @@ pub struct Receipt {
 impl Receipt {
     fn poll_outcome(&mut self, waker: &Waker) -> Poll<Result<Outcome, SendError>> {
         let already_read = || SendError::Unknown(LinkError::LocalDetached);
-        let Some(delivery) = self.delivery else { return Poll::Ready(Err(already_read())) };
+        let Some(delivery) = self.delivery else {
+            return Poll::Ready(Err(already_read()));
+        };
         let session = self.link.key.session;
-        let polled = self.link.shared().with(|engine| engine.poll_outcome(session, delivery, waker));
+        let polled = self
+            .link
+            .shared()
+            .with(|engine| engine.poll_outcome(session, delivery, waker));
         polled.map(|outcome| {
             self.delivery = None;
             outcome.unwrap_or_else(|| Err(already_read()))
@@ -252,7 +281,9 @@ impl Drop for Receipt {
     fn drop(&mut self) {
         if let Some(delivery) = self.delivery.take() {
             let session = self.link.key.session;
-            self.link.shared().with(|engine| engine.abandon_outcome(session, delivery));
+            self.link
+                .shared()
+                .with(|engine| engine.abandon_outcome(session, delivery));
         }
     }
 }

@@ -23,7 +23,9 @@ struct SessionHandle {
 
 impl Drop for SessionHandle {
     fn drop(&mut self) {
-        self.connection.shared().with(|engine| engine.release_session(self.key));
+        self.connection
+            .shared()
+            .with(|engine| engine.release_session(self.key));
     }
 }
 
@@ -39,7 +41,9 @@ pub struct Session {
 impl Session {
     /// Takes over one hold that the engine counts for this session.
     pub(crate) fn new(connection: Connection, key: Key) -> Self {
-        Self { handle: Arc::new(SessionHandle { connection, key }) }
+        Self {
+            handle: Arc::new(SessionHandle { connection, key }),
+        }
     }
 
     pub(crate) fn shared(&self) -> &Shared {
@@ -69,9 +73,16 @@ impl Session {
     /// # Cancel safety
     ///
     /// Dropped before it resolves, the link is closed as soon as the peer has answered; its name is reserved until then.
-    pub async fn attach_sender(&self, address: impl Into<Str>, options: SenderOptions) -> Result<Sender, LinkError> {
+    pub async fn attach_sender(
+        &self,
+        address: impl Into<Str>,
+        options: SenderOptions,
+    ) -> Result<Sender, LinkError> {
         let target = options.target.clone().unwrap_or_else(|| {
-            TargetArchetype::Target(Target { address: Some(address.into()), ..Target::default() })
+            TargetArchetype::Target(Target {
+                address: Some(address.into()),
+                ..Target::default()
+            })
         });
         let attach = options.to_attach(target);
         let settings = ReceiverOptions::default().settings(self.limits());
@@ -89,7 +100,11 @@ impl Session {
     /// # Cancel safety
     ///
     /// Dropped before it resolves, the link is closed as soon as the peer has answered; its name is reserved until then.
-    pub async fn attach_receiver(&self, address: impl Into<Str>, options: ReceiverOptions) -> Result<Receiver, LinkError> {
+    pub async fn attach_receiver(
+        &self,
+        address: impl Into<Str>,
+        options: ReceiverOptions,
+    ) -> Result<Receiver, LinkError> {
         let source = options.source.clone().unwrap_or_else(|| Source {
             address: Some(address.into()),
             filter: options.filter.clone(),
@@ -105,15 +120,27 @@ impl Session {
         &self.handle.connection.handle.options.limits
     }
 
-    async fn attach(&self, attach: Attach, settings: ReceiverSettings) -> Result<(Arc<LinkHandle>, Arc<Attach>), LinkError> {
+    async fn attach(
+        &self,
+        attach: Attach,
+        settings: ReceiverSettings,
+    ) -> Result<(Arc<LinkHandle>, Arc<Attach>), LinkError> {
         let name = attach.name.clone();
-        let key: LinkKey = self.shared().with(|engine| engine.attach(self.key(), attach, settings))?;
+        let key: LinkKey = self
+            .shared()
+            .with(|engine| engine.attach(self.key(), attach, settings))?;
         let link = Arc::new(LinkHandle::new(self.clone(), key, name));
         let limit = self.operation_timeout();
-        let attached = poll_fn(|cx| self.shared().with(|engine| engine.poll_attached(key, cx.waker())));
+        let attached = poll_fn(|cx| {
+            self.shared()
+                .with(|engine| engine.poll_attached(key, cx.waker()))
+        });
         match tokio::time::timeout(limit, attached).await {
             Ok(attached) => attached.map(|remote| (link, remote)),
-            Err(_) => Err(LinkError::Timeout { operation: "attach", after: limit }),
+            Err(_) => Err(LinkError::Timeout {
+                operation: "attach",
+                after: limit,
+            }),
         }
     }
 
@@ -130,11 +157,17 @@ impl Session {
         let key = self.key();
         let limit = self.operation_timeout();
         self.shared().with(|engine| engine.end(key, None));
-        let ended = poll_fn(|cx| self.shared().with(|engine| engine.poll_session_ended(key, true, cx.waker())));
+        let ended = poll_fn(|cx| {
+            self.shared()
+                .with(|engine| engine.poll_session_ended(key, true, cx.waker()))
+        });
         match tokio::time::timeout(limit, ended).await {
             Ok(SessionError::LocalEnded | SessionError::RemoteEnded(None)) => Ok(()),
             Ok(error) => Err(error),
-            Err(_) => Err(SessionError::Timeout { operation: "end", after: limit }),
+            Err(_) => Err(SessionError::Timeout {
+                operation: "end",
+                after: limit,
+            }),
         }
     }
 
@@ -145,6 +178,10 @@ impl Session {
     /// Nothing is lost by dropping the future.
     pub async fn closed(&self) -> SessionError {
         let key = self.key();
-        poll_fn(|cx| self.shared().with(|engine| engine.poll_session_ended(key, false, cx.waker()))).await
+        poll_fn(|cx| {
+            self.shared()
+                .with(|engine| engine.poll_session_ended(key, false, cx.waker()))
+        })
+        .await
     }
 }

@@ -30,7 +30,10 @@ impl Engine {
     }
 
     /// The peer's open, once both halves are open.
-    pub(crate) fn poll_opened(&mut self, waker: &Waker) -> Poll<Result<Arc<Open>, ConnectionError>> {
+    pub(crate) fn poll_opened(
+        &mut self,
+        waker: &Waker,
+    ) -> Poll<Result<Arc<Open>, ConnectionError>> {
         if let Some(error) = &self.connection.ended {
             return Poll::Ready(Err(error.clone()));
         }
@@ -44,7 +47,8 @@ impl Engine {
     }
 
     pub(crate) fn close(&mut self, error: Option<AmqpError>, now: Instant) {
-        self.connection.close(error, ConnectionError::LocalClosed, now, &mut self.effects);
+        self.connection
+            .close(error, ConnectionError::LocalClosed, now, &mut self.effects);
         self.fail_all();
     }
 
@@ -77,7 +81,9 @@ impl Engine {
     /// Whether no delivery that was sent waits for its outcome. Disposition frames wake those who ask.
     pub(crate) fn poll_all_settled(&mut self, waker: &Waker) -> Poll<()> {
         let is_settled = |session: &Session| session.unsettled_sent() == 0;
-        if self.connection.ended.is_some() || self.sessions.iter().all(|(_, session)| is_settled(session)) {
+        if self.connection.ended.is_some()
+            || self.sessions.iter().all(|(_, session)| is_settled(session))
+        {
             return Poll::Ready(());
         }
         for (_, session) in self.sessions.iter_mut() {
@@ -88,13 +94,20 @@ impl Engine {
 
     // ---- sessions
 
-    pub(crate) fn begin(&mut self, next_outgoing_id: u32, incoming_window: u32, properties: Fields) -> Result<Key, SessionError> {
+    pub(crate) fn begin(
+        &mut self,
+        next_outgoing_id: u32,
+        incoming_window: u32,
+        properties: Fields,
+    ) -> Result<Key, SessionError> {
         if let Some(error) = &self.connection.ended {
             return Err(error.clone().into());
         }
         let handle_max = self.effects.limits.max_links_per_session.saturating_sub(1);
         let begin = Session::local_begin(next_outgoing_id, incoming_window, handle_max);
-        let key = self.new_session(begin).map_err(|limit| SessionError::TooManySessions { limit })?; // C-008
+        let key = self
+            .new_session(begin)
+            .map_err(|limit| SessionError::TooManySessions { limit })?; // C-008
         if let Some(session) = self.sessions.get_mut(key) {
             session.holders = 1;
             session.set_properties(properties);
@@ -105,7 +118,12 @@ impl Engine {
 
     /// The session, or why it is gone, with what its methods write to.
     fn session(&mut self, key: Key) -> Result<(&mut Session, &mut Effects), SessionError> {
-        let gone = || self.connection.ended.clone().map_or(SessionError::LocalEnded, SessionError::Connection);
+        let gone = || {
+            self.connection
+                .ended
+                .clone()
+                .map_or(SessionError::LocalEnded, SessionError::Connection)
+        };
         match self.sessions.get_mut(key) {
             Some(session) => Ok((session, &mut self.effects)),
             None => Err(gone()),
@@ -131,13 +149,24 @@ impl Engine {
     }
 
     /// Why the session is over, as soon as it is; with `both`, once the peer has ended too.
-    pub(crate) fn poll_session_ended(&mut self, key: Key, both: bool, waker: &Waker) -> Poll<SessionError> {
+    pub(crate) fn poll_session_ended(
+        &mut self,
+        key: Key,
+        both: bool,
+        waker: &Waker,
+    ) -> Poll<SessionError> {
         let session = match self.session(key) {
             Ok((session, _)) => session,
             Err(error) => return Poll::Ready(error),
         };
         match &session.ended {
-            Some(error) if !both || session.endpoint.is_closed() || matches!(error, SessionError::Connection(_)) => Poll::Ready(error.clone()),
+            Some(error)
+                if !both
+                    || session.endpoint.is_closed()
+                    || matches!(error, SessionError::Connection(_)) =>
+            {
+                Poll::Ready(error.clone())
+            }
             _ => {
                 session.watchers.register(waker);
                 Poll::Pending
@@ -153,7 +182,9 @@ impl Engine {
 
     /// A handle is gone. A session that we began ends with its last one.
     pub(crate) fn release_session(&mut self, key: Key) {
-        let Ok((session, effects)) = self.session(key) else { return };
+        let Ok((session, effects)) = self.session(key) else {
+            return;
+        };
         session.holders = session.holders.saturating_sub(1);
         if session.holders == 0 && !session.is_remote_initiated {
             session.end(None, SessionError::LocalEnded, effects);
@@ -167,13 +198,26 @@ impl Engine {
         self.session(key).map_err(LinkError::Session)
     }
 
-    pub(crate) fn attach(&mut self, session: Key, attach: Attach, settings: ReceiverSettings) -> Result<LinkKey, LinkError> {
+    pub(crate) fn attach(
+        &mut self,
+        session: Key,
+        attach: Attach,
+        settings: ReceiverSettings,
+    ) -> Result<LinkKey, LinkError> {
         let (found, effects) = self.link_session(session)?;
-        found.attach(attach, settings, effects).map(|link| LinkKey { session, link })
+        found
+            .attach(attach, settings, effects)
+            .map(|link| LinkKey { session, link })
     }
 
-    pub(crate) fn poll_attached(&mut self, key: LinkKey, waker: &Waker) -> Poll<Result<Arc<Attach>, LinkError>> {
-        self.link_session(key.session)?.0.poll_attached(key.link, waker)
+    pub(crate) fn poll_attached(
+        &mut self,
+        key: LinkKey,
+        waker: &Waker,
+    ) -> Poll<Result<Arc<Attach>, LinkError>> {
+        self.link_session(key.session)?
+            .0
+            .poll_attached(key.link, waker)
     }
 
     pub(crate) fn detach(&mut self, key: LinkKey, closed: bool, error: Option<AmqpError>) {
@@ -203,7 +247,10 @@ impl Engine {
     }
 
     /// The oldest link that the peer attached and nobody has accepted, with its attach.
-    pub(crate) fn poll_incoming_link(&mut self, waker: &Waker) -> Poll<Result<(LinkKey, Arc<Attach>), ConnectionError>> {
+    pub(crate) fn poll_incoming_link(
+        &mut self,
+        waker: &Waker,
+    ) -> Poll<Result<(LinkKey, Arc<Attach>), ConnectionError>> {
         while let Some((key, _)) = self.effects.pending_links.pop_front() {
             if let Some(attach) = self.unanswered(key) {
                 self.hold_session(key.session);
@@ -219,10 +266,17 @@ impl Engine {
 
     fn unanswered(&self, key: LinkKey) -> Option<Arc<Attach>> {
         let session = self.sessions.get(key.session)?;
-        session.is_unanswered(key.link).then(|| session.links.get(key.link)?.remote_attach.clone())?
+        session
+            .is_unanswered(key.link)
+            .then(|| session.links.get(key.link)?.remote_attach.clone())?
     }
 
-    pub(crate) fn accept_link(&mut self, key: LinkKey, answer: Attach, settings: ReceiverSettings) -> Result<(), LinkError> {
+    pub(crate) fn accept_link(
+        &mut self,
+        key: LinkKey,
+        answer: Attach,
+        settings: ReceiverSettings,
+    ) -> Result<(), LinkError> {
         let (session, effects) = self.link_session(key.session)?;
         session.accept(key.link, answer, settings, effects)
     }
@@ -249,7 +303,14 @@ impl Engine {
                 break;
             }
             self.effects.pending_links.pop_front();
-            self.refuse_link(key, AmqpError::new(condition::NOT_ALLOWED, "nobody accepts links on this connection"), false);
+            self.refuse_link(
+                key,
+                AmqpError::new(
+                    condition::NOT_ALLOWED,
+                    "nobody accepts links on this connection",
+                ),
+                false,
+            );
         }
         self.watch_pending_links();
     }
@@ -265,7 +326,9 @@ impl Engine {
         waker: &Waker,
     ) -> Poll<Result<Option<Key>, SendError>> {
         match self.link_session(key.session) {
-            Ok((session, effects)) => session.poll_transfer(key.link, ticket, outbound, settled, waker, effects),
+            Ok((session, effects)) => {
+                session.poll_transfer(key.link, ticket, outbound, settled, waker, effects)
+            }
             Err(error) => Poll::Ready(Err(SendError::NotSent(error))),
         }
     }
@@ -277,7 +340,12 @@ impl Engine {
     }
 
     /// The outcome of a delivery; None if it was asked for before.
-    pub(crate) fn poll_outcome(&mut self, session: Key, delivery: Key, waker: &Waker) -> Poll<Option<Result<Outcome, SendError>>> {
+    pub(crate) fn poll_outcome(
+        &mut self,
+        session: Key,
+        delivery: Key,
+        waker: &Waker,
+    ) -> Poll<Option<Result<Outcome, SendError>>> {
         match self.session(session) {
             Ok((session, effects)) => session.poll_outcome(delivery, waker, effects),
             Err(_) => Poll::Ready(None),
@@ -291,12 +359,19 @@ impl Engine {
     }
 
     pub(crate) fn link_credit(&self, key: LinkKey) -> u32 {
-        self.sessions.get(key.session).map_or(0, |session| session.link_credit(key.link))
+        self.sessions
+            .get(key.session)
+            .map_or(0, |session| session.link_credit(key.link))
     }
 
     // ---- receiving
 
-    pub(crate) fn poll_recv(&mut self, key: LinkKey, ticket: &mut Option<Ticket>, waker: &Waker) -> Poll<Result<Inbound, LinkError>> {
+    pub(crate) fn poll_recv(
+        &mut self,
+        key: LinkKey,
+        ticket: &mut Option<Ticket>,
+        waker: &Waker,
+    ) -> Poll<Result<Inbound, LinkError>> {
         let (session, effects) = self.link_session(key.session)?;
         session.poll_recv(key.link, ticket, waker, effects)
     }
@@ -320,12 +395,22 @@ impl Engine {
         }
     }
 
-    pub(crate) fn settle(&mut self, key: LinkKey, delivery_id: u32, state: DeliveryState) -> Result<(), LinkError> {
+    pub(crate) fn settle(
+        &mut self,
+        key: LinkKey,
+        delivery_id: u32,
+        state: DeliveryState,
+    ) -> Result<(), LinkError> {
         let (session, effects) = self.link_session(key.session)?;
         session.settle(key.link, delivery_id, state, effects)
     }
 
-    pub(crate) fn poll_confirmed(&mut self, key: LinkKey, delivery_id: u32, waker: &Waker) -> Poll<Result<(), LinkError>> {
+    pub(crate) fn poll_confirmed(
+        &mut self,
+        key: LinkKey,
+        delivery_id: u32,
+        waker: &Waker,
+    ) -> Poll<Result<(), LinkError>> {
         let (session, effects) = self.link_session(key.session)?;
         session.poll_confirmed(key.link, delivery_id, waker, effects)
     }
@@ -340,11 +425,19 @@ impl Engine {
         session.start_drain(key.link, effects)
     }
 
-    pub(crate) fn poll_drained(&mut self, key: LinkKey, waker: &Waker) -> Poll<Result<(), LinkError>> {
-        self.link_session(key.session)?.0.poll_drained(key.link, waker)
+    pub(crate) fn poll_drained(
+        &mut self,
+        key: LinkKey,
+        waker: &Waker,
+    ) -> Poll<Result<(), LinkError>> {
+        self.link_session(key.session)?
+            .0
+            .poll_drained(key.link, waker)
     }
 
     pub(crate) fn is_auto_accepting(&self, key: LinkKey) -> bool {
-        self.sessions.get(key.session).is_some_and(|session| session.is_auto_accepting(key.link))
+        self.sessions
+            .get(key.session)
+            .is_some_and(|session| session.is_auto_accepting(key.link))
     }
 }

@@ -88,19 +88,32 @@ impl ConnectionEnd {
     }
 
     /// Closes from our side; the reason is what everybody who waits learns.
-    pub(crate) fn close(&mut self, error: Option<AmqpError>, reason: ConnectionError, now: Instant, effects: &mut Effects) {
+    pub(crate) fn close(
+        &mut self,
+        error: Option<AmqpError>,
+        reason: ConnectionError,
+        now: Instant,
+        effects: &mut Effects,
+    ) {
         self.ended.get_or_insert(reason);
         if self.endpoint.local == Half::Closed || self.due_close.is_some() {
             return;
         }
         self.open(); // C-002: an open of ours precedes our close
         self.due_close = Some(Close { error });
-        self.timers.set(Timer::Close, Some(now + self.settings.operation_timeout));
+        self.timers
+            .set(Timer::Close, Some(now + self.settings.operation_timeout));
         self.timers.set(Timer::IdleIn, None);
         self.watchers.wake_all(&mut effects.wakes);
     }
 
-    pub(crate) fn on_open(&mut self, open: Open, channel: u16, now: Instant, effects: &mut Effects) -> Result<(), PeerFault> {
+    pub(crate) fn on_open(
+        &mut self,
+        open: Open,
+        channel: u16,
+        now: Instant,
+        effects: &mut Effects,
+    ) -> Result<(), PeerFault> {
         if self.remote_open.is_some() {
             return Err(PeerFault::SecondOpen); // C-003
         }
@@ -112,11 +125,14 @@ impl ConnectionEnd {
             return Err(PeerFault::MaxFrameSizeTooSmall(open.max_frame_size)); // F-017
         }
         let idle_time_out = open.idle_time_out.filter(|milliseconds| *milliseconds > 0); // C-010
-        if let Some(too_short) = idle_time_out.filter(|milliseconds| *milliseconds < SHORTEST_IDLE_TIME_OUT) {
+        if let Some(too_short) =
+            idle_time_out.filter(|milliseconds| *milliseconds < SHORTEST_IDLE_TIME_OUT)
+        {
             return Err(PeerFault::IdleTimeOutTooShort(too_short)); // C-015
         }
         effects.output.max_frame_size = open.max_frame_size as usize;
-        self.heartbeat_interval = idle_time_out.map(|milliseconds| Duration::from_millis(u64::from(milliseconds)) / 2); // C-013
+        self.heartbeat_interval =
+            idle_time_out.map(|milliseconds| Duration::from_millis(u64::from(milliseconds)) / 2); // C-013
         self.last_write = now;
         self.schedule_heartbeat();
         self.remote_open = Some(Arc::new(open));
@@ -127,25 +143,44 @@ impl ConnectionEnd {
     /// Octets arrived: the peer lives (C-017, C-019).
     pub(crate) fn on_activity(&mut self, now: Instant) {
         if !self.is_discarding() {
-            self.timers.set(Timer::IdleIn, self.settings.idle_time_out.map(|tolerated| now + tolerated));
+            self.timers.set(
+                Timer::IdleIn,
+                self.settings.idle_time_out.map(|tolerated| now + tolerated),
+            );
         }
     }
 
     fn schedule_heartbeat(&mut self) {
-        let deadline = self.heartbeat_interval.map(|interval| self.last_write + interval);
+        let deadline = self
+            .heartbeat_interval
+            .map(|interval| self.last_write + interval);
         self.timers.set(Timer::IdleOut, deadline);
     }
 
     /// Writes open, and a heartbeat if nothing else has gone out for long enough (C-011).
-    pub(crate) fn flush_start(&mut self, now: Instant, effects: &mut Effects) -> Result<(), ConnectionError> {
+    pub(crate) fn flush_start(
+        &mut self,
+        now: Instant,
+        effects: &mut Effects,
+    ) -> Result<(), ConnectionError> {
         if std::mem::take(&mut self.due_open) {
-            let limit = std::mem::replace(&mut effects.output.max_frame_size, amqp10_codec::frame::MIN_MAX_FRAME_SIZE as usize); // F-013
+            let limit = std::mem::replace(
+                &mut effects.output.max_frame_size,
+                amqp10_codec::frame::MIN_MAX_FRAME_SIZE as usize,
+            ); // F-013
             let written = effects.output.write(0, &self.settings.open);
             effects.output.max_frame_size = limit;
-            written.map_err(|too_large| ConnectionError::OpenTooLarge { size: too_large.size, limit: too_large.limit })?;
+            written.map_err(|too_large| ConnectionError::OpenTooLarge {
+                size: too_large.size,
+                limit: too_large.limit,
+            })?;
         }
         self.note_writes(now, effects);
-        if self.heartbeat_interval.is_some_and(|interval| self.last_write + interval <= now) && self.can_write_frames() {
+        if self
+            .heartbeat_interval
+            .is_some_and(|interval| self.last_write + interval <= now)
+            && self.can_write_frames()
+        {
             effects.output.write_heartbeat();
             self.note_writes(now, effects);
         }
@@ -170,7 +205,9 @@ impl ConnectionEnd {
         if let Some(close) = self.due_close.take() {
             self.endpoint.local = Half::Closed;
             if effects.output.write(0, &close).is_err() {
-                let bare = Close { error: close.error.map(super::session::without_details) };
+                let bare = Close {
+                    error: close.error.map(super::session::without_details),
+                };
                 // A bare condition fits the 512 octets that every peer takes.
                 let _ = effects.output.write(0, &bare);
             }
@@ -185,7 +222,12 @@ impl ConnectionEnd {
 
     pub(crate) fn on_close(&mut self, close: Close, now: Instant, effects: &mut Effects) {
         self.endpoint.remote = Half::Closed;
-        self.close(None, ConnectionError::RemoteClosed(close.error), now, effects); // C-028
+        self.close(
+            None,
+            ConnectionError::RemoteClosed(close.error),
+            now,
+            effects,
+        ); // C-028
         if self.endpoint.local == Half::Closed {
             self.timers.set(Timer::Close, None);
         }
@@ -210,7 +252,10 @@ impl ConnectionEnd {
 
     /// Channels that both sides allow, and our own limit.
     pub(crate) fn highest_outgoing_channel(&self) -> u32 {
-        let remote = self.remote_open.as_ref().map_or(0, |open| u32::from(open.channel_max));
+        let remote = self
+            .remote_open
+            .as_ref()
+            .map_or(0, |open| u32::from(open.channel_max));
         remote.min(u32::from(self.settings.open.channel_max))
     }
 
@@ -218,9 +263,14 @@ impl ConnectionEnd {
     pub(crate) fn session_of(&self, channel: u16) -> Result<Key, PeerFault> {
         let channel_max = self.settings.open.channel_max;
         if channel > channel_max {
-            return Err(PeerFault::ChannelAboveMax { channel, channel_max }); // C-009
+            return Err(PeerFault::ChannelAboveMax {
+                channel,
+                channel_max,
+            }); // C-009
         }
-        self.incoming_channels.get(u32::from(channel)).ok_or(PeerFault::UnmappedChannel(channel)) // C-039
+        self.incoming_channels
+            .get(u32::from(channel))
+            .ok_or(PeerFault::UnmappedChannel(channel)) // C-039
     }
 
     /// A begin may come on a channel that is free and allowed.

@@ -12,16 +12,28 @@ pub(crate) struct SenderCredit {
 
 impl SenderCredit {
     pub(crate) fn new(initial_delivery_count: u32) -> Self {
-        Self { initial_delivery_count, delivery_count: initial_delivery_count, link_credit: 0 }
+        Self {
+            initial_delivery_count,
+            delivery_count: initial_delivery_count,
+            link_credit: 0,
+        }
     }
 
     /// Applies a receiver's flow: its view of the count plus its credit, minus what has left since (K-003). Without a
     /// count it has not seen our attach, so the initial one holds (K-004).
     pub(crate) fn on_flow(&mut self, delivery_count: Option<u32>, link_credit: u32) {
-        let limit = delivery_count.unwrap_or(self.initial_delivery_count).wrapping_add(link_credit);
+        let limit = delivery_count
+            .unwrap_or(self.initial_delivery_count)
+            .wrapping_add(link_credit);
         // K-026: a credit of 2^32-1 is further ahead than serial distance can tell; what was sent since is the smaller number.
-        let sent_since = self.delivery_count.wrapping_sub(delivery_count.unwrap_or(self.initial_delivery_count));
-        self.link_credit = if sent_since <= link_credit { limit.wrapping_sub(self.delivery_count) } else { 0 };
+        let sent_since = self
+            .delivery_count
+            .wrapping_sub(delivery_count.unwrap_or(self.initial_delivery_count));
+        self.link_credit = if sent_since <= link_credit {
+            limit.wrapping_sub(self.delivery_count)
+        } else {
+            0
+        };
     }
 
     /// Starts one delivery (K-005).
@@ -83,7 +95,10 @@ mod tests {
             credit.link_credit = sent;
             (0..sent).for_each(|_| credit.consume());
             credit.on_flow(delivery_count, link_credit);
-            assert_eq!(credit.link_credit, expected, "{initial} {sent} {delivery_count:?} {link_credit}");
+            assert_eq!(
+                credit.link_credit, expected,
+                "{initial} {sent} {delivery_count:?} {link_credit}"
+            );
         }
     }
 
@@ -98,15 +113,27 @@ mod tests {
 
     #[test]
     fn k_009_a_delivery_without_credit_is_noticed() {
-        let mut credit = ReceiverCredit { delivery_count: 0, link_credit: 1 };
+        let mut credit = ReceiverCredit {
+            delivery_count: 0,
+            link_credit: 1,
+        };
         assert!(credit.on_delivery());
         assert!(!credit.on_delivery());
     }
 
     #[test]
     fn k_002_the_senders_count_uses_up_credit() {
-        let mut credit = ReceiverCredit { delivery_count: u32::MAX, link_credit: 5 };
+        let mut credit = ReceiverCredit {
+            delivery_count: u32::MAX,
+            link_credit: 5,
+        };
         credit.on_flow(3);
-        assert_eq!(credit, ReceiverCredit { delivery_count: 3, link_credit: 1 });
+        assert_eq!(
+            credit,
+            ReceiverCredit {
+                delivery_count: 3,
+                link_credit: 1
+            }
+        );
     }
 }

@@ -19,10 +19,19 @@ use crate::error::{LinkError, SendError};
 impl Session {
     /// Deliveries that `link` may start now: credit, session window, output room and unsettled slots together.
     pub(super) fn sendable(&self, link: Key, effects: &Effects) -> usize {
-        let Some(LinkEnd::Sender(sender)) = self.links.get(link).map(|link| &link.end) else { return 0 };
-        let slots = effects.limits.max_unsettled_deliveries.saturating_sub(self.outgoing.unsettled());
+        let Some(LinkEnd::Sender(sender)) = self.links.get(link).map(|link| &link.end) else {
+            return 0;
+        };
+        let slots = effects
+            .limits
+            .max_unsettled_deliveries
+            .saturating_sub(self.outgoing.unsettled());
         let window = self.outgoing.window.remote_incoming_window as usize;
-        if effects.output.has_room() { sender.startable().min(window).min(slots) } else { 0 }
+        if effects.output.has_room() {
+            sender.startable().min(window).min(slots)
+        } else {
+            0
+        }
     }
 
     /// Sends one delivery if it is this caller's turn and there is room; else the caller waits and nothing has changed.
@@ -42,7 +51,9 @@ impl Session {
             Err(error) => return Poll::Ready(Err(SendError::NotSent(error))),
         };
         let error = link.ended.clone();
-        let Some(sender) = link.sender_mut() else { return Poll::Ready(Err(SendError::NotSent(LinkError::WrongRole))) };
+        let Some(sender) = link.sender_mut() else {
+            return Poll::Ready(Err(SendError::NotSent(LinkError::WrongRole)));
+        };
         if let Some(error) = error {
             sender.waiters.leave(ticket, &mut effects.wakes);
             return Poll::Ready(Err(SendError::NotSent(error)));
@@ -70,22 +81,41 @@ impl Session {
     }
 
     /// Looks at the ids, encodes, and commits only once it is known that the delivery fits.
-    fn transfer(&mut self, key: Key, outbound: &Outbound, settled: bool, effects: &mut Effects) -> Result<Option<Key>, SendError> {
+    fn transfer(
+        &mut self,
+        key: Key,
+        outbound: &Outbound,
+        settled: bool,
+        effects: &mut Effects,
+    ) -> Result<Option<Key>, SendError> {
         let position = effects.output.position();
         let delivery_id = self.outgoing.next_delivery_id();
-        let Some((handle, sender)) = self.links.get_mut(key).and_then(|link| Some((link.output_handle?, link.sender_mut()?))) else {
+        let Some((handle, sender)) = self
+            .links
+            .get_mut(key)
+            .and_then(|link| Some((link.output_handle?, link.sender_mut()?)))
+        else {
             return Err(SendError::NotSent(LinkError::LocalDetached));
         };
         sender.check_settled(settled)?;
         let transfer = sender.first_transfer(handle, delivery_id, outbound, settled);
-        let written = write_in_one_frame(self.outgoing_channel, &transfer, &outbound.payload, sender, effects)?;
+        let written = write_in_one_frame(
+            self.outgoing_channel,
+            &transfer,
+            &outbound.payload,
+            sender,
+            effects,
+        )?;
         sender.credit.consume();
         let is_whole = matches!(written, OneFrame::Written);
         let delivery = if settled {
             self.outgoing.commit_settled();
             None
         } else {
-            Some(self.outgoing.commit_unsettled(key, if is_whole { position } else { NOT_WRITTEN }))
+            Some(
+                self.outgoing
+                    .commit_unsettled(key, if is_whole { position } else { NOT_WRITTEN }),
+            )
         };
         effects.output.messages += 1;
         match written {
@@ -100,9 +130,16 @@ impl Session {
     }
 
     /// A caller gives up its place among those who wait to send.
-    pub(crate) fn leave_senders(&mut self, key: Key, ticket: &mut Option<Ticket>, effects: &mut Effects) {
+    pub(crate) fn leave_senders(
+        &mut self,
+        key: Key,
+        ticket: &mut Option<Ticket>,
+        effects: &mut Effects,
+    ) {
         let room = self.sendable(key, effects);
-        let Some(sender) = self.links.get_mut(key).and_then(Link::sender_mut) else { return };
+        let Some(sender) = self.links.get_mut(key).and_then(Link::sender_mut) else {
+            return;
+        };
         sender.waiters.leave(ticket, &mut effects.wakes);
         sender.waiters.wake(room, &mut effects.wakes);
         if sender.is_draining {
@@ -110,7 +147,12 @@ impl Session {
         }
     }
 
-    pub(crate) fn poll_outcome(&mut self, delivery: Key, waker: &Waker, effects: &mut Effects) -> Poll<Option<Result<Outcome, SendError>>> {
+    pub(crate) fn poll_outcome(
+        &mut self,
+        delivery: Key,
+        waker: &Waker,
+        effects: &mut Effects,
+    ) -> Poll<Option<Result<Outcome, SendError>>> {
         self.outgoing.poll_outcome(delivery, waker, effects)
     }
 
@@ -149,8 +191,12 @@ impl Session {
                 return;
             }
             self.outgoing.partials.pop_front();
-            let Some(sender) = self.links.get_mut(key).and_then(Link::sender_mut) else { continue };
-            let Some(partial) = &mut sender.partial else { continue };
+            let Some(sender) = self.links.get_mut(key).and_then(Link::sender_mut) else {
+                continue;
+            };
+            let Some(partial) = &mut sender.partial else {
+                continue;
+            };
             let frame = write_partial(self.outgoing_channel, partial, effects);
             if frame.is_last {
                 sender.partial = None;
@@ -170,7 +216,9 @@ impl Session {
     /// The link is free again: for the next sender, or for a detach that waited.
     fn finish_partial(&mut self, key: Key, effects: &mut Effects) {
         let room = self.sendable(key, effects);
-        let Some(link) = self.links.get_mut(key) else { return };
+        let Some(link) = self.links.get_mut(key) else {
+            return;
+        };
         let has_detach = link.due.detach.is_some();
         let is_draining = link.sender_mut().is_some_and(|sender| {
             sender.waiters.wake(room, &mut effects.wakes);
@@ -183,7 +231,12 @@ impl Session {
         }
     }
 
-    pub(crate) fn on_transfer(&mut self, transfer: Transfer, payload: Bytes, effects: &mut Effects) -> Result<(), Fault> {
+    pub(crate) fn on_transfer(
+        &mut self,
+        transfer: Transfer,
+        payload: Bytes,
+        effects: &mut Effects,
+    ) -> Result<(), Fault> {
         if !self.incoming.window.on_transfer() {
             return Err(PeerFault::WindowViolation.into());
         }
@@ -192,10 +245,20 @@ impl Session {
         }
         let handle = transfer.handle;
         let key = self.input_link(handle, "transfer")?;
-        let Some(link) = self.links.get_mut(key) else { return Ok(()) };
+        let Some(link) = self.links.get_mut(key) else {
+            return Ok(());
+        };
         let has_ended = link.ended.is_some();
-        let Some(receiver) = link.receiver_mut() else { return Err(PeerFault::TransferToSender(handle).into()) };
-        if let Some(delivery_id) = receiver.starts_delivery(&transfer).or_else(|fault| if has_ended { Ok(transfer.delivery_id) } else { Err(fault.at(key)) })? {
+        let Some(receiver) = link.receiver_mut() else {
+            return Err(PeerFault::TransferToSender(handle).into());
+        };
+        if let Some(delivery_id) = receiver.starts_delivery(&transfer).or_else(|fault| {
+            if has_ended {
+                Ok(transfer.delivery_id)
+            } else {
+                Err(fault.at(key))
+            }
+        })? {
             self.incoming.on_delivery_id(delivery_id)?;
         }
         if has_ended {
@@ -203,28 +266,49 @@ impl Session {
         }
         let size = payload.len();
         let queued_before = receiver.queue.len();
-        let progress = receiver.on_transfer(transfer, payload, effects.pass).map_err(|fault| fault.at(key))?;
+        let progress = receiver
+            .on_transfer(transfer, payload, effects.pass)
+            .map_err(|fault| fault.at(key))?;
         if receiver.queue.len() > queued_before {
-            let whole = receiver.queue.back().map_or(size, |delivery| delivery.payload.len());
+            let whole = receiver
+                .queue
+                .back()
+                .map_or(size, |delivery| delivery.payload.len());
             self.incoming.queued_bytes += whole;
-            receiver.waiters.wake(receiver.queue.len(), &mut effects.wakes);
+            receiver
+                .waiters
+                .wake(receiver.queue.len(), &mut effects.wakes);
         }
         if receiver.finish_drain() {
             link.watchers.wake_all(&mut effects.wakes);
         }
         match progress {
-            Progress::Began { delivery_id, rcv_settle_mode, .. } => {
+            Progress::Began {
+                delivery_id,
+                rcv_settle_mode,
+                ..
+            } => {
                 let limit = effects.limits.max_unsettled_deliveries;
-                self.incoming.hold(delivery_id, key, rcv_settle_mode, limit).map_err(|fault| fault.at(key))?;
+                self.incoming
+                    .hold(delivery_id, key, rcv_settle_mode, limit)
+                    .map_err(|fault| fault.at(key))?;
             }
-            Progress::NoLongerUnsettled { delivery_id, .. } => self.incoming.forget(delivery_id, effects),
+            Progress::NoLongerUnsettled { delivery_id, .. } => {
+                self.incoming.forget(delivery_id, effects)
+            }
             Progress::Continued { .. } => {}
         }
         Ok(())
     }
 
     /// Takes the next delivery of a link, in turn with others who wait.
-    pub(crate) fn poll_recv(&mut self, key: Key, ticket: &mut Option<Ticket>, waker: &Waker, effects: &mut Effects) -> Poll<Result<Inbound, LinkError>> {
+    pub(crate) fn poll_recv(
+        &mut self,
+        key: Key,
+        ticket: &mut Option<Ticket>,
+        waker: &Waker,
+        effects: &mut Effects,
+    ) -> Poll<Result<Inbound, LinkError>> {
         let link = self.link_mut(key)?;
         let ended = link.ended.clone();
         let receiver = link.receiver_mut().ok_or(LinkError::WrongRole)?;
@@ -264,11 +348,16 @@ impl Session {
         let receiver = link.receiver_mut().ok_or(LinkError::WrongRole)?;
         let queued = receiver.queue.len();
         let is_manual = receiver.grant == super::receiver::Credit::Manual;
-        let cannot_fill = is_manual && queued > 0 && queued + (receiver.credit.link_credit as usize) < max;
+        let cannot_fill =
+            is_manual && queued > 0 && queued + (receiver.credit.link_credit as usize) < max;
         let is_ready = queued >= max || is_over || ended.is_some() || cannot_fill;
         if !is_ready || !(receiver.waiters.is_next(*ticket) || is_over || ended.is_some()) {
-            receiver.batch_wanted = receiver.batch_wanted.max(u32::try_from(max).unwrap_or(u32::MAX));
-            receiver.waiters.wait(ticket, max, waker, &mut effects.wakes);
+            receiver.batch_wanted = receiver
+                .batch_wanted
+                .max(u32::try_from(max).unwrap_or(u32::MAX));
+            receiver
+                .waiters
+                .wait(ticket, max, waker, &mut effects.wakes);
             if receiver.top_up().is_some() {
                 self.mark_flow(key, effects);
             }
@@ -282,9 +371,22 @@ impl Session {
         }
     }
 
-    fn take_batch(&mut self, key: Key, max: usize, batch: &mut Vec<Inbound>, effects: &mut Effects) {
+    fn take_batch(
+        &mut self,
+        key: Key,
+        max: usize,
+        batch: &mut Vec<Inbound>,
+        effects: &mut Effects,
+    ) {
         while batch.len() < max {
-            let Some(delivery) = self.links.get_mut(key).and_then(Link::receiver_mut).and_then(|receiver| receiver.take()) else { return };
+            let Some(delivery) = self
+                .links
+                .get_mut(key)
+                .and_then(Link::receiver_mut)
+                .and_then(|receiver| receiver.take())
+            else {
+                return;
+            };
             self.on_taken(key, &delivery, effects);
             batch.push(delivery);
         }
@@ -293,15 +395,26 @@ impl Session {
     /// What follows from the application having taken a delivery: settlement if that is automatic, credit, window.
     fn on_taken(&mut self, key: Key, delivery: &Inbound, effects: &mut Effects) {
         let was_shut = self.incoming.queued_bytes >= effects.limits.max_queued_bytes;
-        self.incoming.queued_bytes = self.incoming.queued_bytes.saturating_sub(delivery.payload.len());
-        let Some(link) = self.links.get_mut(key) else { return };
+        self.incoming.queued_bytes = self
+            .incoming
+            .queued_bytes
+            .saturating_sub(delivery.payload.len());
+        let Some(link) = self.links.get_mut(key) else {
+            return;
+        };
         let has_ended = link.ended.is_some();
-        let Some(receiver) = link.receiver_mut() else { return };
+        let Some(receiver) = link.receiver_mut() else {
+            return;
+        };
         let auto_accept = receiver.auto_accept && !delivery.settled;
         if !has_ended && receiver.top_up().is_some() {
             self.mark_flow(key, effects);
         }
-        if auto_accept && self.incoming.settle(delivery.delivery_id, Outcome::Accepted.into()) {
+        if auto_accept
+            && self
+                .incoming
+                .settle(delivery.delivery_id, Outcome::Accepted.into())
+        {
             self.mark(effects);
         }
         if was_shut && self.is_window_due(effects) {
@@ -310,15 +423,30 @@ impl Session {
     }
 
     /// A caller gives up its place among those who wait to receive.
-    pub(crate) fn leave_receivers(&mut self, key: Key, ticket: &mut Option<Ticket>, effects: &mut Effects) {
-        let Some(receiver) = self.links.get_mut(key).and_then(Link::receiver_mut) else { return };
+    pub(crate) fn leave_receivers(
+        &mut self,
+        key: Key,
+        ticket: &mut Option<Ticket>,
+        effects: &mut Effects,
+    ) {
+        let Some(receiver) = self.links.get_mut(key).and_then(Link::receiver_mut) else {
+            return;
+        };
         receiver.batch_wanted = 0;
         receiver.waiters.leave(ticket, &mut effects.wakes);
-        receiver.waiters.wake(receiver.queue.len(), &mut effects.wakes);
+        receiver
+            .waiters
+            .wake(receiver.queue.len(), &mut effects.wakes);
     }
 
     /// Settles a received delivery with `state`. Settled already: nothing happens (P-014).
-    pub(crate) fn settle(&mut self, key: Key, delivery_id: u32, state: DeliveryState, effects: &mut Effects) -> Result<(), LinkError> {
+    pub(crate) fn settle(
+        &mut self,
+        key: Key,
+        delivery_id: u32,
+        state: DeliveryState,
+        effects: &mut Effects,
+    ) -> Result<(), LinkError> {
         let link = self.link_mut(key)?;
         if let Some(error) = &link.ended {
             return Err(error.clone());
@@ -329,16 +457,29 @@ impl Session {
         Ok(())
     }
 
-    pub(crate) fn poll_confirmed(&mut self, key: Key, delivery_id: u32, waker: &Waker, effects: &mut Effects) -> Poll<Result<(), LinkError>> {
+    pub(crate) fn poll_confirmed(
+        &mut self,
+        key: Key,
+        delivery_id: u32,
+        waker: &Waker,
+        effects: &mut Effects,
+    ) -> Poll<Result<(), LinkError>> {
         let link = self.link_mut(key)?;
         if let Some(error) = &link.ended {
             return Poll::Ready(Err(error.clone()));
         }
-        self.incoming.poll_confirmed(delivery_id, waker, effects).map(Ok)
+        self.incoming
+            .poll_confirmed(delivery_id, waker, effects)
+            .map(Ok)
     }
 
     /// Grants `additional` deliveries more, beside what the peer still has.
-    pub(crate) fn add_credit(&mut self, key: Key, additional: u32, effects: &mut Effects) -> Result<(), LinkError> {
+    pub(crate) fn add_credit(
+        &mut self,
+        key: Key,
+        additional: u32,
+        effects: &mut Effects,
+    ) -> Result<(), LinkError> {
         let link = self.link_mut(key)?;
         if let Some(error) = &link.ended {
             return Err(error.clone());
@@ -368,7 +509,10 @@ impl Session {
         if let Some(error) = &link.ended {
             return Poll::Ready(Err(error.clone()));
         }
-        if !link.receiver_mut().is_some_and(|receiver| receiver.is_draining) {
+        if !link
+            .receiver_mut()
+            .is_some_and(|receiver| receiver.is_draining)
+        {
             return Poll::Ready(Ok(()));
         }
         link.watchers.register(waker);
@@ -377,7 +521,13 @@ impl Session {
 
     /// Writes the flow that a link owes: a top-up, a drain or its answer, an echo. True if one was written.
     pub(super) fn flush_link_flow(&mut self, key: Key, effects: &mut Effects) -> bool {
-        let Some(link) = self.links.get_mut(key).filter(|link| link.due.flow && link.is_attached()) else { return false };
+        let Some(link) = self
+            .links
+            .get_mut(key)
+            .filter(|link| link.due.flow && link.is_attached())
+        else {
+            return false;
+        };
         link.due.flow = false;
         let handle = link.output_handle;
         let state = match &mut link.end {

@@ -14,7 +14,9 @@ struct Run {
 
 impl Run {
     fn is_followed_by(&self, next: &Run) -> bool {
-        self.last.wrapping_add(1) == next.first && self.settled == next.settled && self.state == next.state
+        self.last.wrapping_add(1) == next.first
+            && self.settled == next.settled
+            && self.state == next.state
     }
 }
 
@@ -27,16 +29,25 @@ pub(crate) struct DispositionQueue {
 
 impl DispositionQueue {
     pub(crate) fn new(role: Role) -> Self {
-        Self { role, runs: Vec::new() }
+        Self {
+            role,
+            runs: Vec::new(),
+        }
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
+    #[cfg(test)]
+    fn is_empty(&self) -> bool {
         self.runs.is_empty()
     }
 
     /// Adds one delivery; extends the last run where it fits.
     pub(crate) fn push(&mut self, delivery_id: u32, settled: bool, state: Option<DeliveryState>) {
-        let next = Run { first: delivery_id, last: delivery_id, settled, state };
+        let next = Run {
+            first: delivery_id,
+            last: delivery_id,
+            settled,
+            state,
+        };
         match self.runs.last_mut() {
             Some(run) if run.is_followed_by(&next) => run.last = delivery_id,
             _ => self.runs.push(next),
@@ -60,10 +71,15 @@ impl DispositionQueue {
 
     /// Tasks settle in any order: sort, then join neighbours.
     fn merge(&mut self) {
-        let Some(base) = self.runs.first().map(|run| run.first) else { return };
-        let in_order = self.runs.is_sorted_by(|a, b| serial::distance(a.first, b.first) >= 0);
+        let Some(base) = self.runs.first().map(|run| run.first) else {
+            return;
+        };
+        let in_order = self
+            .runs
+            .is_sorted_by(|a, b| serial::distance(a.first, b.first) >= 0);
         if !in_order {
-            self.runs.sort_by_key(|run| serial::distance(base, run.first));
+            self.runs
+                .sort_by_key(|run| serial::distance(base, run.first));
         }
         self.runs.dedup_by(|next, run| {
             let joins = run.is_followed_by(next);
@@ -81,11 +97,15 @@ mod tests {
     use amqp10_codec::Outcome;
 
     fn ranges(queue: &mut DispositionQueue) -> Vec<(u32, u32)> {
-        queue.drain().map(|d| (d.first, d.last.unwrap_or(d.first))).collect()
+        queue
+            .drain()
+            .map(|d| (d.first, d.last.unwrap_or(d.first)))
+            .collect()
     }
 
     fn accept(queue: &mut DispositionQueue, ids: impl IntoIterator<Item = u32>) {
-        ids.into_iter().for_each(|id| queue.push(id, true, Some(Outcome::Accepted.into())));
+        ids.into_iter()
+            .for_each(|id| queue.push(id, true, Some(Outcome::Accepted.into())));
     }
 
     #[test]

@@ -45,19 +45,38 @@ impl Incoming {
 
     /// Counts the next delivery-id; ids follow each other without a gap in a session (D-008).
     pub(crate) fn on_delivery_id(&mut self, delivery_id: u32) -> Result<(), PeerFault> {
-        if let Some(last) = self.last_delivery_id.filter(|last| last.wrapping_add(1) != delivery_id) {
-            return Err(PeerFault::DeliveryIdGap { last, found: delivery_id });
+        if let Some(last) = self
+            .last_delivery_id
+            .filter(|last| last.wrapping_add(1) != delivery_id)
+        {
+            return Err(PeerFault::DeliveryIdGap {
+                last,
+                found: delivery_id,
+            });
         }
         self.last_delivery_id = Some(delivery_id);
         Ok(())
     }
 
     /// Remembers a delivery until it is settled.
-    pub(crate) fn hold(&mut self, delivery_id: u32, link: Key, rcv_settle_mode: ReceiverSettleMode, limit: usize) -> Result<(), PeerFault> {
+    pub(crate) fn hold(
+        &mut self,
+        delivery_id: u32,
+        link: Key,
+        rcv_settle_mode: ReceiverSettleMode,
+        limit: usize,
+    ) -> Result<(), PeerFault> {
         if self.unsettled.len() >= limit {
             return Err(PeerFault::TooManyUnsettled(limit));
         }
-        self.unsettled.push(delivery_id, HeldDelivery { link, rcv_settle_mode, waker: None });
+        self.unsettled.push(
+            delivery_id,
+            HeldDelivery {
+                link,
+                rcv_settle_mode,
+                waker: None,
+            },
+        );
         Ok(())
     }
 
@@ -82,7 +101,9 @@ impl Incoming {
     /// Gives a delivery its outcome. In mode first it is settled with it (P-011), in mode second the sender settles
     /// (P-010). False if it was settled before.
     pub(crate) fn settle(&mut self, delivery_id: u32, state: DeliveryState) -> bool {
-        let Some(held) = self.unsettled.get_mut(delivery_id) else { return false };
+        let Some(held) = self.unsettled.get_mut(delivery_id) else {
+            return false;
+        };
         let settles = held.rcv_settle_mode == ReceiverSettleMode::First;
         if settles {
             self.unsettled.remove(delivery_id);
@@ -92,8 +113,15 @@ impl Incoming {
     }
 
     /// Whether the sender has confirmed (or nobody waits for that).
-    pub(crate) fn poll_confirmed(&mut self, delivery_id: u32, waker: &Waker, effects: &mut Effects) -> Poll<()> {
-        let Some(held) = self.unsettled.get_mut(delivery_id) else { return Poll::Ready(()) };
+    pub(crate) fn poll_confirmed(
+        &mut self,
+        delivery_id: u32,
+        waker: &Waker,
+        effects: &mut Effects,
+    ) -> Poll<()> {
+        let Some(held) = self.unsettled.get_mut(delivery_id) else {
+            return Poll::Ready(());
+        };
         store_waker(&mut held.waker, waker, &mut effects.wakes);
         Poll::Pending
     }
@@ -104,9 +132,10 @@ impl Incoming {
             return;
         }
         let last = disposition.last.unwrap_or(disposition.first);
-        self.unsettled.retain_range(disposition.first, last, |_, held| {
-            effects.wakes.push(held.waker.take());
-            false
-        });
+        self.unsettled
+            .retain_range(disposition.first, last, |_, held| {
+                effects.wakes.push(held.waker.take());
+                false
+            });
     }
 }

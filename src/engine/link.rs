@@ -59,19 +59,28 @@ impl Link {
     /// A link that we attach.
     pub(crate) fn outgoing(attach: Attach, settings: ReceiverSettings) -> Self {
         let end = match attach.role {
-            Role::Sender => LinkEnd::Sender(SenderEnd::new(attach.initial_delivery_count.unwrap_or(0), attach.snd_settle_mode)),
+            Role::Sender => LinkEnd::Sender(SenderEnd::new(
+                attach.initial_delivery_count.unwrap_or(0),
+                attach.snd_settle_mode,
+            )),
             Role::Receiver => LinkEnd::Receiver(receiver_end(&attach, settings)),
         };
         Self {
             end,
-            endpoint: Endpoint { local: Half::Open, remote: Half::Idle },
+            endpoint: Endpoint {
+                local: Half::Open,
+                remote: Half::Idle,
+            },
             output_handle: None,
             input_handle: None,
             attach: Box::new(attach),
             remote_attach: None,
             is_refusal_pending: false,
             ended: None,
-            due: Due { attach: true, ..Due::default() },
+            due: Due {
+                attach: true,
+                ..Due::default()
+            },
             is_due: false,
             is_held: true,
             watchers: Watchers::default(),
@@ -89,9 +98,16 @@ impl Link {
             initial_delivery_count: (role == Role::Sender).then_some(0),
             ..Attach::new(remote.name.clone(), 0, role)
         };
-        let settings = ReceiverSettings { credit: Credit::Manual, auto_accept: false, max_partial_bytes: 0 };
+        let settings = ReceiverSettings {
+            credit: Credit::Manual,
+            auto_accept: false,
+            max_partial_bytes: 0,
+        };
         let mut link = Self::outgoing(draft, settings);
-        link.endpoint = Endpoint { local: Half::Idle, remote: Half::Open };
+        link.endpoint = Endpoint {
+            local: Half::Idle,
+            remote: Half::Open,
+        };
         link.due.attach = false;
         link.is_held = false;
         link.learn(&remote);
@@ -122,7 +138,9 @@ impl Link {
     /// Takes over what the peer's attach decides for our end (L-020, L-021, L-023, K-002).
     pub(crate) fn learn(&mut self, remote: &Attach) {
         match &mut self.end {
-            LinkEnd::Sender(sender) => sender.max_message_size = remote.max_message_size.filter(|limit| *limit > 0),
+            LinkEnd::Sender(sender) => {
+                sender.max_message_size = remote.max_message_size.filter(|limit| *limit > 0)
+            }
             LinkEnd::Receiver(receiver) => {
                 receiver.snd_settle_mode = remote.snd_settle_mode;
                 receiver.credit.delivery_count = remote.initial_delivery_count.unwrap_or(0);
@@ -137,7 +155,11 @@ impl Link {
 
     /// We attached and wait for the peer's attach.
     pub(crate) fn awaits_attach(&self) -> bool {
-        self.endpoint == Endpoint { local: Half::Open, remote: Half::Idle }
+        self.endpoint
+            == Endpoint {
+                local: Half::Open,
+                remote: Half::Idle,
+            }
     }
 
     /// Whether the peer's answer lacks the terminus that we asked for: a refusal, whose reason follows (L-013). A null that
@@ -151,14 +173,26 @@ impl Link {
 
     /// The outcome that stands for a settlement without one (P-006): the source's default.
     pub(crate) fn default_outcome(&self) -> Option<Outcome> {
-        let of = |source: &Option<Source>| source.as_ref().and_then(|source| source.default_outcome.clone());
-        of(&self.attach.source).or_else(|| self.remote_attach.as_ref().and_then(|remote| of(&remote.source)))
+        let of = |source: &Option<Source>| {
+            source
+                .as_ref()
+                .and_then(|source| source.default_outcome.clone())
+        };
+        of(&self.attach.source).or_else(|| {
+            self.remote_attach
+                .as_ref()
+                .and_then(|remote| of(&remote.source))
+        })
     }
 
     /// Asks for a detach from our side. The link is over for its users at once.
     pub(crate) fn detach(&mut self, closed: bool, error: Option<AmqpError>, reason: LinkError) {
         if self.endpoint.local == Half::Open && self.due.detach.is_none() {
-            self.due.detach = Some(Detach { handle: 0, closed, error });
+            self.due.detach = Some(Detach {
+                handle: 0,
+                closed,
+                error,
+            });
         }
         self.ended.get_or_insert(reason);
     }
@@ -179,7 +213,8 @@ impl Link {
 
     /// Nothing is left that could still happen to it.
     pub(crate) fn is_over(&self) -> bool {
-        (self.endpoint.is_closed() || matches!(self.ended, Some(LinkError::Session(_)))) && !self.is_held
+        (self.endpoint.is_closed() || matches!(self.ended, Some(LinkError::Session(_))))
+            && !self.is_held
     }
 
     pub(crate) fn sender_mut(&mut self) -> Option<&mut SenderEnd> {
@@ -218,7 +253,17 @@ pub(crate) fn opposite(role: Role) -> Role {
 }
 
 fn receiver_end(attach: &Attach, settings: ReceiverSettings) -> ReceiverEnd {
-    let announced = attach.max_message_size.filter(|limit| *limit > 0).unwrap_or(u64::MAX);
-    let max_message_size = usize::try_from(announced).unwrap_or(usize::MAX).min(settings.max_partial_bytes);
-    ReceiverEnd::new(settings.credit, attach.rcv_settle_mode, max_message_size, settings.auto_accept)
+    let announced = attach
+        .max_message_size
+        .filter(|limit| *limit > 0)
+        .unwrap_or(u64::MAX);
+    let max_message_size = usize::try_from(announced)
+        .unwrap_or(usize::MAX)
+        .min(settings.max_partial_bytes);
+    ReceiverEnd::new(
+        settings.credit,
+        attach.rcv_settle_mode,
+        max_message_size,
+        settings.auto_accept,
+    )
 }

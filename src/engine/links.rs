@@ -16,7 +16,9 @@ use crate::error::LinkError;
 impl Session {
     pub(super) fn link_mut(&mut self, key: Key) -> Result<&mut Link, LinkError> {
         let ended = self.ended.clone();
-        self.links.get_mut(key).ok_or_else(|| ended.map_or(LinkError::LocalDetached, LinkError::Session))
+        self.links
+            .get_mut(key)
+            .ok_or_else(|| ended.map_or(LinkError::LocalDetached, LinkError::Session))
     }
 
     pub(super) fn mark_link(&mut self, key: Key, effects: &mut Effects) {
@@ -37,18 +39,30 @@ impl Session {
     }
 
     fn allocate_handle(&mut self, key: Key, effects: &Effects) -> Result<u32, LinkError> {
-        let highest = self.remote_handle_max.min(effects.limits.max_links_per_session.saturating_sub(1));
+        let highest = self
+            .remote_handle_max
+            .min(effects.limits.max_links_per_session.saturating_sub(1));
         self.output_handles
             .allocate(key, highest) // L-006, S-008
-            .ok_or(LinkError::TooManyLinks { limit: highest.saturating_add(1) })
+            .ok_or(LinkError::TooManyLinks {
+                limit: highest.saturating_add(1),
+            })
     }
 
     /// Attaches a link from our side.
-    pub(crate) fn attach(&mut self, attach: Attach, settings: ReceiverSettings, effects: &mut Effects) -> Result<Key, LinkError> {
+    pub(crate) fn attach(
+        &mut self,
+        attach: Attach,
+        settings: ReceiverSettings,
+        effects: &mut Effects,
+    ) -> Result<Key, LinkError> {
         if let Some(error) = &self.ended {
             return Err(error.clone().into());
         }
-        if self.find_link(&attach.name, attach.role, |link| link.ended.is_none()).is_some() {
+        if self
+            .find_link(&attach.name, attach.role, |link| link.ended.is_none())
+            .is_some()
+        {
             return Err(LinkError::NameInUse);
         }
         let key = self.links.insert(Link::outgoing(attach, settings));
@@ -71,7 +85,11 @@ impl Session {
     }
 
     /// Whether the peer has attached too; its attach, or why the link will not be.
-    pub(crate) fn poll_attached(&mut self, key: Key, waker: &Waker) -> Poll<Result<Arc<Attach>, LinkError>> {
+    pub(crate) fn poll_attached(
+        &mut self,
+        key: Key,
+        waker: &Waker,
+    ) -> Poll<Result<Arc<Attach>, LinkError>> {
         let link = match self.link_mut(key) {
             Ok(link) => link,
             Err(error) => return Poll::Ready(Err(error)),
@@ -88,9 +106,13 @@ impl Session {
 
     /// Whether the detach is complete, in both directions.
     pub(crate) fn poll_detached(&mut self, key: Key, waker: &Waker) -> Poll<LinkError> {
-        let Some(link) = self.links.get_mut(key) else { return Poll::Ready(LinkError::LocalDetached) };
+        let Some(link) = self.links.get_mut(key) else {
+            return Poll::Ready(LinkError::LocalDetached);
+        };
         match &link.ended {
-            Some(error) if link.endpoint.is_closed() || matches!(error, LinkError::Session(_)) => Poll::Ready(error.clone()),
+            Some(error) if link.endpoint.is_closed() || matches!(error, LinkError::Session(_)) => {
+                Poll::Ready(error.clone())
+            }
             _ => {
                 link.watchers.register(waker);
                 Poll::Pending
@@ -100,7 +122,9 @@ impl Session {
 
     /// Why the link is over, as soon as it is.
     pub(crate) fn poll_ended(&mut self, key: Key, waker: &Waker) -> Poll<LinkError> {
-        let Some(link) = self.links.get_mut(key) else { return Poll::Ready(LinkError::LocalDetached) };
+        let Some(link) = self.links.get_mut(key) else {
+            return Poll::Ready(LinkError::LocalDetached);
+        };
         match &link.ended {
             Some(error) => Poll::Ready(error.clone()),
             None => {
@@ -112,7 +136,11 @@ impl Session {
 
     pub(crate) fn on_attach(&mut self, attach: Attach, effects: &mut Effects) -> Result<(), Fault> {
         if attach.handle > self.handle_max() {
-            return Err(PeerFault::HandleAboveMax { handle: attach.handle, handle_max: self.handle_max() }.into());
+            return Err(PeerFault::HandleAboveMax {
+                handle: attach.handle,
+                handle_max: self.handle_max(),
+            }
+            .into());
         }
         if self.input_handles.get(attach.handle).is_some() {
             return Err(PeerFault::HandleInUse(attach.handle).into()); // L-007
@@ -121,25 +149,38 @@ impl Session {
         if let Some(key) = self.find_link(&attach.name, our_role, Link::awaits_attach) {
             return self.on_attach_answer(key, attach, effects);
         }
-        if let Some(attached) = self.find_link(&attach.name, our_role, |link| link.ended.is_none()) {
+        if let Some(attached) = self.find_link(&attach.name, our_role, |link| link.ended.is_none())
+        {
             self.steal(attached, effects);
         }
         self.on_incoming_attach(attach, effects)
     }
 
     fn find_link(&self, name: &Str, role: Role, is_wanted: impl Fn(&Link) -> bool) -> Option<Key> {
-        let found = self.links.iter().find(|(_, link)| link.is_named(name, role) && !link.endpoint.is_closed() && is_wanted(link));
+        let found = self.links.iter().find(|(_, link)| {
+            link.is_named(name, role) && !link.endpoint.is_closed() && is_wanted(link)
+        });
         found.map(|(key, _)| key)
     }
 
     /// The peer's answer to our attach.
-    fn on_attach_answer(&mut self, key: Key, attach: Attach, effects: &mut Effects) -> Result<(), Fault> {
+    fn on_attach_answer(
+        &mut self,
+        key: Key,
+        attach: Attach,
+        effects: &mut Effects,
+    ) -> Result<(), Fault> {
         self.input_handles.set(attach.handle, key);
-        let Some(link) = self.links.get_mut(key) else { return Ok(()) };
+        let Some(link) = self.links.get_mut(key) else {
+            return Ok(());
+        };
         link.input_handle = Some(attach.handle);
         link.endpoint.remote = Half::Open;
         link.is_refusal_pending = link.is_refused_by(&attach);
-        if attach.role == Role::Sender && attach.initial_delivery_count.is_none() && !link.is_refusal_pending {
+        if attach.role == Role::Sender
+            && attach.initial_delivery_count.is_none()
+            && !link.is_refusal_pending
+        {
             return Err(PeerFault::NoInitialDeliveryCount.at(key)); // L-019
         }
         link.learn(&attach);
@@ -155,8 +196,14 @@ impl Session {
 
     /// The same name is attached again: the new link takes over, the old one learns that it was stolen (L-003).
     fn steal(&mut self, key: Key, effects: &mut Effects) {
-        let error = AmqpError::new(condition::STOLEN, "the link was attached again under the same name");
-        let reason = LinkError::RemoteDetached { closed: true, error: Some(error.clone()) };
+        let error = AmqpError::new(
+            condition::STOLEN,
+            "the link was attached again under the same name",
+        );
+        let reason = LinkError::RemoteDetached {
+            closed: true,
+            error: Some(error.clone()),
+        };
         self.detach_link(key, true, Some(error), reason, effects);
     }
 
@@ -170,19 +217,42 @@ impl Session {
             link.input_handle = Some(handle);
         }
         if lacks_count {
-            self.refuse(key, AmqpError::new(condition::INVALID_FIELD, PeerFault::NoInitialDeliveryCount.to_string().as_str()), false, effects);
+            self.refuse(
+                key,
+                AmqpError::new(
+                    condition::INVALID_FIELD,
+                    PeerFault::NoInitialDeliveryCount.to_string().as_str(),
+                ),
+                false,
+                effects,
+            );
         } else if effects.pending_links.len() >= effects.limits.max_pending_links {
-            let error = AmqpError::new(condition::RESOURCE_LIMIT_EXCEEDED, "too many links wait to be accepted");
+            let error = AmqpError::new(
+                condition::RESOURCE_LIMIT_EXCEEDED,
+                "too many links wait to be accepted",
+            );
             self.refuse(key, error, false, effects);
         } else {
-            effects.pending_links.push_back((LinkKey { session: self.key, link: key }, effects.now));
+            effects.pending_links.push_back((
+                LinkKey {
+                    session: self.key,
+                    link: key,
+                },
+                effects.now,
+            ));
             effects.pending_watchers.wake_all(&mut effects.wakes);
         }
         Ok(())
     }
 
     /// Answers an incoming link with `answer`, whose handle is chosen here.
-    pub(crate) fn accept(&mut self, key: Key, answer: Attach, settings: ReceiverSettings, effects: &mut Effects) -> Result<(), LinkError> {
+    pub(crate) fn accept(
+        &mut self,
+        key: Key,
+        answer: Attach,
+        settings: ReceiverSettings,
+        effects: &mut Effects,
+    ) -> Result<(), LinkError> {
         let link = self.link_mut(key)?;
         if let Some(error) = &link.ended {
             return Err(error.clone());
@@ -202,9 +272,13 @@ impl Session {
     /// Refuses an incoming link: attach and detach are written together (L-013). With `echo`, the termini are sent back as
     /// they came instead of a null one, for peers that cannot read a null.
     pub(crate) fn refuse(&mut self, key: Key, error: AmqpError, echo: bool, effects: &mut Effects) {
-        let Ok(handle) = self.allocate_handle(key, effects) else { return };
+        let Ok(handle) = self.allocate_handle(key, effects) else {
+            return;
+        };
         self.set_output_handle(key, handle);
-        let Some(link) = self.links.get_mut(key) else { return };
+        let Some(link) = self.links.get_mut(key) else {
+            return;
+        };
         if !echo {
             link.clear_local_terminus();
         }
@@ -216,12 +290,23 @@ impl Session {
 
     /// Whether an incoming link still waits for an answer.
     pub(crate) fn is_unanswered(&self, key: Key) -> bool {
-        self.links.get(key).is_some_and(|link| link.endpoint.local == Half::Idle && link.ended.is_none())
+        self.links
+            .get(key)
+            .is_some_and(|link| link.endpoint.local == Half::Idle && link.ended.is_none())
     }
 
     /// Detaches from our side. What was sent and not settled may still be settled until the peer detaches too.
-    pub(crate) fn detach_link(&mut self, key: Key, closed: bool, error: Option<AmqpError>, reason: LinkError, effects: &mut Effects) {
-        let Some(link) = self.links.get_mut(key) else { return };
+    pub(crate) fn detach_link(
+        &mut self,
+        key: Key,
+        closed: bool,
+        error: Option<AmqpError>,
+        reason: LinkError,
+        effects: &mut Effects,
+    ) {
+        let Some(link) = self.links.get_mut(key) else {
+            return;
+        };
         link.detach(closed, error, reason);
         link.wake_all(effects);
         self.incoming.forget_link(key, effects);
@@ -234,15 +319,25 @@ impl Session {
             Err(fault) => self.unanswered_attach(detach.handle).ok_or(fault)?, // L-015
         };
         self.input_handles.clear(detach.handle);
-        let Some(link) = self.links.get_mut(key) else { return Ok(()) };
+        let Some(link) = self.links.get_mut(key) else {
+            return Ok(());
+        };
         let was_attached = link.remote_attach.is_some() && !link.is_refusal_pending;
         link.endpoint.remote = Half::Closed;
         let reason = match was_attached {
-            true => LinkError::RemoteDetached { closed: detach.closed, error: detach.error },
+            true => LinkError::RemoteDetached {
+                closed: detach.closed,
+                error: detach.error,
+            },
             false => LinkError::Refused(detach.error),
         };
         if link.endpoint.local == Half::Idle {
-            self.refuse(key, AmqpError::new(condition::DETACH_FORCED, "detached before it was answered"), false, effects);
+            self.refuse(
+                key,
+                AmqpError::new(condition::DETACH_FORCED, "detached before it was answered"),
+                false,
+                effects,
+            );
         } else {
             link.detach(detach.closed, None, reason.clone()); // L-027
         }
@@ -254,9 +349,16 @@ impl Session {
 
     /// The link that a detach without an attach refuses: the one with this handle, or the only one without an answer.
     fn unanswered_attach(&self, handle: u32) -> Option<Key> {
-        let mut waiting = self.links.iter().filter(|(_, link)| link.awaits_attach() && link.ended.is_none());
+        let mut waiting = self
+            .links
+            .iter()
+            .filter(|(_, link)| link.awaits_attach() && link.ended.is_none());
         let first = waiting.next()?;
-        if let Some((key, _)) = self.links.iter().find(|(_, link)| link.awaits_attach() && link.output_handle == Some(handle)) {
+        if let Some((key, _)) = self
+            .links
+            .iter()
+            .find(|(_, link)| link.awaits_attach() && link.output_handle == Some(handle))
+        {
             return Some(key);
         }
         waiting.next().is_none().then_some(first.0)
@@ -264,7 +366,9 @@ impl Session {
 
     /// The link is over: everybody who waits for it, or for the outcome of a delivery on it, learns why.
     pub(crate) fn fail_link(&mut self, key: Key, reason: LinkError, effects: &mut Effects) {
-        let Some(link) = self.links.get_mut(key) else { return };
+        let Some(link) = self.links.get_mut(key) else {
+            return;
+        };
         let reason = link.ended.get_or_insert(reason).clone();
         if let LinkError::Session(_) = reason {
             link.is_refusal_pending = false;
@@ -282,7 +386,9 @@ impl Session {
 
     /// The last handle of a link is gone.
     pub(crate) fn release_link(&mut self, key: Key, closed: bool, effects: &mut Effects) {
-        let Some(link) = self.links.get_mut(key) else { return };
+        let Some(link) = self.links.get_mut(key) else {
+            return;
+        };
         link.is_held = false;
         if let Some(receiver) = link.receiver_mut() {
             let queued = receiver.queued_bytes();
@@ -297,7 +403,9 @@ impl Session {
 
     /// Frees a link that is over in both directions and held by nobody.
     pub(super) fn reap_link(&mut self, key: Key, effects: &mut Effects) {
-        let Some(link) = self.links.get_mut(key) else { return };
+        let Some(link) = self.links.get_mut(key) else {
+            return;
+        };
         if link.endpoint.is_closed()
             && let Some(handle) = link.output_handle.take()
         {
@@ -305,7 +413,9 @@ impl Session {
             link.watchers.wake_all(&mut effects.wakes);
         }
         if link.is_over() && !link.is_due {
-            let queued = link.receiver_mut().map_or(0, |receiver| receiver.queued_bytes());
+            let queued = link
+                .receiver_mut()
+                .map_or(0, |receiver| receiver.queued_bytes());
             self.incoming.queued_bytes -= queued.min(self.incoming.queued_bytes);
             self.links.remove(key);
         }
@@ -315,15 +425,23 @@ impl Session {
     pub(super) fn flush_attaches(&mut self, effects: &mut Effects) {
         for position in 0..self.due_links.len() {
             let key = self.due_links[position];
-            let Some(link) = self.links.get_mut(key).filter(|link| link.due.attach) else { continue };
+            let Some(link) = self.links.get_mut(key).filter(|link| link.due.attach) else {
+                continue;
+            };
             link.due.attach = false;
-            if let Err(too_large) = effects.output.write(self.outgoing_channel, link.attach.as_ref()) {
+            if let Err(too_large) = effects
+                .output
+                .write(self.outgoing_channel, link.attach.as_ref())
+            {
                 link.endpoint.local = Half::Closed;
                 link.due.detach = None;
                 if link.endpoint.remote == Half::Idle {
                     link.endpoint.remote = Half::Closed;
                 }
-                let reason = LinkError::FrameTooLarge { size: too_large.size, limit: too_large.limit };
+                let reason = LinkError::FrameTooLarge {
+                    size: too_large.size,
+                    limit: too_large.limit,
+                };
                 self.fail_link(key, reason, effects);
             }
         }
@@ -332,12 +450,14 @@ impl Session {
     /// Writes the detaches that are due. One waits for the rest of a delivery under way.
     pub(super) fn flush_detaches(&mut self, effects: &mut Effects) {
         for key in std::mem::take(&mut self.due_links) {
-            let Some(link) = self.links.get_mut(key) else { continue };
+            let Some(link) = self.links.get_mut(key) else {
+                continue;
+            };
             link.is_due = false;
-            let is_sending = link.sender_mut().is_some_and(|sender| sender.partial.is_some());
-            if !is_sending
-                && let Some(detach) = link.due.detach.take()
-            {
+            let is_sending = link
+                .sender_mut()
+                .is_some_and(|sender| sender.partial.is_some());
+            if !is_sending && let Some(detach) = link.due.detach.take() {
                 self.write_detach(key, detach, effects);
             }
             self.reap_link(key, effects);
@@ -345,12 +465,23 @@ impl Session {
     }
 
     fn write_detach(&mut self, key: Key, detach: Detach, effects: &mut Effects) {
-        let Some(link) = self.links.get_mut(key) else { return };
-        let Some(handle) = link.output_handle else { return };
+        let Some(link) = self.links.get_mut(key) else {
+            return;
+        };
+        let Some(handle) = link.output_handle else {
+            return;
+        };
         link.endpoint.local = Half::Closed;
         let detach = Detach { handle, ..detach };
-        if effects.output.write(self.outgoing_channel, &detach).is_err() {
-            let bare = Detach { error: detach.error.map(without_details), ..detach };
+        if effects
+            .output
+            .write(self.outgoing_channel, &detach)
+            .is_err()
+        {
+            let bare = Detach {
+                error: detach.error.map(without_details),
+                ..detach
+            };
             // A bare condition fits the 512 octets that every peer takes.
             let _ = effects.output.write(self.outgoing_channel, &bare);
         }

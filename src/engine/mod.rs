@@ -84,8 +84,16 @@ pub(crate) struct Engine {
 }
 
 impl Engine {
-    pub(crate) fn new(settings: ConnectionSettings, limits: Limits, layout: Layout, incoming_window: u32, now: Instant) -> Self {
-        let high_water = limits.max_output_bytes.max(2 * settings.open.max_frame_size.min(1 << 20) as usize);
+    pub(crate) fn new(
+        settings: ConnectionSettings,
+        limits: Limits,
+        layout: Layout,
+        incoming_window: u32,
+        now: Instant,
+    ) -> Self {
+        let high_water = limits
+            .max_output_bytes
+            .max(2 * settings.open.max_frame_size.min(1 << 20) as usize);
         Self {
             connection: ConnectionEnd::new(settings, now),
             sessions: Slab::new(),
@@ -141,7 +149,10 @@ impl Engine {
             match timer {
                 Timer::IdleIn => self.on_idle(now),
                 Timer::IdleOut => {} // flush writes the heartbeat
-                Timer::Close => self.handle_cut(ConnectionError::Timeout { operation: "close", after: self.connection.settings.operation_timeout }),
+                Timer::Close => self.handle_cut(ConnectionError::Timeout {
+                    operation: "close",
+                    after: self.connection.settings.operation_timeout,
+                }),
                 Timer::PendingLink => self.refuse_forgotten_links(now),
             }
         }
@@ -154,8 +165,16 @@ impl Engine {
 
     fn on_idle(&mut self, now: Instant) {
         let tolerated = self.connection.settings.idle_time_out.unwrap_or_default();
-        let error = AmqpError::new(condition::RESOURCE_LIMIT_EXCEEDED, "nothing arrived within the idle-time-out");
-        self.connection.close(Some(error), ConnectionError::IdleTimeout(tolerated), now, &mut self.effects); // C-014
+        let error = AmqpError::new(
+            condition::RESOURCE_LIMIT_EXCEEDED,
+            "nothing arrived within the idle-time-out",
+        );
+        self.connection.close(
+            Some(error),
+            ConnectionError::IdleTimeout(tolerated),
+            now,
+            &mut self.effects,
+        ); // C-014
         self.fail_all();
     }
 
@@ -164,21 +183,34 @@ impl Engine {
             return;
         }
         let violation = fault.violation();
-        self.connection.close(Some(violation.to_amqp_error()), ConnectionError::Violation(violation), now, &mut self.effects);
+        self.connection.close(
+            Some(violation.to_amqp_error()),
+            ConnectionError::Violation(violation),
+            now,
+            &mut self.effects,
+        );
         self.fail_all();
     }
 
     /// The connection is over: whoever waits for anything on it learns why.
     fn fail_all(&mut self) {
-        let Some(error) = self.connection.ended.clone() else { return };
+        let Some(error) = self.connection.ended.clone() else {
+            return;
+        };
         for (_, session) in self.sessions.iter_mut() {
             session.fail(SessionError::Connection(error.clone()), &mut self.effects);
         }
-        self.effects.pending_watchers.wake_all(&mut self.effects.wakes);
+        self.effects
+            .pending_watchers
+            .wake_all(&mut self.effects.wakes);
     }
 
     fn on_frame(&mut self, frame: AmqpFrame, now: Instant) -> Result<(), PeerFault> {
-        let AmqpFrame { channel, performative, payload } = frame;
+        let AmqpFrame {
+            channel,
+            performative,
+            payload,
+        } = frame;
         if self.connection.is_discarding() {
             if let Some(Performative::Close(close)) = performative {
                 self.connection.on_close(close, now, &mut self.effects);
@@ -186,7 +218,10 @@ impl Engine {
             return Ok(());
         }
         match performative {
-            Some(Performative::Open(open)) => self.connection.on_open(*open, channel, now, &mut self.effects),
+            Some(Performative::Open(open)) => {
+                self.connection
+                    .on_open(*open, channel, now, &mut self.effects)
+            }
             _ if self.connection.endpoint.remote == Half::Idle => Err(PeerFault::FirstFrameNotOpen), // C-001
             None => Ok(()),
             Some(Performative::Close(close)) => {
@@ -205,7 +240,10 @@ impl Engine {
             Some(ours) => {
                 let waiting = self.connection.outgoing_channels.get(u32::from(ours));
                 let key = waiting.ok_or(PeerFault::UnexpectedRemoteChannel(ours))?;
-                let is_waiting = self.sessions.get(key).is_some_and(|session| session.endpoint.remote == Half::Idle);
+                let is_waiting = self
+                    .sessions
+                    .get(key)
+                    .is_some_and(|session| session.endpoint.remote == Half::Idle);
                 if !is_waiting {
                     return Err(PeerFault::UnexpectedRemoteChannel(ours)); // S-004
                 }
@@ -213,7 +251,9 @@ impl Engine {
             }
             None => self.incoming_session()?,
         };
-        self.connection.incoming_channels.set(u32::from(channel), key);
+        self.connection
+            .incoming_channels
+            .set(u32::from(channel), key);
         if let Some(session) = self.sessions.get_mut(key) {
             session.on_begin(begin, channel, &mut self.effects);
         }
@@ -222,8 +262,14 @@ impl Engine {
 
     /// A session that the peer begins is answered at once.
     fn incoming_session(&mut self) -> Result<Key, PeerFault> {
-        let begin = Session::local_begin(0, self.incoming_window, self.effects.limits.max_links_per_session.saturating_sub(1));
-        let key = self.new_session(begin).map_err(PeerFault::TooManySessions)?;
+        let begin = Session::local_begin(
+            0,
+            self.incoming_window,
+            self.effects.limits.max_links_per_session.saturating_sub(1),
+        );
+        let key = self
+            .new_session(begin)
+            .map_err(PeerFault::TooManySessions)?;
         if let Some(session) = self.sessions.get_mut(key) {
             session.is_remote_initiated = true;
         }
@@ -246,9 +292,16 @@ impl Engine {
         Ok(key)
     }
 
-    fn on_session_frame(&mut self, channel: u16, performative: Performative, payload: Bytes) -> Result<(), PeerFault> {
+    fn on_session_frame(
+        &mut self,
+        channel: u16,
+        performative: Performative,
+        payload: Bytes,
+    ) -> Result<(), PeerFault> {
         let key = self.connection.session_of(channel)?;
-        let Some(session) = self.sessions.get_mut(key) else { return Ok(()) };
+        let Some(session) = self.sessions.get_mut(key) else {
+            return Ok(());
+        };
         let effects = &mut self.effects;
         if let Performative::End(end) = performative {
             session.on_end(end, effects);
@@ -270,12 +323,19 @@ impl Engine {
                 return handled;
             }
             Performative::Detach(detach) => session.on_detach(detach, effects),
-            Performative::Open(_) | Performative::Begin(_) | Performative::End(_) | Performative::Close(_) => Ok(()), // handled before
+            Performative::Open(_)
+            | Performative::Begin(_)
+            | Performative::End(_)
+            | Performative::Close(_) => Ok(()), // handled before
         };
         self.settle_fault(key, handled)
     }
 
-    fn settle_fault(&mut self, key: Key, handled: Result<(), session::Fault>) -> Result<(), PeerFault> {
+    fn settle_fault(
+        &mut self,
+        key: Key,
+        handled: Result<(), session::Fault>,
+    ) -> Result<(), PeerFault> {
         match (handled, self.sessions.get_mut(key)) {
             (Err(fault), Some(session)) => session.on_fault(fault, &mut self.effects),
             _ => Ok(()),
@@ -284,7 +344,9 @@ impl Engine {
 
     /// Frees the numbers and the memory of a session that is over (S-011).
     fn reap_session(&mut self, key: Key) {
-        let Some(session) = self.sessions.get_mut(key) else { return };
+        let Some(session) = self.sessions.get_mut(key) else {
+            return;
+        };
         if session.endpoint.is_closed() {
             let channel = u32::from(session.outgoing_channel);
             if self.connection.outgoing_channels.get(channel) == Some(key) {
@@ -307,7 +369,9 @@ impl Engine {
         if let Err(error) = self.connection.flush_start(now, &mut self.effects) {
             return self.handle_cut(error);
         }
-        if self.connection.endpoint.local == Half::Open && self.connection.endpoint.remote != Half::Idle {
+        if self.connection.endpoint.local == Half::Open
+            && self.connection.endpoint.remote != Half::Idle
+        {
             self.flush_sessions();
         }
         self.connection.flush_end(now, &mut self.effects);
@@ -328,8 +392,12 @@ impl Engine {
 
     /// Whether a flush would write something.
     pub(crate) fn has_due_work(&self) -> bool {
-        let can_flush_sessions = !self.effects.due_sessions.is_empty() && self.connection.endpoint.remote != Half::Idle;
-        !self.connection.is_cut && (self.connection.has_due() || can_flush_sessions || !self.effects.output.buffer.is_empty())
+        let can_flush_sessions =
+            !self.effects.due_sessions.is_empty() && self.connection.endpoint.remote != Half::Idle;
+        !self.connection.is_cut
+            && (self.connection.has_due()
+                || can_flush_sessions
+                || !self.effects.output.buffer.is_empty())
     }
 
     /// Whether octets wait to be written.

@@ -80,7 +80,12 @@ impl Outgoing {
     /// Takes the next delivery-id and a slot for the outcome.
     pub(crate) fn commit_unsettled(&mut self, link: Key, position: u64) -> Key {
         let delivery_id = self.next_delivery_id;
-        let key = self.deliveries.insert(SentDelivery { link, delivery_id, progress: Progress::Pending(None), position });
+        let key = self.deliveries.insert(SentDelivery {
+            link,
+            delivery_id,
+            progress: Progress::Pending(None),
+            position,
+        });
         self.unsettled.push(delivery_id, key);
         self.next_delivery_id = delivery_id.wrapping_add(1);
         key
@@ -94,16 +99,31 @@ impl Outgoing {
     }
 
     /// Applies a receiver's disposition to what is outstanding in its range; everything else in it is skipped (P-003).
-    pub(crate) fn on_disposition(&mut self, disposition: &Disposition, default_outcome: impl Fn(Key) -> Option<Outcome>, effects: &mut Effects) {
+    pub(crate) fn on_disposition(
+        &mut self,
+        disposition: &Disposition,
+        default_outcome: impl Fn(Key) -> Option<Outcome>,
+        effects: &mut Effects,
+    ) {
         let last = disposition.last.unwrap_or(disposition.first);
         let outcome = disposition.state.as_ref().and_then(terminal);
         if outcome.is_none() && !disposition.settled {
             return; // P-013: a state on the way; it may change any number of times
         }
-        let Self { deliveries, unsettled, dispositions, .. } = self;
+        let Self {
+            deliveries,
+            unsettled,
+            dispositions,
+            ..
+        } = self;
         unsettled.retain_range(disposition.first, last, |delivery_id, key| {
-            let Some(sent) = deliveries.get_mut(*key) else { return false };
-            let result = outcome.clone().or_else(|| default_outcome(sent.link)).ok_or(SendError::NoOutcome);
+            let Some(sent) = deliveries.get_mut(*key) else {
+                return false;
+            };
+            let result = outcome
+                .clone()
+                .or_else(|| default_outcome(sent.link))
+                .ok_or(SendError::NoOutcome);
             if resolve(sent, result, effects) {
                 deliveries.remove(*key);
             }
@@ -116,9 +136,15 @@ impl Outgoing {
 
     /// Ends the wait for every delivery of `link` (or of all links): the outcome will not come.
     pub(crate) fn fail(&mut self, link: Option<Key>, error: &LinkError, effects: &mut Effects) {
-        let Self { deliveries, unsettled, .. } = self;
+        let Self {
+            deliveries,
+            unsettled,
+            ..
+        } = self;
         unsettled.retain(|_, key| {
-            let Some(sent) = deliveries.get_mut(*key) else { return false };
+            let Some(sent) = deliveries.get_mut(*key) else {
+                return false;
+            };
             if link.is_some_and(|link| link != sent.link) {
                 return true;
             }
@@ -131,8 +157,15 @@ impl Outgoing {
     }
 
     /// The outcome of a delivery; reading it frees the slot.
-    pub(crate) fn poll_outcome(&mut self, delivery: Key, waker: &Waker, effects: &mut Effects) -> Poll<Option<Result<Outcome, SendError>>> {
-        let Some(sent) = self.deliveries.get_mut(delivery) else { return Poll::Ready(None) };
+    pub(crate) fn poll_outcome(
+        &mut self,
+        delivery: Key,
+        waker: &Waker,
+        effects: &mut Effects,
+    ) -> Poll<Option<Result<Outcome, SendError>>> {
+        let Some(sent) = self.deliveries.get_mut(delivery) else {
+            return Poll::Ready(None);
+        };
         if let Progress::Pending(stored) = &mut sent.progress {
             store_waker(stored, waker, &mut effects.wakes);
             return Poll::Pending;
@@ -146,7 +179,9 @@ impl Outgoing {
     /// Gives an outcome up. A peer that never settles would make the abandoned ones grow without end, so beyond the limit
     /// the oldest is settled from here (D-033). Says whether that made a disposition due.
     pub(crate) fn abandon(&mut self, delivery: Key, effects: &mut Effects) -> bool {
-        let Some(sent) = self.deliveries.get_mut(delivery) else { return false };
+        let Some(sent) = self.deliveries.get_mut(delivery) else {
+            return false;
+        };
         match std::mem::replace(&mut sent.progress, Progress::Abandoned) {
             Progress::Pending(waker) => effects.wakes.discard(waker),
             Progress::Resolved(_) | Progress::Abandoned => {
@@ -161,7 +196,9 @@ impl Outgoing {
     fn settle_oldest_abandoned(&mut self, limit: usize) -> bool {
         let mut has_settled = false;
         while self.abandoned.len() > limit {
-            let Some(delivery_id) = self.abandoned.pop_front() else { break };
+            let Some(delivery_id) = self.abandoned.pop_front() else {
+                break;
+            };
             if let Some(key) = self.unsettled.remove(delivery_id) {
                 self.deliveries.remove(key);
                 self.dispositions.push(delivery_id, true, None);
@@ -173,7 +210,11 @@ impl Outgoing {
 }
 
 /// Stores the result for whoever asks, and says whether nobody will.
-fn resolve(sent: &mut SentDelivery, result: Result<Outcome, SendError>, effects: &mut Effects) -> bool {
+fn resolve(
+    sent: &mut SentDelivery,
+    result: Result<Outcome, SendError>,
+    effects: &mut Effects,
+) -> bool {
     match std::mem::replace(&mut sent.progress, Progress::Resolved(result)) {
         Progress::Pending(waker) => {
             effects.wakes.push(waker);
@@ -189,7 +230,11 @@ fn resolve(sent: &mut SentDelivery, result: Result<Outcome, SendError>, effects:
 
 /// What became of a delivery at stream position `position` when `written` octets had been handed to the stream.
 pub(crate) fn lost(position: u64, error: &LinkError, written: u64) -> SendError {
-    if position >= written { SendError::NotSent(error.clone()) } else { SendError::Unknown(error.clone()) }
+    if position >= written {
+        SendError::NotSent(error.clone())
+    } else {
+        SendError::Unknown(error.clone())
+    }
 }
 
 fn terminal(state: &DeliveryState) -> Option<Outcome> {

@@ -49,7 +49,11 @@ impl Output {
     }
 
     /// Writes one frame without payload, or nothing if it does not fit.
-    pub(crate) fn write(&mut self, channel: u16, performative: &impl Encode) -> Result<(), FrameTooLarge> {
+    pub(crate) fn write(
+        &mut self,
+        channel: u16,
+        performative: &impl Encode,
+    ) -> Result<(), FrameTooLarge> {
         let mark = frame::start(&mut self.buffer, frame::TYPE_AMQP, channel);
         performative.encode(&mut Writer::with_layout(&mut self.buffer, self.layout));
         self.finish(mark)
@@ -60,7 +64,10 @@ impl Output {
         let size = self.buffer.len() - mark;
         if size > self.max_frame_size {
             self.buffer.truncate(mark);
-            return Err(FrameTooLarge { size, limit: self.max_frame_size });
+            return Err(FrameTooLarge {
+                size,
+                limit: self.max_frame_size,
+            });
         }
         frame::finish(&mut self.buffer, mark);
         Ok(())

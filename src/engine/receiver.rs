@@ -2,7 +2,9 @@
 
 use std::collections::VecDeque;
 
-use amqp10_codec::{DeliveryState, DeliveryTag, Flow, ReceiverSettleMode, SenderSettleMode, Transfer};
+use amqp10_codec::{
+    DeliveryState, DeliveryTag, Flow, ReceiverSettleMode, SenderSettleMode, Transfer,
+};
 use bytes::{Bytes, BytesMut};
 
 use super::credit::ReceiverCredit;
@@ -52,7 +54,11 @@ struct PartialDelivery {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Progress {
     /// A delivery began that needs settlement: remember it.
-    Began { delivery_id: u32, rcv_settle_mode: ReceiverSettleMode, is_complete: bool },
+    Began {
+        delivery_id: u32,
+        rcv_settle_mode: ReceiverSettleMode,
+        is_complete: bool,
+    },
     /// A settled delivery began, or an unsettled one went on.
     Continued { is_complete: bool },
     /// A delivery that had begun unsettled needs no settlement any more: settled late, or aborted.
@@ -82,7 +88,12 @@ pub(crate) struct ReceiverEnd {
 }
 
 impl ReceiverEnd {
-    pub(crate) fn new(grant: Credit, rcv_settle_mode: ReceiverSettleMode, max_message_size: usize, auto_accept: bool) -> Self {
+    pub(crate) fn new(
+        grant: Credit,
+        rcv_settle_mode: ReceiverSettleMode,
+        max_message_size: usize,
+        auto_accept: bool,
+    ) -> Self {
         Self {
             credit: ReceiverCredit::default(),
             grant,
@@ -101,7 +112,12 @@ impl ReceiverEnd {
     }
 
     /// Takes one transfer frame in; says what it began or completed.
-    pub(crate) fn on_transfer(&mut self, transfer: Transfer, payload: Bytes, pass: u32) -> Result<Progress, PeerFault> {
+    pub(crate) fn on_transfer(
+        &mut self,
+        transfer: Transfer,
+        payload: Bytes,
+        pass: u32,
+    ) -> Result<Progress, PeerFault> {
         match self.partial.take() {
             Some(partial) => self.continue_delivery(partial, transfer, payload, pass),
             None => self.begin_delivery(transfer, payload, pass),
@@ -113,19 +129,33 @@ impl ReceiverEnd {
         if self.partial.is_some() {
             return Ok(None);
         }
-        transfer.delivery_id.map(Some).ok_or(PeerFault::IncompleteFirstTransfer("delivery-id")) // D-005
+        transfer
+            .delivery_id
+            .map(Some)
+            .ok_or(PeerFault::IncompleteFirstTransfer("delivery-id")) // D-005
     }
 
-    fn begin_delivery(&mut self, transfer: Transfer, payload: Bytes, pass: u32) -> Result<Progress, PeerFault> {
+    fn begin_delivery(
+        &mut self,
+        transfer: Transfer,
+        payload: Bytes,
+        pass: u32,
+    ) -> Result<Progress, PeerFault> {
         if !self.credit.on_delivery() && !self.is_credit_lowered {
             return Err(PeerFault::NoCredit);
         }
         let rcv_settle_mode = self.delivery_settle_mode(&transfer)?;
-        let delivery_id = transfer.delivery_id.ok_or(PeerFault::IncompleteFirstTransfer("delivery-id"))?;
+        let delivery_id = transfer
+            .delivery_id
+            .ok_or(PeerFault::IncompleteFirstTransfer("delivery-id"))?;
         let first = Inbound {
             delivery_id,
-            delivery_tag: transfer.delivery_tag.ok_or(PeerFault::IncompleteFirstTransfer("delivery-tag"))?,
-            message_format: transfer.message_format.ok_or(PeerFault::IncompleteFirstTransfer("message-format"))?,
+            delivery_tag: transfer
+                .delivery_tag
+                .ok_or(PeerFault::IncompleteFirstTransfer("delivery-tag"))?,
+            message_format: transfer
+                .message_format
+                .ok_or(PeerFault::IncompleteFirstTransfer("message-format"))?,
             settled: transfer.settled.unwrap_or(false),
             state: transfer.state,
             payload,
@@ -139,21 +169,45 @@ impl ReceiverEnd {
         let settled = first.settled;
         if transfer.more {
             let octets = BytesMut::from(first.payload.as_ref());
-            self.partial = Some(PartialDelivery { first: Inbound { payload: Bytes::new(), ..first }, rcv_settle_mode, octets });
+            self.partial = Some(PartialDelivery {
+                first: Inbound {
+                    payload: Bytes::new(),
+                    ..first
+                },
+                rcv_settle_mode,
+                octets,
+            });
         } else {
             self.enqueue(first, pass);
         }
         let is_complete = !transfer.more;
-        Ok(if settled { Progress::Continued { is_complete } } else { Progress::Began { delivery_id, rcv_settle_mode, is_complete } })
+        Ok(if settled {
+            Progress::Continued { is_complete }
+        } else {
+            Progress::Began {
+                delivery_id,
+                rcv_settle_mode,
+                is_complete,
+            }
+        })
     }
 
-    fn continue_delivery(&mut self, mut partial: PartialDelivery, transfer: Transfer, payload: Bytes, pass: u32) -> Result<Progress, PeerFault> {
+    fn continue_delivery(
+        &mut self,
+        mut partial: PartialDelivery,
+        transfer: Transfer,
+        payload: Bytes,
+        pass: u32,
+    ) -> Result<Progress, PeerFault> {
         check_continuation(&partial, &transfer)?;
         let delivery_id = partial.first.delivery_id;
         let was_unsettled = !partial.first.settled;
         if transfer.aborted {
             return Ok(match was_unsettled {
-                true => Progress::NoLongerUnsettled { delivery_id, is_complete: false },
+                true => Progress::NoLongerUnsettled {
+                    delivery_id,
+                    is_complete: false,
+                },
                 false => Progress::Continued { is_complete: false },
             });
         }
@@ -169,16 +223,30 @@ impl ReceiverEnd {
         if transfer.more {
             self.partial = Some(partial);
         } else {
-            let first = Inbound { payload: partial.octets.freeze(), pass: None, ..partial.first };
+            let first = Inbound {
+                payload: partial.octets.freeze(),
+                pass: None,
+                ..partial.first
+            };
             self.enqueue(first, pass);
         }
-        Ok(if settled_late { Progress::NoLongerUnsettled { delivery_id, is_complete } } else { Progress::Continued { is_complete } })
+        Ok(if settled_late {
+            Progress::NoLongerUnsettled {
+                delivery_id,
+                is_complete,
+            }
+        } else {
+            Progress::Continued { is_complete }
+        })
     }
 
     /// D-020, D-021: mode second for one delivery needs a link negotiated for it.
     fn delivery_settle_mode(&self, transfer: &Transfer) -> Result<ReceiverSettleMode, PeerFault> {
         match transfer.rcv_settle_mode {
-            Some(ReceiverSettleMode::Second) if self.rcv_settle_mode == ReceiverSettleMode::First && transfer.settled != Some(true) => {
+            Some(ReceiverSettleMode::Second)
+                if self.rcv_settle_mode == ReceiverSettleMode::First
+                    && transfer.settled != Some(true) =>
+            {
                 Err(PeerFault::SettleModeBroken("rcv-settle-mode second"))
             }
             Some(mode) => Ok(mode),
@@ -189,21 +257,32 @@ impl ReceiverEnd {
     /// D-016, D-017: the sender keeps to the mode that its attach stated.
     fn check_settled(&self, settled: bool, more: bool) -> Result<(), PeerFault> {
         match self.snd_settle_mode {
-            SenderSettleMode::Unsettled if settled => Err(PeerFault::SettleModeBroken("settled=true")),
-            SenderSettleMode::Settled if !settled && !more => Err(PeerFault::SettleModeBroken("settled=false")),
+            SenderSettleMode::Unsettled if settled => {
+                Err(PeerFault::SettleModeBroken("settled=true"))
+            }
+            SenderSettleMode::Settled if !settled && !more => {
+                Err(PeerFault::SettleModeBroken("settled=false"))
+            }
             _ => Ok(()),
         }
     }
 
     /// L-024: checked while the delivery grows, not when it is complete.
     fn check_size(&self, size: usize) -> Result<(), PeerFault> {
-        if size > self.max_message_size { Err(PeerFault::MessageTooLarge(self.max_message_size as u64)) } else { Ok(()) }
+        if size > self.max_message_size {
+            Err(PeerFault::MessageTooLarge(self.max_message_size as u64))
+        } else {
+            Ok(())
+        }
     }
 
     fn enqueue(&mut self, delivery: Inbound, pass: u32) {
         self.queue.push_back(delivery);
         while let Some(early) = self.queue.get_mut(self.owned) {
-            if early.pass.is_some_and(|queued| pass.wrapping_sub(queued) <= 1) {
+            if early
+                .pass
+                .is_some_and(|queued| pass.wrapping_sub(queued) <= 1)
+            {
                 break;
             }
             if early.pass.take().is_some() && early.payload.len() < PINNING_THRESHOLD {
@@ -221,7 +300,9 @@ impl ReceiverEnd {
 
     /// The credit to grant now, if a flow is worth sending: what is used of the target has reached half of it (K-021).
     pub(crate) fn top_up(&self) -> Option<u32> {
-        let Credit::Auto(prefetch) = self.grant else { return None };
+        let Credit::Auto(prefetch) = self.grant else {
+            return None;
+        };
         if self.is_draining {
             return None;
         }
@@ -230,7 +311,10 @@ impl ReceiverEnd {
         let wanted = target.saturating_sub(queued);
         let missing = wanted.saturating_sub(self.credit.link_credit);
         let starves_batch = queued.saturating_add(self.credit.link_credit) < self.batch_wanted;
-        let is_worth_a_flow = missing > 0 && (missing.saturating_mul(2) >= target || self.credit.link_credit == 0 || starves_batch);
+        let is_worth_a_flow = missing > 0
+            && (missing.saturating_mul(2) >= target
+                || self.credit.link_credit == 0
+                || starves_batch);
         is_worth_a_flow.then_some(wanted)
     }
 
@@ -250,7 +334,10 @@ impl ReceiverEnd {
 
     /// Octets of what is queued.
     pub(crate) fn queued_bytes(&self) -> usize {
-        self.queue.iter().map(|delivery| delivery.payload.len()).sum()
+        self.queue
+            .iter()
+            .map(|delivery| delivery.payload.len())
+            .sum()
     }
 
     /// Gives up everything that has arrived and was not taken; the payloads go to `garbage`.
@@ -269,16 +356,28 @@ impl ReceiverEnd {
 /// D-006: what a continuation repeats must be what the first frame said.
 fn check_continuation(partial: &PartialDelivery, transfer: &Transfer) -> Result<(), PeerFault> {
     let first = &partial.first;
-    if transfer.delivery_id.is_some_and(|id| id != first.delivery_id) {
+    if transfer
+        .delivery_id
+        .is_some_and(|id| id != first.delivery_id)
+    {
         return Err(PeerFault::ContinuationMismatch("delivery-id"));
     }
-    if transfer.delivery_tag.is_some_and(|tag| tag != first.delivery_tag) {
+    if transfer
+        .delivery_tag
+        .is_some_and(|tag| tag != first.delivery_tag)
+    {
         return Err(PeerFault::ContinuationMismatch("delivery-tag"));
     }
-    if transfer.message_format.is_some_and(|format| format != first.message_format) {
+    if transfer
+        .message_format
+        .is_some_and(|format| format != first.message_format)
+    {
         return Err(PeerFault::ContinuationMismatch("message-format"));
     }
-    if transfer.rcv_settle_mode.is_some_and(|mode| mode != partial.rcv_settle_mode) {
+    if transfer
+        .rcv_settle_mode
+        .is_some_and(|mode| mode != partial.rcv_settle_mode)
+    {
         return Err(PeerFault::ContinuationMismatch("rcv-settle-mode"));
     }
     Ok(())

@@ -1,6 +1,8 @@
 //! The sending end of a link: credit, drain, and deliveries too large for one frame.
 
-use amqp10_codec::{DeliveryState, DeliveryTag, Encode, Flow, Message, SenderSettleMode, Transfer, Writer, frame};
+use amqp10_codec::{
+    DeliveryState, DeliveryTag, Encode, Flow, Message, SenderSettleMode, Transfer, Writer, frame,
+};
 use bytes::Bytes;
 
 use super::credit::SenderCredit;
@@ -76,14 +78,21 @@ impl SenderEnd {
 
     pub(crate) fn check_size(&self, size: usize) -> Result<(), SendError> {
         match self.max_message_size {
-            Some(limit) if size as u64 > limit => Err(SendError::MessageTooLarge { size: size as u64, limit }),
+            Some(limit) if size as u64 > limit => Err(SendError::MessageTooLarge {
+                size: size as u64,
+                limit,
+            }),
             _ => Ok(()),
         }
     }
 
     /// Deliveries that could start now as far as this link is concerned (K-006, D-010).
     pub(crate) fn startable(&self) -> usize {
-        if self.partial.is_some() { 0 } else { self.credit.link_credit as usize }
+        if self.partial.is_some() {
+            0
+        } else {
+            self.credit.link_credit as usize
+        }
     }
 
     /// Applies a receiver's flow for this link.
@@ -96,7 +105,9 @@ impl SenderEnd {
 
     /// Whether a drain can be answered: nobody has anything left to send for this credit (K-013).
     pub(crate) fn can_finish_drain(&self) -> bool {
-        self.is_draining && self.partial.is_none() && (self.waiters.is_empty() || self.credit.link_credit == 0)
+        self.is_draining
+            && self.partial.is_none()
+            && (self.waiters.is_empty() || self.credit.link_credit == 0)
     }
 
     /// The next delivery-tag: a counter in as few octets as it needs (D-001).
@@ -108,7 +119,13 @@ impl SenderEnd {
         DeliveryTag::try_from(&number.to_be_bytes()[unused..]).unwrap_or(DeliveryTag::EMPTY)
     }
 
-    pub(crate) fn first_transfer(&mut self, handle: u32, delivery_id: u32, outbound: &Outbound, settled: bool) -> Transfer {
+    pub(crate) fn first_transfer(
+        &mut self,
+        handle: u32,
+        delivery_id: u32,
+        outbound: &Outbound,
+        settled: bool,
+    ) -> Transfer {
         Transfer {
             handle,
             delivery_id: Some(delivery_id),
@@ -121,8 +138,20 @@ impl SenderEnd {
     }
 
     /// Keeps the encoded payload for `flush`, which sends it frame by frame.
-    pub(crate) fn begin_partial(&mut self, transfer: Transfer, payload: Bytes, delivery: Option<Key>) {
-        self.partial = Some(PartialSend { transfer: Transfer { more: true, ..transfer }, rest: payload, unplaced: delivery });
+    pub(crate) fn begin_partial(
+        &mut self,
+        transfer: Transfer,
+        payload: Bytes,
+        delivery: Option<Key>,
+    ) {
+        self.partial = Some(PartialSend {
+            transfer: Transfer {
+                more: true,
+                ..transfer
+            },
+            rest: payload,
+            unplaced: delivery,
+        });
     }
 }
 
@@ -153,7 +182,8 @@ pub(crate) fn write_in_one_frame(
     let mark = frame::start(&mut output.buffer, frame::TYPE_AMQP, channel);
     transfer.encode(&mut Writer::with_layout(&mut output.buffer, output.layout));
     let start = output.buffer.len();
-    let written = write_payload(payload, &mut output.buffer).and_then(|()| sender.check_size(output.buffer.len() - start));
+    let written = write_payload(payload, &mut output.buffer)
+        .and_then(|()| sender.check_size(output.buffer.len() - start));
     if let Err(error) = written {
         output.buffer.truncate(mark);
         return Err(error);
@@ -190,11 +220,17 @@ pub(crate) struct PartialFrame {
 }
 
 /// Writes the next frame of a partial delivery, as large as the peer takes.
-pub(crate) fn write_partial(channel: u16, partial: &mut PartialSend, effects: &mut Effects) -> PartialFrame {
+pub(crate) fn write_partial(
+    channel: u16,
+    partial: &mut PartialSend,
+    effects: &mut Effects,
+) -> PartialFrame {
     let position = effects.output.position();
     let output = &mut effects.output;
     let mark = frame::start(&mut output.buffer, frame::TYPE_AMQP, channel);
-    partial.transfer.encode(&mut Writer::with_layout(&mut output.buffer, output.layout));
+    partial
+        .transfer
+        .encode(&mut Writer::with_layout(&mut output.buffer, output.layout));
     let header = output.buffer.len() - mark;
     // The first transfer of a delivery fits 512 octets unless its state is huge; then the peer's limit is not ours to mend.
     let room = output.max_frame_size.saturating_sub(header).max(1);
@@ -204,7 +240,9 @@ pub(crate) fn write_partial(channel: u16, partial: &mut PartialSend, effects: &m
         output.buffer.truncate(mark);
         frame::start(&mut output.buffer, frame::TYPE_AMQP, channel);
         partial.transfer.more = false;
-        partial.transfer.encode(&mut Writer::with_layout(&mut output.buffer, output.layout));
+        partial
+            .transfer
+            .encode(&mut Writer::with_layout(&mut output.buffer, output.layout));
     }
     let chunk = partial.rest.split_to(room.min(partial.rest.len()));
     output.buffer.extend_from_slice(&chunk);
@@ -213,8 +251,15 @@ pub(crate) fn write_partial(channel: u16, partial: &mut PartialSend, effects: &m
         effects.garbage.push(chunk);
     }
     let transfer = &mut partial.transfer;
-    *transfer = Transfer { handle: transfer.handle, more: true, ..Transfer::default() };
-    PartialFrame { is_last, placed: partial.unplaced.take().map(|delivery| (delivery, position)) }
+    *transfer = Transfer {
+        handle: transfer.handle,
+        more: true,
+        ..Transfer::default()
+    };
+    PartialFrame {
+        is_last,
+        placed: partial.unplaced.take().map(|delivery| (delivery, position)),
+    }
 }
 
 impl PartialSend {

@@ -21,7 +21,14 @@ mod tests {
 
     #[test]
     fn t_066_order_survives_the_wrap() {
-        for (a, b, expected) in [(0, 1, true), (u32::MAX, 0, true), (0, u32::MAX, false), (5, 5, false), (0, 1 << 31, false), (0, (1 << 31) - 1, true)] {
+        for (a, b, expected) in [
+            (0, 1, true),
+            (u32::MAX, 0, true),
+            (0, u32::MAX, false),
+            (5, 5, false),
+            (0, 1 << 31, false),
+            (0, (1 << 31) - 1, true),
+        ] {
             assert_eq!(is_before(a, b), expected, "{a} before {b}");
         }
     }

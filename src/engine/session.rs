@@ -30,7 +30,10 @@ impl From<PeerFault> for Fault {
 
 impl PeerFault {
     pub(crate) fn at(self, link: Key) -> Fault {
-        Fault { fault: self, link: Some(link) }
+        Fault {
+            fault: self,
+            link: Some(link),
+        }
     }
 }
 
@@ -72,7 +75,10 @@ impl Session {
     pub(crate) fn new(key: Key, outgoing_channel: u16, begin: Begin) -> Self {
         Self {
             key,
-            endpoint: Endpoint { local: Half::Open, remote: Half::Idle },
+            endpoint: Endpoint {
+                local: Half::Open,
+                remote: Half::Idle,
+            },
             outgoing_channel,
             incoming_channel: None,
             remote_handle_max: u32::MAX,
@@ -81,7 +87,10 @@ impl Session {
             input_handles: NumberTable::default(),
             outgoing: Outgoing::new(begin.next_outgoing_id),
             incoming: Incoming::new(begin.incoming_window),
-            due: Due { begin: true, ..Due::default() },
+            due: Due {
+                begin: true,
+                ..Due::default()
+            },
             due_links: Vec::new(),
             is_due: false,
             ended: None,
@@ -94,8 +103,18 @@ impl Session {
     }
 
     /// The begin of ours for a session, with what the options of the user leave open.
-    pub(crate) fn local_begin(next_outgoing_id: u32, incoming_window: u32, handle_max: u32) -> Begin {
-        Begin { next_outgoing_id, incoming_window, outgoing_window: OUTGOING_WINDOW, handle_max, ..Begin::default() }
+    pub(crate) fn local_begin(
+        next_outgoing_id: u32,
+        incoming_window: u32,
+        handle_max: u32,
+    ) -> Begin {
+        Begin {
+            next_outgoing_id,
+            incoming_window,
+            outgoing_window: OUTGOING_WINDOW,
+            handle_max,
+            ..Begin::default()
+        }
     }
 
     pub(super) fn handle_max(&self) -> u32 {
@@ -130,13 +149,23 @@ impl Session {
     }
 
     /// Closes what `fault` concerns; hands back what concerns the whole connection.
-    pub(crate) fn on_fault(&mut self, Fault { fault, link }: Fault, effects: &mut Effects) -> Result<(), PeerFault> {
+    pub(crate) fn on_fault(
+        &mut self,
+        Fault { fault, link }: Fault,
+        effects: &mut Effects,
+    ) -> Result<(), PeerFault> {
         let violation = fault.violation();
         match (fault.scope_and_condition().0, link) {
             (Scope::Connection, _) => return Err(fault),
             (Scope::Link, Some(link)) => {
                 let error = violation.to_amqp_error();
-                self.detach_link(link, true, Some(error), LinkError::Violation(violation), effects);
+                self.detach_link(
+                    link,
+                    true,
+                    Some(error),
+                    LinkError::Violation(violation),
+                    effects,
+                );
             }
             (Scope::Session | Scope::Link, _) => {
                 let error = violation.to_amqp_error();
@@ -147,7 +176,12 @@ impl Session {
     }
 
     /// Ends the session from our side.
-    pub(crate) fn end(&mut self, error: Option<AmqpError>, reason: SessionError, effects: &mut Effects) {
+    pub(crate) fn end(
+        &mut self,
+        error: Option<AmqpError>,
+        reason: SessionError,
+        effects: &mut Effects,
+    ) {
         if self.endpoint.local == Half::Open && self.due.end.is_none() {
             self.due.end = Some(End { error });
             self.mark(effects);
@@ -186,7 +220,9 @@ impl Session {
         if !self.incoming.window.on_flow(flow.next_outgoing_id) {
             return Err(PeerFault::NextOutgoingIdWentBack(flow.next_outgoing_id).into());
         }
-        self.outgoing.window.on_flow(flow.next_incoming_id, flow.incoming_window);
+        self.outgoing
+            .window
+            .on_flow(flow.next_incoming_id, flow.incoming_window);
         match flow.handle {
             Some(handle) => self.on_link_flow(handle, &flow, effects)?,
             None if flow.echo => self.due.flow = true, // W-020
@@ -197,9 +233,16 @@ impl Session {
         Ok(())
     }
 
-    fn on_link_flow(&mut self, handle: u32, flow: &Flow, effects: &mut Effects) -> Result<(), Fault> {
+    fn on_link_flow(
+        &mut self,
+        handle: u32,
+        flow: &Flow,
+        effects: &mut Effects,
+    ) -> Result<(), Fault> {
         let key = self.input_link(handle, "flow")?;
-        let Some(link) = self.links.get_mut(key) else { return Ok(()) };
+        let Some(link) = self.links.get_mut(key) else {
+            return Ok(());
+        };
         let mut is_flow_due = flow.echo;
         match &mut link.end {
             LinkEnd::Sender(sender) => {
@@ -221,17 +264,31 @@ impl Session {
     }
 
     /// The link that the peer names by its own handle.
-    pub(super) fn input_link(&self, handle: u32, performative: &'static str) -> Result<Key, PeerFault> {
+    pub(super) fn input_link(
+        &self,
+        handle: u32,
+        performative: &'static str,
+    ) -> Result<Key, PeerFault> {
         if handle > self.handle_max() {
-            return Err(PeerFault::HandleAboveMax { handle, handle_max: self.handle_max() });
+            return Err(PeerFault::HandleAboveMax {
+                handle,
+                handle_max: self.handle_max(),
+            });
         }
-        self.input_handles.get(handle).ok_or(PeerFault::UnattachedHandle { performative, handle })
+        self.input_handles
+            .get(handle)
+            .ok_or(PeerFault::UnattachedHandle {
+                performative,
+                handle,
+            })
     }
 
     /// Room has come up: tells senders that wait for it, and goes on with deliveries under way.
     pub(crate) fn wake_senders(&mut self, effects: &mut Effects) {
         for position in 0..self.links.positions() {
-            let Some(key) = self.links.key_at(position) else { continue };
+            let Some(key) = self.links.key_at(position) else {
+                continue;
+            };
             let room = self.sendable(key, effects);
             if let Some(sender) = self.links.get_mut(key).and_then(Link::sender_mut)
                 && room > 0
@@ -249,15 +306,27 @@ impl Session {
         links.get(link)?.default_outcome()
     }
 
-    pub(crate) fn on_disposition(&mut self, disposition: &amqp10_codec::Disposition, effects: &mut Effects) -> Result<(), Fault> {
+    pub(crate) fn on_disposition(
+        &mut self,
+        disposition: &amqp10_codec::Disposition,
+        effects: &mut Effects,
+    ) -> Result<(), Fault> {
         let last = disposition.last.unwrap_or(disposition.first);
         if super::serial::is_before(last, disposition.first) {
-            return Err(PeerFault::InvertedRange { first: disposition.first, last }.into()); // P-004
+            return Err(PeerFault::InvertedRange {
+                first: disposition.first,
+                last,
+            }
+            .into()); // P-004
         }
         match disposition.role {
             Role::Receiver => {
                 let links = &self.links;
-                self.outgoing.on_disposition(disposition, |link| Self::default_outcome(links, link), effects);
+                self.outgoing.on_disposition(
+                    disposition,
+                    |link| Self::default_outcome(links, link),
+                    effects,
+                );
                 if self.outgoing.unsettled() == 0 {
                     self.settled_watchers.wake_all(&mut effects.wakes);
                 }
@@ -294,26 +363,50 @@ impl Session {
         if let Err(too_large) = effects.output.write(self.outgoing_channel, &self.begin) {
             self.endpoint.local = Half::Closed;
             self.endpoint.remote = Half::Closed;
-            self.fail(SessionError::FrameTooLarge { size: too_large.size, limit: too_large.limit }, effects);
+            self.fail(
+                SessionError::FrameTooLarge {
+                    size: too_large.size,
+                    limit: too_large.limit,
+                },
+                effects,
+            );
         }
     }
 
     fn flush_end(&mut self, end: End, effects: &mut Effects) {
         self.endpoint.local = Half::Closed;
         if effects.output.write(self.outgoing_channel, &end).is_err() {
-            let bare = End { error: end.error.map(without_details) };
+            let bare = End {
+                error: end.error.map(without_details),
+            };
             // A bare condition fits the 512 octets that every peer takes.
             let _ = effects.output.write(self.outgoing_channel, &bare);
         }
     }
 
     fn flush_dispositions(&mut self, effects: &mut Effects) {
-        let Self { outgoing, incoming, outgoing_channel, .. } = self;
-        for disposition in incoming.dispositions.drain().chain(outgoing.dispositions.drain()) {
+        let Self {
+            outgoing,
+            incoming,
+            outgoing_channel,
+            ..
+        } = self;
+        for disposition in incoming
+            .dispositions
+            .drain()
+            .chain(outgoing.dispositions.drain())
+        {
             effects.output.messages += 1;
-            if effects.output.write(*outgoing_channel, &disposition).is_err() {
+            if effects
+                .output
+                .write(*outgoing_channel, &disposition)
+                .is_err()
+            {
                 // The state is larger than a frame of the peer's: settle with its bare outcome rather than not at all.
-                let bare = amqp10_codec::Disposition { state: disposition.state.map(bare_state), ..disposition };
+                let bare = amqp10_codec::Disposition {
+                    state: disposition.state.map(bare_state),
+                    ..disposition
+                };
                 let _ = effects.output.write(*outgoing_channel, &bare);
             }
         }
@@ -321,7 +414,8 @@ impl Session {
 
     /// A session flow is due if asked for, or if the window is low and there is room behind it.
     pub(super) fn is_window_due(&self, effects: &Effects) -> bool {
-        self.incoming.window.is_low() && self.incoming.queued_bytes < effects.limits.max_queued_bytes
+        self.incoming.window.is_low()
+            && self.incoming.queued_bytes < effects.limits.max_queued_bytes
     }
 
     fn flush_flows(&mut self, effects: &mut Effects) {
@@ -357,18 +451,27 @@ impl Session {
 
 /// The condition alone, where the whole error does not fit a frame.
 pub(super) fn without_details(error: AmqpError) -> AmqpError {
-    AmqpError { description: None, info: amqp10_codec::Fields::default(), ..error }
+    AmqpError {
+        description: None,
+        info: amqp10_codec::Fields::default(),
+        ..error
+    }
 }
 
 fn bare_state(state: amqp10_codec::DeliveryState) -> amqp10_codec::DeliveryState {
     use amqp10_codec::{DeliveryState, Modified, Rejected};
     match state {
         DeliveryState::Outcome(Outcome::Rejected(Rejected { error })) => {
-            Outcome::Rejected(Rejected { error: error.map(|error| Box::new(without_details(*error))) }).into()
+            Outcome::Rejected(Rejected {
+                error: error.map(|error| Box::new(without_details(*error))),
+            })
+            .into()
         }
-        DeliveryState::Outcome(Outcome::Modified(modified)) => {
-            Outcome::Modified(Modified { message_annotations: amqp10_codec::Fields::default(), ..modified }).into()
-        }
+        DeliveryState::Outcome(Outcome::Modified(modified)) => Outcome::Modified(Modified {
+            message_annotations: amqp10_codec::Fields::default(),
+            ..modified
+        })
+        .into(),
         other => other,
     }
 }

@@ -16,7 +16,12 @@ pub(crate) enum Timer {
 }
 
 impl Timer {
-    const ALL: [Timer; 4] = [Timer::IdleIn, Timer::IdleOut, Timer::Close, Timer::PendingLink];
+    const ALL: [Timer; 4] = [
+        Timer::IdleIn,
+        Timer::IdleOut,
+        Timer::Close,
+        Timer::PendingLink,
+    ];
 }
 
 /// One optional deadline per [`Timer`].
@@ -34,7 +39,9 @@ impl Timers {
 
     /// Takes one timer that is due.
     pub(crate) fn take_due(&mut self, now: Instant) -> Option<Timer> {
-        let due = Timer::ALL.into_iter().find(|timer| self.0[*timer as usize].is_some_and(|deadline| deadline <= now))?;
+        let due = Timer::ALL
+            .into_iter()
+            .find(|timer| self.0[*timer as usize].is_some_and(|deadline| deadline <= now))?;
         self.0[due as usize] = None;
         Some(due)
     }

@@ -47,7 +47,10 @@ pub(crate) enum PeerFault {
     #[error("flow's next-outgoing-id {0} lies behind what was sent")]
     NextOutgoingIdWentBack(u32),
     #[error("{performative} names handle {handle}, which is not attached")]
-    UnattachedHandle { performative: &'static str, handle: u32 },
+    UnattachedHandle {
+        performative: &'static str,
+        handle: u32,
+    },
     #[error("attach names handle {0}, which is in use")]
     HandleInUse(u32),
     #[error("transfer names handle {0} of a link on which this side is the sender")]
@@ -79,7 +82,9 @@ impl PeerFault {
             Self::Frame(_) => (Scope::Connection, condition::FRAMING_ERROR),
             Self::Decode(error) => (Scope::Connection, error.condition()),
             // C-001, C-003
-            Self::FirstFrameNotOpen | Self::SecondOpen => (Scope::Connection, condition::ILLEGAL_STATE),
+            Self::FirstFrameNotOpen | Self::SecondOpen => {
+                (Scope::Connection, condition::ILLEGAL_STATE)
+            }
             // C-002, F-017, C-009, C-039, S-004, S-009
             Self::OpenOnChannel(_)
             | Self::MaxFrameSizeTooSmall(_)
@@ -91,11 +96,15 @@ impl PeerFault {
             Self::ChannelInUse(_) => (Scope::Connection, condition::ILLEGAL_STATE),
             Self::TooManySessions(_) => (Scope::Connection, condition::RESOURCE_LIMIT_EXCEEDED),
             // W-012, W-015
-            Self::WindowViolation | Self::NextOutgoingIdWentBack(_) => (Scope::Session, condition::WINDOW_VIOLATION),
+            Self::WindowViolation | Self::NextOutgoingIdWentBack(_) => {
+                (Scope::Session, condition::WINDOW_VIOLATION)
+            }
             Self::UnattachedHandle { .. } => (Scope::Session, condition::UNATTACHED_HANDLE),
             Self::HandleInUse(_) => (Scope::Session, condition::HANDLE_IN_USE),
             Self::TransferToSender(_) => (Scope::Session, condition::NOT_ALLOWED),
-            Self::DeliveryIdGap { .. } | Self::InvertedRange { .. } => (Scope::Session, condition::INVALID_FIELD),
+            Self::DeliveryIdGap { .. } | Self::InvertedRange { .. } => {
+                (Scope::Session, condition::INVALID_FIELD)
+            }
             Self::NoInitialDeliveryCount
             | Self::IncompleteFirstTransfer(_)
             | Self::ContinuationMismatch(_)

@@ -80,7 +80,10 @@ pub(crate) struct Ticket(Key);
 
 impl WaitQueue {
     pub(crate) fn new() -> Self {
-        Self { waiters: Slab::new(), order: VecDeque::new() }
+        Self {
+            waiters: Slab::new(),
+            order: VecDeque::new(),
+        }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -97,20 +100,33 @@ impl WaitQueue {
     }
 
     /// Takes a place at the end, or renews the waker of the place already held.
-    pub(crate) fn wait(&mut self, ticket: &mut Option<Ticket>, wanted: usize, waker: &Waker, wakes: &mut Wakes) {
+    pub(crate) fn wait(
+        &mut self,
+        ticket: &mut Option<Ticket>,
+        wanted: usize,
+        waker: &Waker,
+        wakes: &mut Wakes,
+    ) {
         if let Some(waiter) = ticket.and_then(|Ticket(key)| self.waiters.get_mut(key)) {
             store_waker(&mut waiter.waker, waker, wakes);
             return;
         }
-        let key = self.waiters.insert(Waiter { waker: Some(waker.clone()), wanted });
+        let key = self.waiters.insert(Waiter {
+            waker: Some(waker.clone()),
+            wanted,
+        });
         self.order.push_back(key);
         *ticket = Some(Ticket(key));
     }
 
     /// Gives a place back.
     pub(crate) fn leave(&mut self, ticket: &mut Option<Ticket>, wakes: &mut Wakes) {
-        let Some(Ticket(key)) = ticket.take() else { return };
-        let Some(waiter) = self.waiters.remove(key) else { return };
+        let Some(Ticket(key)) = ticket.take() else {
+            return;
+        };
+        let Some(waiter) = self.waiters.remove(key) else {
+            return;
+        };
         wakes.discard(waiter.waker);
         if self.order.front() == Some(&key) {
             self.order.pop_front();
@@ -122,7 +138,9 @@ impl WaitQueue {
     /// Wakes as many from the front as `available` satisfies. One that was woken before and has not run keeps its claim.
     pub(crate) fn wake(&mut self, mut available: usize, wakes: &mut Wakes) {
         for key in &self.order {
-            let Some(waiter) = self.waiters.get_mut(*key) else { continue };
+            let Some(waiter) = self.waiters.get_mut(*key) else {
+                continue;
+            };
             if available == 0 || waiter.wanted > available {
                 return;
             }
@@ -134,7 +152,11 @@ impl WaitQueue {
     /// Wakes the head, unless it was woken before. Enough after the former head took its share: whoever else there is room
     /// for has been woken together with it.
     pub(crate) fn wake_next(&mut self, wakes: &mut Wakes) {
-        if let Some(waiter) = self.order.front().and_then(|key| self.waiters.get_mut(*key)) {
+        if let Some(waiter) = self
+            .order
+            .front()
+            .and_then(|key| self.waiters.get_mut(*key))
+        {
             wakes.push(waiter.waker.take());
         }
     }

@@ -12,7 +12,11 @@ pub(crate) struct OutgoingWindow {
 
 impl OutgoingWindow {
     pub(crate) fn new(initial_id: u32) -> Self {
-        Self { initial_id, next_outgoing_id: initial_id, remote_incoming_window: 0 }
+        Self {
+            initial_id,
+            next_outgoing_id: initial_id,
+            remote_incoming_window: 0,
+        }
     }
 
     /// One transfer frame leaves (W-002, W-005).
@@ -41,7 +45,11 @@ pub(crate) struct IncomingWindow {
 
 impl IncomingWindow {
     pub(crate) fn new(size: u32) -> Self {
-        Self { next_incoming_id: 0, remaining: size, size }
+        Self {
+            next_incoming_id: 0,
+            remaining: size,
+            size,
+        }
     }
 
     /// One transfer frame arrives; false if it is beyond what we announced (W-012).
@@ -91,7 +99,10 @@ mod tests {
             let mut window = OutgoingWindow::new(initial);
             (0..sent).for_each(|_| window.consume());
             window.on_flow(next_incoming_id, incoming_window);
-            assert_eq!(window.remote_incoming_window, expected, "{initial} {sent} {next_incoming_id:?} {incoming_window}");
+            assert_eq!(
+                window.remote_incoming_window, expected,
+                "{initial} {sent} {next_incoming_id:?} {incoming_window}"
+            );
         }
     }
 

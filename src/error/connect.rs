@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{TlsError, is_transient};
+use super::{ConnectionError, TlsError, is_transient};
 use crate::codec::AmqpError;
 use crate::codec::frame::ProtocolHeader;
 use crate::sasl::SaslError;
@@ -125,14 +125,7 @@ impl ConnectError {
             ConnectError::Tls { source, .. } => source.is_retryable(),
             ConnectError::Sasl(error) => error.is_retryable(),
             ConnectError::Open(error) => error.is_retryable(),
-            ConnectError::Refused(error) => {
-                let passing = [
-                    condition::CONNECTION_FORCED,
-                    condition::RESOURCE_LIMIT_EXCEEDED,
-                    condition::INTERNAL_ERROR,
-                ];
-                passing.contains(&error.condition)
-            }
+            ConnectError::Refused(error) => is_transient(Some(error)),
         }
     }
 }

@@ -34,10 +34,14 @@ pub enum ConnectionError {
         after: Duration,
     },
     /// The task that drives the connection is gone: its runtime was shut down, or it panicked.
-    #[error("the task that drives the connection is gone: its runtime was shut down, or it panicked")]
+    #[error(
+        "the task that drives the connection is gone: its runtime was shut down, or it panicked"
+    )]
     DriverGone,
     /// Our own open cannot be sent: it does not fit the 512 octets allowed before the peer's limit is known [2.4.1].
-    #[error("the open frame has {size} octets, above the limit of {limit}: shorten container-id, hostname or properties")]
+    #[error(
+        "the open frame has {size} octets, above the limit of {limit}: shorten container-id, hostname or properties"
+    )]
     OpenTooLarge {
         /// Octets of the frame.
         size: usize,
@@ -60,11 +64,17 @@ impl ConnectionError {
         match self {
             Self::RemoteClosed(error) => is_transient(error.as_ref()),
             Self::IdleTimeout(_) | Self::Lost(_) | Self::Timeout { .. } => true,
-            Self::LocalClosed | Self::Violation(_) | Self::DriverGone | Self::OpenTooLarge { .. } => false,
+            Self::LocalClosed
+            | Self::Violation(_)
+            | Self::DriverGone
+            | Self::OpenTooLarge { .. } => false,
         }
     }
 
     pub(crate) fn eof() -> Self {
-        Self::Lost(Arc::new(io::Error::new(io::ErrorKind::UnexpectedEof, "the peer ended the stream without a close frame")))
+        Self::Lost(Arc::new(io::Error::new(
+            io::ErrorKind::UnexpectedEof,
+            "the peer ended the stream without a close frame",
+        )))
     }
 }

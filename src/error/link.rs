@@ -46,7 +46,9 @@ pub enum LinkError {
         after: Duration,
     },
     /// Our own attach does not fit the peer's max-frame-size, and cannot be split (F-018).
-    #[error("the frame has {size} octets, above the peer's max-frame-size of {limit}: shorten the link's name or properties")]
+    #[error(
+        "the frame has {size} octets, above the peer's max-frame-size of {limit}: shorten the link's name or properties"
+    )]
     FrameTooLarge {
         /// Octets of the frame.
         size: usize,
@@ -72,7 +74,9 @@ impl LinkError {
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Session(error) => error.is_retryable(),
-            Self::Refused(error) | Self::RemoteDetached { error, .. } => is_transient(error.as_ref()),
+            Self::Refused(error) | Self::RemoteDetached { error, .. } => {
+                is_transient(error.as_ref())
+            }
             Self::Timeout { .. } => true,
             Self::LocalDetached
             | Self::Violation(_)

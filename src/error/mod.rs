@@ -31,7 +31,10 @@ pub struct Violation {
 
 impl Violation {
     pub(crate) fn new(condition: Symbol, description: impl Into<String>) -> Self {
-        Self { condition, description: description.into() }
+        Self {
+            condition,
+            description: description.into(),
+        }
     }
 
     /// The same as the standard's `error`, to be sent.
@@ -59,7 +62,11 @@ pub(crate) fn is_transient(error: Option<&AmqpError>) -> bool {
 pub(crate) fn describe(error: Option<&AmqpError>) -> String {
     match error {
         None => "no reason was given".into(),
-        Some(AmqpError { condition, description: Some(description), .. }) => format!("{condition}: {description}"),
+        Some(AmqpError {
+            condition,
+            description: Some(description),
+            ..
+        }) => format!("{condition}: {description}"),
         Some(AmqpError { condition, .. }) => condition.to_string(),
     }
 }

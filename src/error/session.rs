@@ -60,7 +60,10 @@ impl SessionError {
             Self::Connection(error) => error.is_retryable(),
             Self::RemoteEnded(error) => is_transient(error.as_ref()),
             Self::Timeout { .. } => true,
-            Self::LocalEnded | Self::Violation(_) | Self::TooManySessions { .. } | Self::FrameTooLarge { .. } => false,
+            Self::LocalEnded
+            | Self::Violation(_)
+            | Self::TooManySessions { .. }
+            | Self::FrameTooLarge { .. } => false,
         }
     }
 }

@@ -91,7 +91,9 @@ impl ConnectionOptions {
             container_id: self.container_id.as_str().into(),
             hostname: self.hostname.as_deref().map(Into::into),
             max_frame_size: self.max_frame_size,
-            channel_max: self.channel_max.min(u16::try_from(sessions).unwrap_or(u16::MAX)),
+            channel_max: self
+                .channel_max
+                .min(u16::try_from(sessions).unwrap_or(u16::MAX)),
             idle_time_out: half.map(|half| u32::try_from(half.as_millis()).unwrap_or(u32::MAX)), // T-070
             offered_capabilities: self.offered_capabilities.clone(),
             desired_capabilities: self.desired_capabilities.clone(),

@@ -261,7 +261,9 @@ impl ReceiverOptions {
             snd_settle_mode: self.snd_settle_mode,
             rcv_settle_mode: self.rcv_settle_mode,
             source: Some(source),
-            target: Some(TargetArchetype::Target(self.target.clone().unwrap_or_default())),
+            target: Some(TargetArchetype::Target(
+                self.target.clone().unwrap_or_default(),
+            )),
             max_message_size: self.max_message_size,
             offered_capabilities: self.offered_capabilities.clone(),
             desired_capabilities: self.desired_capabilities.clone(),

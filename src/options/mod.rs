@@ -6,6 +6,6 @@ mod listener;
 mod session;
 
 pub use connection::ConnectionOptions;
-pub use listener::{ListenerOptions, SaslServerOptions};
 pub use link::{AcceptLinkOptions, OnDrop, ReceiverOptions, SenderOptions};
+pub use listener::{ListenerOptions, SaslServerOptions};
 pub use session::SessionOptions;

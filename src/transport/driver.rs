@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
-use amqp10_codec::frame::{self, AmqpFrame, FrameError, RawFrame};
 use amqp10_codec::DecodeError;
+use amqp10_codec::frame::{self, AmqpFrame, FrameError, RawFrame};
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Sleep, sleep, timeout};
@@ -90,7 +90,12 @@ impl Drop for CutOnDrop {
 
 impl Driver {
     /// A driver for a stream on which the protocol headers were exchanged; `read_ahead` was read together with them (V-012).
-    pub(crate) fn new(shared: Shared, stream: Box<dyn Stream>, read_ahead: BytesMut, limits: FrameLimits) -> Self {
+    pub(crate) fn new(
+        shared: Shared,
+        stream: Box<dyn Stream>,
+        read_ahead: BytesMut,
+        limits: FrameLimits,
+    ) -> Self {
         Self {
             shared,
             stream,
@@ -131,7 +136,10 @@ impl Driver {
                 Poll::Ready(Ok(())) => false,
                 Poll::Ready(Err(error)) => {
                     self.output.clear();
-                    self.apply(cx.waker(), Some(Ending::Cut(ConnectionError::Lost(Arc::new(error)))));
+                    self.apply(
+                        cx.waker(),
+                        Some(Ending::Cut(ConnectionError::Lost(Arc::new(error)))),
+                    );
                     false
                 }
                 Poll::Pending => true,
@@ -151,7 +159,13 @@ impl Driver {
     fn advance(&mut self, cx: &Context<'_>, is_quiet: bool, is_blocked: bool) -> Next {
         let now = clock::now();
         let written = std::mem::take(&mut self.written);
-        let Self { shared, output, had_company, has_waited, .. } = self;
+        let Self {
+            shared,
+            output,
+            had_company,
+            has_waited,
+            ..
+        } = self;
         shared.with_driver(cx.waker(), |engine| {
             engine.handle_written(written);
             engine.handle_timeout(now);
@@ -183,7 +197,12 @@ impl Driver {
         while !frames.is_empty() {
             shared.with_driver(waker, |engine| {
                 let count = frames.len().min(FRAMES_PER_LOCK);
-                (frames.drain(..count).for_each(|frame| engine.handle_frame(frame, now)), false)
+                (
+                    frames
+                        .drain(..count)
+                        .for_each(|frame| engine.handle_frame(frame, now)),
+                    false,
+                )
             });
         }
         let Some(ending) = ending else { return };
@@ -206,8 +225,15 @@ impl Driver {
             let room = self.input.capacity() - self.input.len();
             match pin!(self.stream.read_buf(&mut self.input)).poll(cx) {
                 Poll::Pending => break,
-                Poll::Ready(Ok(0)) => return (has_input, Some(Ending::Cut(ConnectionError::eof()))),
-                Poll::Ready(Err(error)) => return (has_input, Some(Ending::Cut(ConnectionError::Lost(Arc::new(error))))),
+                Poll::Ready(Ok(0)) => {
+                    return (has_input, Some(Ending::Cut(ConnectionError::eof())));
+                }
+                Poll::Ready(Err(error)) => {
+                    return (
+                        has_input,
+                        Some(Ending::Cut(ConnectionError::Lost(Arc::new(error)))),
+                    );
+                }
                 Poll::Ready(Ok(octets)) => {
                     has_input = true;
                     if let Some(ending) = self.decode() {
@@ -225,14 +251,20 @@ impl Driver {
 
     /// Room for the next read: the rest of a frame that has begun, or as much as reads brought lately.
     fn make_room(&mut self) {
-        let frame_size = self.input.first_chunk().map_or(0, |size| u32::from_be_bytes(*size) as usize);
-        let missing = frame_size.min(self.limits.others as usize).saturating_sub(self.input.len());
+        let frame_size = self
+            .input
+            .first_chunk()
+            .map_or(0, |size| u32::from_be_bytes(*size) as usize);
+        let missing = frame_size
+            .min(self.limits.others as usize)
+            .saturating_sub(self.input.len());
         self.input.reserve(missing.max(self.read_size));
     }
 
     fn adapt(&mut self, octets: usize, room: usize) {
         if octets == room {
-            self.read_size = (self.read_size * 2).min(LARGEST_READ.max(self.limits.others.min(1 << 20) as usize));
+            self.read_size = (self.read_size * 2)
+                .min(LARGEST_READ.max(self.limits.others.min(1 << 20) as usize));
         } else if octets < self.read_size / 8 {
             self.read_size = (self.read_size / 2).max(SMALLEST_READ);
         }
@@ -279,7 +311,9 @@ impl Driver {
     }
 
     fn poll_sleep(&mut self, cx: &mut Context<'_>, deadline: Option<Instant>) -> Poll<()> {
-        let Some(deadline) = deadline else { return Poll::Pending };
+        let Some(deadline) = deadline else {
+            return Poll::Pending;
+        };
         let deadline = tokio::time::Instant::from_std(deadline);
         if self.sleep.deadline() != deadline {
             self.sleep.as_mut().reset(deadline);
@@ -290,7 +324,12 @@ impl Driver {
 
 /// A write as soon as one message is there costs a system call each when many tasks send: so wait once for the others
 /// that are ready, if the last write showed that there are others.
-fn take_output(engine: &mut Engine, output: &mut BytesMut, had_company: &mut bool, has_waited: &mut bool) -> Next {
+fn take_output(
+    engine: &mut Engine,
+    output: &mut BytesMut,
+    had_company: &mut bool,
+    has_waited: &mut bool,
+) -> Next {
     if *had_company && !*has_waited && engine.messages_waiting() > 0 {
         *has_waited = true;
         return Next::WaitForCompany;

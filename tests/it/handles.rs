@@ -1,0 +1,118 @@
+//! The public handles, client against listener in process.
+
+use std::time::Duration;
+
+use amqp10::{
+    AcceptLinkOptions, AcceptedLink, Body, Message, Outcome, Receiver, ReceiverOptions, Sender,
+    SenderOptions, SessionOptions,
+};
+
+use crate::support::Pair;
+
+/// A sender at the client whose link the listener accepted as a receiver.
+pub async fn sender_and_receiver(pair: &Pair) -> (Sender, Receiver) {
+    let session = pair.client.begin(SessionOptions::default()).await.unwrap();
+    let (sender, accepted) = tokio::join!(
+        session.attach_sender("node", SenderOptions::default()),
+        async {
+            let link = pair.server.accept_link().await.unwrap();
+            link.accept(AcceptLinkOptions::default()).await.unwrap()
+        }
+    );
+    let AcceptedLink::Receiver(receiver) = accepted else {
+        panic!("a receiver")
+    };
+    (sender.unwrap(), receiver)
+}
+
+#[tokio::test]
+async fn a_message_goes_through_and_its_outcome_comes_back() {
+    let pair = Pair::new().await;
+    let (sender, receiver) = sender_and_receiver(&pair).await;
+    let receipt = sender.send_with_receipt("hello").await.unwrap();
+    let delivery = receiver.recv().await.unwrap();
+    assert_eq!(delivery.message().unwrap(), Message::from("hello"));
+    delivery.accept().unwrap();
+    assert_eq!(receipt.await.unwrap(), Outcome::Accepted);
+    pair.client.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_message_of_many_frames_arrives_whole() {
+    let pair = Pair::new().await;
+    let (sender, receiver) = sender_and_receiver(&pair).await;
+    let body: Vec<u8> = (0..1_000_000u32).map(|n| n as u8).collect();
+    let (outcome, ()) = tokio::join!(sender.send(body.clone()), async {
+        let delivery = receiver.recv().await.unwrap();
+        assert_eq!(
+            delivery.message().unwrap().body,
+            Body::Data(body.clone().into())
+        );
+        delivery.release().unwrap();
+    });
+    assert_eq!(outcome.unwrap(), Outcome::Released);
+    pair.client.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn thousands_in_flight_arrive_once_and_in_order() {
+    let pair = Pair::new().await;
+    let (sender, receiver) = sender_and_receiver(&pair).await;
+    let sending = tokio::spawn(async move {
+        let mut receipts = Vec::new();
+        for n in 0..5000u32 {
+            receipts.push(
+                sender
+                    .send_with_receipt(n.to_be_bytes().to_vec())
+                    .await
+                    .unwrap(),
+            );
+        }
+        for receipt in receipts {
+            assert_eq!(receipt.await.unwrap(), Outcome::Accepted);
+        }
+    });
+    for n in 0..5000u32 {
+        let delivery = receiver.recv().await.unwrap();
+        assert_eq!(
+            delivery.message().unwrap().body,
+            Body::Data(n.to_be_bytes().to_vec().into())
+        );
+        delivery.accept().unwrap();
+    }
+    sending.await.unwrap();
+}
+
+#[tokio::test]
+async fn the_other_direction_works_too() {
+    let pair = Pair::new().await;
+    let session = pair.client.begin(SessionOptions::default()).await.unwrap();
+    let (receiver, accepted) = tokio::join!(
+        session.attach_receiver("node", ReceiverOptions::default()),
+        async {
+            let link = pair.server.accept_link().await.unwrap();
+            link.accept(AcceptLinkOptions::default()).await.unwrap()
+        }
+    );
+    let (receiver, AcceptedLink::Sender(sender)) = (receiver.unwrap(), accepted) else {
+        panic!("a sender")
+    };
+    for n in 0..10 {
+        sender.send_settled(format!("{n}")).await.unwrap();
+    }
+    let batch = receiver
+        .recv_batch(10, Duration::from_secs(5))
+        .await
+        .unwrap();
+    assert_eq!(batch.len(), 10);
+    assert!(batch.iter().all(amqp10::Delivery::is_settled));
+    assert!(
+        receiver
+            .recv_batch(10, Duration::from_millis(20))
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    receiver.drain().await.unwrap();
+    receiver.close().await.unwrap();
+}

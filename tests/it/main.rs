@@ -1,0 +1,4 @@
+//! All integration tests in one binary: linked once, run in parallel.
+
+mod handles;
+mod support;

@@ -1,0 +1,28 @@
+//! What the tests share.
+
+use amqp10::memory;
+use amqp10::{Connection, ConnectionOptions, Listener, ListenerOptions};
+
+/// A client's and a listener's end of one connection, in process.
+pub struct Pair {
+    pub client: Connection,
+    pub server: Connection,
+}
+
+impl Pair {
+    pub async fn new() -> Self {
+        Self::with(ConnectionOptions::default(), ListenerOptions::default()).await
+    }
+
+    pub async fn with(client: ConnectionOptions, server: ListenerOptions) -> Self {
+        let (near, far) = memory::pipe(64 << 10);
+        let (client, server) = tokio::join!(Connection::open_with_stream(near, client), async {
+            let incoming = Listener::accept_stream(far, &server).await.unwrap();
+            incoming.accept().await.unwrap()
+        });
+        Self {
+            client: client.unwrap(),
+            server,
+        }
+    }
+}
