@@ -467,10 +467,7 @@ mod tests {
             ))
             .unwrap();
             assert!(!status.is_success());
-            assert_eq!(
-                status.to_string(),
-                "status 404 (amqp:not-found): no hub"
-            );
+            assert_eq!(status.to_string(), "status 404 (amqp:not-found): no hub");
         }
     }
 

@@ -187,9 +187,8 @@ impl SasKey {
         let seconds = unix_seconds(expires_at);
         let signature = percent_encode(&self.signature(&resource, seconds));
         let name = percent_encode(&self.name);
-        let text = format!(
-            "SharedAccessSignature sr={resource}&sig={signature}&se={seconds}&skn={name}"
-        );
+        let text =
+            format!("SharedAccessSignature sr={resource}&sig={signature}&se={seconds}&skn={name}");
         Token::new(text, TokenKind::Sas, from_unix_seconds(seconds))
     }
 

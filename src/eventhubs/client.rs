@@ -69,10 +69,7 @@ impl Client {
     ) -> Result<Self, EventHubsError> {
         let hub = hub_of(&target, &options)?;
         let tokens = token_source(&target, &options)?;
-        let url = options
-            .endpoint
-            .clone()
-            .unwrap_or_else(|| url_of(&target));
+        let url = options.endpoint.clone().unwrap_or_else(|| url_of(&target));
         let host = target.host().to_owned();
         let namespace = Namespace::new(host, hub, url, tokens, options);
         namespace.live().await?;
@@ -179,9 +176,9 @@ fn token_source(
         SharedAccess::Key { name, key } => Ok(Arc::new(SasKey::new(name.as_str(), key.clone()))),
         SharedAccess::Signature(signature) => {
             let signature = SharedAccessSignature::parse(signature.expose());
-            Ok(Arc::new(signature.map_err(|error| {
-                EventHubsError::new(attempt, error)
-            })?))
+            Ok(Arc::new(
+                signature.map_err(|error| EventHubsError::new(attempt, error))?,
+            ))
         }
         SharedAccess::Absent => Err(EventHubsError::invalid_argument(
             attempt,

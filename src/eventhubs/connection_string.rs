@@ -298,10 +298,14 @@ impl<'a> Pairs<'a> {
                 offset,
                 "either a signature or SharedAccessKeyName and SharedAccessKey, not both",
             )),
-            (None, Some(_), None) => Err(Part::SharedAccessKeyName
-                .refused(end, "the policy's name beside SharedAccessKey")),
-            (Some(_), None, None) => Err(Part::SharedAccessKey
-                .refused(end, "the policy's key beside SharedAccessKeyName")),
+            (None, Some(_), None) => {
+                Err(Part::SharedAccessKeyName
+                    .refused(end, "the policy's name beside SharedAccessKey"))
+            }
+            (Some(_), None, None) => {
+                Err(Part::SharedAccessKey
+                    .refused(end, "the policy's key beside SharedAccessKeyName"))
+            }
         }
     }
 

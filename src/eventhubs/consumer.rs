@@ -312,7 +312,10 @@ impl PartitionConsumer {
             Err(error) => return Some(Err(error)),
         };
         let number = event.sequence_number();
-        if self.resumed_after.is_some_and(|handed_out| number <= handed_out) {
+        if self
+            .resumed_after
+            .is_some_and(|handed_out| number <= handed_out)
+        {
             tracing::debug!(number, "skipped an event that was handed out before");
             return None;
         }
@@ -440,7 +443,10 @@ fn consumer_address(
     let hub = namespace.hub();
     let group = &options.consumer_group;
     let refused = |what| {
-        EventHubsError::invalid_argument(format!("receive from partition {partition:?} of {hub}"), what)
+        EventHubsError::invalid_argument(
+            format!("receive from partition {partition:?} of {hub}"),
+            what,
+        )
     };
     if !is_partition_id(partition) {
         return Err(refused("expected the partition's id, a decimal number"));

@@ -350,8 +350,7 @@ impl Namespace {
         *slot = None;
         let (session, authorization) = self.begin(live, &self.management_address()).await?;
         let options = self.request_options();
-        let management =
-            ManagementClient::attach(&session, wire::MANAGEMENT_NODE, options).await?;
+        let management = ManagementClient::attach(&session, wire::MANAGEMENT_NODE, options).await?;
         *slot = Some((management.clone(), authorization));
         Ok(management)
     }

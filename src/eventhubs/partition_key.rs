@@ -136,8 +136,7 @@ mod tests {
         ];
         for (key, expected, partitions) in vectors {
             assert_eq!(hash(key.as_bytes()), expected, "{key}");
-            let found =
-                COUNTS.map(|count| partition_for_key(key, NonZeroU32::new(count).unwrap()));
+            let found = COUNTS.map(|count| partition_for_key(key, NonZeroU32::new(count).unwrap()));
             assert_eq!(found, partitions, "{key}");
         }
     }

@@ -258,9 +258,7 @@ fn of_send(error: &SendError) -> (ErrorKind, Verdict) {
     match error {
         SendError::NotSent(error) => of_link(error),
         SendError::MessageTooLarge { .. } => (ErrorKind::TooLarge, Verdict::Never),
-        SendError::Unknown(_) | SendError::NoOutcome => {
-            (ErrorKind::OutcomeUnknown, Verdict::Never)
-        }
+        SendError::Unknown(_) | SendError::NoOutcome => (ErrorKind::OutcomeUnknown, Verdict::Never),
         _ => (ErrorKind::InvalidArgument, Verdict::Never),
     }
 }
@@ -299,10 +297,7 @@ fn of_outcome(outcome: &Outcome) -> (ErrorKind, Verdict) {
 
 fn of_status(status: &Status) -> (ErrorKind, Verdict) {
     let known = status.condition.as_ref().and_then(|condition| {
-        of_condition(
-            condition,
-            status.description.as_deref().unwrap_or_default(),
-        )
+        of_condition(condition, status.description.as_deref().unwrap_or_default())
     });
     known.unwrap_or(match status.code {
         status::BAD_REQUEST => (ErrorKind::InvalidArgument, Verdict::Never),
@@ -310,9 +305,7 @@ fn of_status(status: &Status) -> (ErrorKind, Verdict) {
         status::FORBIDDEN => (ErrorKind::Unauthorized, Verdict::Never),
         status::NOT_FOUND => (ErrorKind::NotFound, Verdict::Never),
         status::GONE => (ErrorKind::OwnershipLost, Verdict::Never),
-        status::TIMEOUT | status::GATEWAY_TIMEOUT => {
-            (ErrorKind::TimedOut, again(Rebuild::Nothing))
-        }
+        status::TIMEOUT | status::GATEWAY_TIMEOUT => (ErrorKind::TimedOut, again(Rebuild::Nothing)),
         status::TOO_MANY_REQUESTS | status::SERVICE_UNAVAILABLE => (ErrorKind::Busy, BUSY),
         status::INTERNAL_ERROR | status::BAD_GATEWAY => {
             (ErrorKind::Unavailable, again(Rebuild::Nothing))
@@ -465,7 +458,11 @@ mod tests {
                 "{condition}"
             );
             // What ended a link needs at least a new link.
-            let expected = if expected == Token { Token } else { expected.max(Link) };
+            let expected = if expected == Token {
+                Token
+            } else {
+                expected.max(Link)
+            };
             assert_eq!(
                 rebuild(&detached(condition.clone())),
                 Some(expected),
@@ -540,10 +537,7 @@ mod tests {
         let lost = LinkError::from(ConnectionError::RemoteClosed(None));
         let unknown = SendError::Unknown(lost.clone());
         let send = Cause::Send(unknown.clone());
-        assert_eq!(
-            classify(&send),
-            (ErrorKind::OutcomeUnknown, Verdict::Never)
-        );
+        assert_eq!(classify(&send), (ErrorKind::OutcomeUnknown, Verdict::Never));
         assert_eq!(
             rebuild(&Cause::Send(SendError::NotSent(lost))),
             Some(Rebuild::Connection)
