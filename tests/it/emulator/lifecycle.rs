@@ -46,7 +46,11 @@ async fn with_a_certificate_tcp_is_tls_and_its_connection_string_says_so() {
     let emulator = Emulator::start(options().tls(server.unwrap()))
         .await
         .unwrap();
-    assert!(!emulator.connection_string().contains("UseDevelopmentEmulator"));
+    assert!(
+        !emulator
+            .connection_string()
+            .contains("UseDevelopmentEmulator")
+    );
 
     let roots = TlsConfig::with_root_certificates(include_bytes!("../../data/ca.pem")).unwrap();
     let url = format!("amqps://localhost:{}", emulator.local_addr().port());
@@ -162,9 +166,7 @@ async fn idle_links_and_connections_are_closed_if_the_options_say_so() {
 
 #[tokio::test]
 async fn connections_beyond_the_limit_are_refused() {
-    let mut options = options();
-    options.max_connections = 1;
-    let emulator = Emulator::start(options).await.unwrap();
+    let emulator = Emulator::start(options().max_connections(1)).await.unwrap();
     let url = format!("amqp://localhost:{}", emulator.local_addr().port());
     let first = Connection::open(&url, ConnectionOptions::default())
         .await
