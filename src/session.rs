@@ -41,7 +41,8 @@ pub struct Session {
 /// Handles are equal that stand for the same session.
 impl PartialEq for Session {
     fn eq(&self, other: &Session) -> bool {
-        Arc::ptr_eq(&self.connection().handle, &other.connection().handle) && self.key() == other.key()
+        Arc::ptr_eq(&self.connection().handle, &other.connection().handle)
+            && self.key() == other.key()
     }
 }
 

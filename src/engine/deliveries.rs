@@ -312,15 +312,15 @@ impl Session {
         let link = self.link_mut(key)?;
         let ended = link.ended.clone();
         let receiver = link.receiver_mut().ok_or(LinkError::WrongRole)?;
-        if receiver.waiters.is_next(*ticket) || ended.is_some() {
-            if let Some(delivery) = receiver.take() {
-                receiver.waiters.leave(ticket, &mut effects.wakes);
-                if !receiver.queue.is_empty() {
-                    receiver.waiters.wake_next(&mut effects.wakes);
-                }
-                self.on_taken(key, &delivery, effects);
-                return Poll::Ready(Ok(delivery));
+        if (receiver.waiters.is_next(*ticket) || ended.is_some())
+            && let Some(delivery) = receiver.take()
+        {
+            receiver.waiters.leave(ticket, &mut effects.wakes);
+            if !receiver.queue.is_empty() {
+                receiver.waiters.wake_next(&mut effects.wakes);
             }
+            self.on_taken(key, &delivery, effects);
+            return Poll::Ready(Ok(delivery));
         }
         if let Some(error) = ended {
             receiver.waiters.leave(ticket, &mut effects.wakes);

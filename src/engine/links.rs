@@ -257,10 +257,7 @@ impl Session {
         if let Some(error) = &link.ended {
             return Err(error.clone());
         }
-        let handle = match self.allocate_handle(key, effects) {
-            Ok(handle) => handle,
-            Err(error) => return Err(error),
-        };
+        let handle = self.allocate_handle(key, effects)?;
         if let Some(link) = self.links.get_mut(key) {
             link.accept(answer, settings);
         }
