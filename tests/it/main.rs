@@ -2,5 +2,7 @@
 
 #[cfg(feature = "emulator")]
 mod emulator;
+#[cfg(feature = "emulator")]
+mod eventhubs;
 mod handles;
 mod support;
