@@ -6,6 +6,8 @@ mod connection;
 mod delivery;
 mod engine;
 mod error;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod link;
 mod listener;
 mod message;
