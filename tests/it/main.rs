@@ -1,4 +1,6 @@
 //! All integration tests in one binary: linked once, run in parallel.
 
+#[cfg(feature = "emulator")]
+mod emulator;
 mod handles;
 mod support;
