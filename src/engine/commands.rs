@@ -155,16 +155,14 @@ impl Engine {
         both: bool,
         waker: &Waker,
     ) -> Poll<SessionError> {
+        // A connection that is over brings no answer any more.
+        let awaits_peer = both && self.connection.ended.is_none();
         let session = match self.session(key) {
             Ok((session, _)) => session,
             Err(error) => return Poll::Ready(error),
         };
         match &session.ended {
-            Some(error)
-                if !both
-                    || session.endpoint.is_closed()
-                    || matches!(error, SessionError::Connection(_)) =>
-            {
+            Some(error) if !awaits_peer || session.endpoint.is_closed() => {
                 Poll::Ready(error.clone())
             }
             _ => {

@@ -110,7 +110,8 @@ impl Session {
             return Poll::Ready(LinkError::LocalDetached);
         };
         match &link.ended {
-            Some(error) if link.endpoint.is_closed() || matches!(error, LinkError::Session(_)) => {
+            // A session that is over brings no answer any more.
+            Some(error) if link.endpoint.is_closed() || self.ended.is_some() => {
                 Poll::Ready(error.clone())
             }
             _ => {

@@ -37,6 +37,8 @@ mod receiver;
 mod sender;
 mod serial;
 mod session;
+#[cfg(test)]
+mod simulation;
 mod timer;
 mod unsettled;
 mod violation;
