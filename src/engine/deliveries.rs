@@ -7,10 +7,9 @@ use bytes::Bytes;
 
 use super::effects::Effects;
 use super::key::Key;
-use super::link::{Link, LinkEnd};
-use super::outgoing::NOT_WRITTEN;
+use super::link::{Due, Link, LinkEnd};
 use super::receiver::{Inbound, Progress};
-use super::sender::{OneFrame, Outbound, write_in_one_frame, write_partial};
+use super::sender::{OneFrame, Outbound, PartialSend, write_in_one_frame, write_partial};
 use super::session::{Fault, Session};
 use super::violation::PeerFault;
 use super::wait::Ticket;
@@ -19,7 +18,15 @@ use crate::error::{LinkError, SendError};
 impl Session {
     /// Deliveries that `link` may start now: credit, session window, output room and unsettled slots together.
     pub(super) fn sendable(&self, link: Key, effects: &Effects) -> usize {
-        let Some(LinkEnd::Sender(sender)) = self.links.get(link).map(|link| &link.end) else {
+        let Some(Link {
+            end: LinkEnd::Sender(sender),
+            due: Due {
+                attach: is_unannounced,
+                ..
+            },
+            ..
+        }) = self.links.get(link)
+        else {
             return 0;
         };
         let slots = effects
@@ -27,7 +34,7 @@ impl Session {
             .max_unsettled_deliveries
             .saturating_sub(self.outgoing.unsettled());
         let window = self.outgoing.window.remote_incoming_window as usize;
-        if effects.output.has_room() {
+        if effects.output.has_room() && !is_unannounced {
             sender.startable().min(window).min(slots)
         } else {
             0
@@ -107,25 +114,22 @@ impl Session {
             effects,
         )?;
         sender.credit.consume();
-        let is_whole = matches!(written, OneFrame::Written);
         let delivery = if settled {
             self.outgoing.commit_settled();
             None
         } else {
-            Some(
-                self.outgoing
-                    .commit_unsettled(key, if is_whole { position } else { NOT_WRITTEN }),
-            )
+            Some(self.outgoing.commit_unsettled(key, position))
         };
         effects.output.messages += 1;
-        match written {
-            OneFrame::Written => self.outgoing.window.consume(),
-            OneFrame::TooLarge(payload) => {
-                sender.begin_partial(transfer, payload, delivery);
-                self.outgoing.partials.push_back(key);
-                self.mark(effects);
-            }
+        if let OneFrame::TooLarge(payload) = written {
+            // The first frame goes out at once: ids and counts on the wire keep the order in which they were taken (D-008).
+            let mut partial = PartialSend::new(transfer, payload);
+            write_partial(self.outgoing_channel, &mut partial, effects);
+            sender.partial = Some(partial);
+            self.outgoing.partials.push_back(key);
+            self.mark(effects);
         }
+        self.outgoing.window.consume();
         Ok(delivery)
     }
 
@@ -197,18 +201,13 @@ impl Session {
             let Some(partial) = &mut sender.partial else {
                 continue;
             };
-            let frame = write_partial(self.outgoing_channel, partial, effects);
-            if frame.is_last {
+            let is_last = write_partial(self.outgoing_channel, partial, effects);
+            self.outgoing.window.consume();
+            if is_last {
                 sender.partial = None;
+                self.finish_partial(key, effects);
             } else {
                 self.outgoing.partials.push_back(key);
-            }
-            self.outgoing.window.consume();
-            if let Some((delivery, position)) = frame.placed {
-                self.outgoing.set_position(delivery, position);
-            }
-            if frame.is_last {
-                self.finish_partial(key, effects);
             }
         }
     }
@@ -285,7 +284,11 @@ impl Session {
                 .wake(receiver.queue.len(), &mut effects.wakes);
         }
         if receiver.finish_drain() {
+            let is_flow_due = receiver.top_up().is_some();
             link.watchers.wake_all(&mut effects.wakes);
+            if is_flow_due {
+                self.mark_flow(key, effects);
+            }
         }
         match progress {
             Progress::Began {
@@ -531,7 +534,7 @@ impl Session {
         let Some(link) = self
             .links
             .get_mut(key)
-            .filter(|link| link.due.flow && link.is_attached())
+            .filter(|link| link.due.flow && link.is_attached() && !link.due.attach)
         else {
             return false;
         };

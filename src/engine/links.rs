@@ -60,7 +60,9 @@ impl Session {
             return Err(error.clone().into());
         }
         if self
-            .find_link(&attach.name, attach.role, |link| link.ended.is_none())
+            .find_link(&attach.name, attach.role, |link| {
+                link.ended.is_none() || link.awaits_attach()
+            })
             .is_some()
         {
             return Err(LinkError::NameInUse);
@@ -106,14 +108,13 @@ impl Session {
 
     /// Whether the detach is complete, in both directions.
     pub(crate) fn poll_detached(&mut self, key: Key, waker: &Waker) -> Poll<LinkError> {
+        let session = self.ended.clone();
         let Some(link) = self.links.get_mut(key) else {
             return Poll::Ready(LinkError::LocalDetached);
         };
-        match &link.ended {
-            // A session that is over brings no answer any more.
-            Some(error) if link.endpoint.is_closed() || self.ended.is_some() => {
-                Poll::Ready(error.clone())
-            }
+        match (&link.ended, session) {
+            (Some(error), _) if link.endpoint.is_closed() => Poll::Ready(error.clone()),
+            (Some(_), Some(error)) => Poll::Ready(error.into()), // the peer's detach will not come
             _ => {
                 link.watchers.register(waker);
                 Poll::Pending
@@ -191,6 +192,8 @@ impl Session {
             if matches!(link.end, LinkEnd::Receiver(_)) {
                 self.mark_flow(key, effects);
             }
+        } else {
+            self.mark_link(key, effects); // given up meanwhile: its detach has waited for this answer
         }
         Ok(())
     }
@@ -347,10 +350,7 @@ impl Session {
 
     /// The link that a detach without an attach refuses: the one with this handle, or the only one without an answer.
     fn unanswered_attach(&self, handle: u32) -> Option<Key> {
-        let mut waiting = self
-            .links
-            .iter()
-            .filter(|(_, link)| link.awaits_attach() && link.ended.is_none());
+        let mut waiting = self.links.iter().filter(|(_, link)| link.awaits_attach());
         let first = waiting.next()?;
         if let Some((key, _)) = self
             .links
@@ -379,6 +379,9 @@ impl Session {
             self.outgoing.partials.retain(|other| *other != key);
         }
         self.outgoing.fail(Some(key), &reason, effects);
+        if self.outgoing.unsettled() == 0 {
+            self.settled_watchers.wake_all(&mut effects.wakes);
+        }
         self.incoming.forget_link(key, effects);
     }
 
@@ -395,6 +398,9 @@ impl Session {
         }
         if link.ended.is_none() {
             self.detach_link(key, closed, None, LinkError::LocalDetached, effects);
+        }
+        if self.is_window_due(effects) {
+            self.mark(effects);
         }
         self.reap_link(key, effects);
     }
@@ -423,6 +429,9 @@ impl Session {
     pub(super) fn flush_attaches(&mut self, effects: &mut Effects) {
         for position in 0..self.due_links.len() {
             let key = self.due_links[position];
+            if self.is_name_leaving(key) {
+                continue;
+            }
             let Some(link) = self.links.get_mut(key).filter(|link| link.due.attach) else {
                 continue;
             };
@@ -442,10 +451,35 @@ impl Session {
                 };
                 self.fail_link(key, reason, effects);
             }
+            let room = self.sendable(key, effects);
+            if let Some(sender) = self.links.get_mut(key).and_then(Link::sender_mut) {
+                sender.waiters.wake(room, &mut effects.wakes);
+            }
         }
     }
 
-    /// Writes the detaches that are due. One waits for the rest of a delivery under way.
+    /// Whether another link of the same name still owes its detach: on the wire that comes first (L-001).
+    fn is_name_leaving(&self, key: Key) -> bool {
+        let Some(link) = self.links.get(key).filter(|link| link.due.attach) else {
+            return false;
+        };
+        self.links.iter().any(|(other, leaving)| {
+            other != key
+                && leaving.is_named(&link.attach.name, link.attach.role)
+                && leaving.endpoint.local == Half::Open
+                && leaving.due.detach.is_some()
+        })
+    }
+
+    /// A name is free on the wire: a link that waited for it may attach.
+    fn mark_successor(&mut self, name: &Str, role: Role, effects: &mut Effects) {
+        if let Some(key) = self.find_link(name, role, |link| link.due.attach) {
+            self.mark_link(key, effects);
+        }
+    }
+
+    /// Writes the detaches that are due. One waits for the rest of a delivery under way, and for the peer's attach, which
+    /// would be taken for a new link otherwise.
     pub(super) fn flush_detaches(&mut self, effects: &mut Effects) {
         for key in std::mem::take(&mut self.due_links) {
             let Some(link) = self.links.get_mut(key) else {
@@ -455,7 +489,11 @@ impl Session {
             let is_sending = link
                 .sender_mut()
                 .is_some_and(|sender| sender.partial.is_some());
-            if !is_sending && let Some(detach) = link.due.detach.take() {
+            let is_early = link.due.attach || link.awaits_attach();
+            if !is_sending
+                && !is_early
+                && let Some(detach) = link.due.detach.take()
+            {
                 self.write_detach(key, detach, effects);
             }
             self.reap_link(key, effects);
@@ -483,6 +521,8 @@ impl Session {
             // A bare condition fits the 512 octets that every peer takes.
             let _ = effects.output.write(self.outgoing_channel, &bare);
         }
+        let (name, role) = (link.attach.name.clone(), link.attach.role);
         link.watchers.wake_all(&mut effects.wakes);
+        self.mark_successor(&name, role, effects);
     }
 }

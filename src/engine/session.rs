@@ -252,6 +252,7 @@ impl Session {
             LinkEnd::Receiver(receiver) => {
                 receiver.on_flow(flow);
                 if receiver.finish_drain() {
+                    is_flow_due |= receiver.top_up().is_some(); // automatic credit starts anew
                     link.watchers.wake_all(&mut effects.wakes);
                     receiver.waiters.wake_all(&mut effects.wakes);
                 }

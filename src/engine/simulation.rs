@@ -240,7 +240,8 @@ impl World {
             is_busy = true;
         }
         for link in 0..this.links.len() {
-            if !this.links[link].is_attached || !matches!(this.links[link].end, End::Receiver { .. })
+            if !this.links[link].is_attached
+                || !matches!(this.links[link].end, End::Receiver { .. })
             {
                 continue;
             }

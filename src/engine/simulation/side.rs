@@ -325,6 +325,7 @@ impl Side {
         let (message, payload) = ledger.new_message(id, filler);
         let want = Want::room(*key, message, payload, settled);
         self.wait(want);
+        self.poll(self.waits.len() - 1, ledger); // the first poll takes a place in the queue
     }
 
     pub(super) fn receive(&mut self, link: usize, random: &mut Random) {
@@ -381,9 +382,7 @@ impl Side {
     }
 
     pub(super) fn cancel_receives(&mut self, link: LinkKey) {
-        let is_receive = |wait: &Wait| {
-            matches!(wait.want, Want::Delivery { link: key, .. } | Want::Batch { link: key, .. } if key == link)
-        };
+        let is_receive = |wait: &Wait| matches!(wait.want, Want::Delivery { link: key, .. } | Want::Batch { link: key, .. } if key == link);
         while let Some(position) = self.waits.iter().position(is_receive) {
             self.cancel(position);
         }
