@@ -53,7 +53,7 @@ impl<T: Composite> Decode for T {
 }
 
 /// Reads the list of a composite whose descriptor has been read.
-#[inline]
+#[inline(always)]
 pub(crate) fn decode_fields<T: Composite>(reader: &mut Reader) -> Result<T, DecodeError> {
     let mut fields = FieldReader::begin(reader, T::NAME)?;
     let composite = T::read_fields(&mut fields)?;
