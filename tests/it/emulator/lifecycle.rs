@@ -46,7 +46,11 @@ async fn with_a_certificate_tcp_is_tls_and_its_connection_string_says_so() {
     let emulator = Emulator::start(options().tls(server.unwrap()))
         .await
         .unwrap();
-    assert!(!emulator.connection_string().contains("UseDevelopmentEmulator"));
+    assert!(
+        !emulator
+            .connection_string()
+            .contains("UseDevelopmentEmulator")
+    );
 
     let roots = TlsConfig::with_root_certificates(include_bytes!("../../data/ca.pem")).unwrap();
     let url = format!("amqps://localhost:{}", emulator.local_addr().port());
