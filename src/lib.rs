@@ -2,15 +2,24 @@
 
 pub use amqp10_codec as codec;
 
+pub mod cbs;
 mod connection;
 mod delivery;
+#[cfg(feature = "emulator")]
+pub mod emulator;
 mod engine;
 mod error;
+#[cfg(feature = "eventhubs")]
+pub mod eventhubs;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod link;
 mod listener;
+pub mod management;
 mod message;
 mod options;
 mod receiver;
+pub mod request;
 mod sasl;
 mod sender;
 mod session;

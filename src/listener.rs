@@ -133,7 +133,10 @@ async fn shake_hands(
     prepared.map_err(|error| AcceptError::Socket(Arc::new(error)))?;
     receive_open(Box::new(stream), Some(peer), &options)
         .await
-        .map_err(|error| AcceptError::Handshake { peer, error })
+        .map_err(|error| AcceptError::Handshake {
+            peer,
+            error: Box::new(error),
+        })
 }
 
 async fn receive_open(

@@ -38,6 +38,16 @@ pub struct Session {
     handle: Arc<SessionHandle>,
 }
 
+/// Handles are equal that stand for the same session.
+impl PartialEq for Session {
+    fn eq(&self, other: &Session) -> bool {
+        Arc::ptr_eq(&self.connection().handle, &other.connection().handle)
+            && self.key() == other.key()
+    }
+}
+
+impl Eq for Session {}
+
 impl Session {
     /// Takes over one hold that the engine counts for this session.
     pub(crate) fn new(connection: Connection, key: Key) -> Self {

@@ -1,5 +1,6 @@
 //! AMQP 1.0 types and their encoding.
 #![no_std]
+#![forbid(unsafe_code)]
 
 extern crate alloc;
 

@@ -9,6 +9,7 @@ use super::effects::{Effects, LinkKey};
 use super::endpoint::Half;
 use super::key::Key;
 use super::link::{Link, LinkEnd, ReceiverSettings, opposite};
+use super::outgoing::reached;
 use super::session::{Fault, Session, without_details};
 use super::violation::PeerFault;
 use crate::error::LinkError;
@@ -108,13 +109,14 @@ impl Session {
 
     /// Whether the detach is complete, in both directions.
     pub(crate) fn poll_detached(&mut self, key: Key, waker: &Waker) -> Poll<LinkError> {
-        let session = self.ended.clone();
         let Some(link) = self.links.get_mut(key) else {
             return Poll::Ready(LinkError::LocalDetached);
         };
-        match (&link.ended, session) {
-            (Some(error), _) if link.endpoint.is_closed() => Poll::Ready(error.clone()),
-            (Some(_), Some(error)) => Poll::Ready(error.into()), // the peer's detach will not come
+        match &link.ended {
+            // A session that is over brings no answer any more.
+            Some(error) if link.endpoint.is_closed() || self.ended.is_some() => {
+                Poll::Ready(error.clone())
+            }
             _ => {
                 link.watchers.register(waker);
                 Poll::Pending
@@ -261,10 +263,7 @@ impl Session {
         if let Some(error) = &link.ended {
             return Err(error.clone());
         }
-        let handle = match self.allocate_handle(key, effects) {
-            Ok(handle) => handle,
-            Err(error) => return Err(error),
-        };
+        let handle = self.allocate_handle(key, effects)?;
         if let Some(link) = self.links.get_mut(key) {
             link.accept(answer, settings);
         }
@@ -346,6 +345,7 @@ impl Session {
             link.detach(detach.closed, None, reason.clone()); // L-027
         }
         self.fail_link(key, reason, effects);
+        self.wake_senders(effects); // other links have the room that its deliveries took
         self.mark_link(key, effects);
         self.reap_link(key, effects);
         Ok(())
@@ -370,6 +370,7 @@ impl Session {
         let Some(link) = self.links.get_mut(key) else {
             return;
         };
+        let reached = reached(&reason, effects);
         let reason = link.ended.get_or_insert(reason).clone();
         if let LinkError::Session(_) = reason {
             link.is_refusal_pending = false;
@@ -381,7 +382,7 @@ impl Session {
             effects.garbage.push(partial.into_rest());
             self.outgoing.partials.retain(|other| *other != key);
         }
-        self.outgoing.fail(Some(key), &reason, effects);
+        self.outgoing.fail(Some(key), &reason, reached, effects);
         if self.outgoing.unsettled() == 0 {
             self.settled_watchers.wake_all(&mut effects.wakes);
         }
@@ -454,10 +455,7 @@ impl Session {
                 };
                 self.fail_link(key, reason, effects);
             }
-            let room = self.sendable(key, effects);
-            if let Some(sender) = self.links.get_mut(key).and_then(Link::sender_mut) {
-                sender.waiters.wake(room, &mut effects.wakes);
-            }
+            self.wake_sender(key, effects);
         }
     }
 

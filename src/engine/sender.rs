@@ -12,6 +12,10 @@ use crate::error::{SendError, SettleModeMismatch};
 
 /// What is to be sent in one delivery.
 #[derive(Clone, Debug, PartialEq)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "a box would be an allocation for every message"
+)]
 pub(crate) enum Payload {
     /// Encoded straight behind the performative.
     Message(Message),

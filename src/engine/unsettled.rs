@@ -86,11 +86,9 @@ impl<T> Unsettled<T> {
             if serial::is_before(last, *id) {
                 break;
             }
-            if let Some(live) = entry.as_mut() {
-                if !keep(*id, live) {
-                    *entry = None;
-                    self.live -= 1;
-                }
+            if entry.as_mut().is_some_and(|live| !keep(*id, live)) {
+                *entry = None;
+                self.live -= 1;
             }
             position += 1;
         }

@@ -99,7 +99,7 @@ pub enum AcceptError {
         /// The peer's address.
         peer: SocketAddr,
         /// Why.
-        error: ConnectError,
+        error: Box<ConnectError>,
     },
 }
 

@@ -1,4 +1,8 @@
 //! All integration tests in one binary: linked once, run in parallel.
 
+#[cfg(feature = "emulator")]
+mod emulator;
+#[cfg(feature = "emulator")]
+mod eventhubs;
 mod handles;
 mod support;

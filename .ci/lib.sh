@@ -1,0 +1,33 @@
+# Shared by .ci/run and its stages.
+# shellcheck shell=bash disable=SC2034
+export CARGO_NET_RETRY=5 CARGO_INCREMENTAL=0 CARGO_TERM_COLOR=never RUST_BACKTRACE=1
+TARGET=${CARGO_TARGET_DIR:-$PWD/target}
+FUZZ_TARGETS=(decode_value decode_frame message_roundtrip engine_bytes)
+CARGO_FUZZ_VERSION=0.13.2
+
+# The seconds that a stage may take: the number on its second line.
+stage_limit() { sed -n '2s/.*limit \([0-9]*\) s.*/\1/p' ".ci/stages/$1"; }
+
+# retry COMMAND...: three tries, for what talks to a package registry.
+retry() {
+  local try
+  for try in 1 2 3; do
+    "$@" && return
+    echo "try $try of 3 failed: $*" >&2
+    sleep $((try * 5))
+  done
+  return 1
+}
+
+# peak_memory COMMAND...: runs it and prints its largest resident memory in KiB.
+peak_memory() {
+  local pid peak=0 now
+  "$@" > /dev/null &
+  pid=$!
+  while now=$(awk '/^VmHWM/ { print $2 }' "/proc/$pid/status" 2> /dev/null) && [ -n "$now" ]; do
+    peak=$now
+    sleep 0.02
+  done
+  wait "$pid"
+  echo "$peak"
+}

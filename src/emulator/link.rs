@@ -1,0 +1,311 @@
+//! What becomes of a peer's attach: a publisher, a reader, one end of a request node, or a refusal (Event Hubs).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::connection::Peer;
+use super::nodes::Node;
+use super::publish::Publisher;
+use super::replies::ReplyLink;
+use super::subscribe::{Reader, source_in_force};
+use crate::codec::{
+    AmqpError, Attach, ReceiverSettleMode, Role, SenderSettleMode, Source, Str, Symbol, Target,
+    TargetArchetype, condition,
+};
+use crate::eventhubs::wire::{Address, capability};
+use crate::{
+    AcceptLinkOptions, AcceptedLink, Credit, IncomingLink, LinkError, Receiver, Sender, Session,
+};
+
+/// Credit of a publisher's link: the service grants hundreds, and clients wait where it is less than 100.
+const PUBLISHER_CREDIT: u32 = 300;
+
+/// Credit of a link for requests.
+const REQUEST_CREDIT: u32 = 50;
+
+/// What the peer's attach is answered with.
+#[derive(Debug)]
+enum Service {
+    /// The peer publishes.
+    Publish { publisher: Publisher, path: String },
+    /// The peer reads a partition.
+    Read { reader: Reader, path: String },
+    /// The peer sends requests to a node.
+    Requests(Node),
+    /// The peer receives a node's replies.
+    Replies(Node),
+}
+
+/// An accepted link on which somebody has to wait.
+#[derive(Debug)]
+pub(crate) enum RunningLink {
+    Publish {
+        publisher: Publisher,
+        path: String,
+        receiver: Receiver,
+    },
+    Read {
+        reader: Reader,
+        path: String,
+        sender: Sender,
+    },
+    Requests {
+        node: Node,
+        session: Session,
+        receiver: Receiver,
+    },
+}
+
+/// Answers an attach. `None` if there is nothing to run: refused, ended again, or a link for replies.
+pub(crate) async fn admit(peer: &Arc<Peer>, link: IncomingLink) -> Option<RunningLink> {
+    let service = match Service::resolve(peer, link.attach()) {
+        Ok(service) => service,
+        Err(error) => {
+            tracing::debug!(link = %link.attach().name, %error.condition, "refused a link");
+            // Some clients can't read an attach without termini. A peer that is gone needs no answer.
+            let _ = link.refuse_with_termini(error).await;
+            return None;
+        }
+    };
+    let session = link.session().clone();
+    let attach = link.attach();
+    let reply_target = target_address(attach).cloned();
+    let settled = attach.snd_settle_mode == SenderSettleMode::Settled;
+    let options = service.options(peer, attach);
+    match (service, accepted(link.accept(options).await)?) {
+        (Service::Publish { publisher, path }, AcceptedLink::Receiver(receiver)) => {
+            Some(RunningLink::Publish {
+                publisher,
+                path,
+                receiver,
+            })
+        }
+        (Service::Read { reader, path }, AcceptedLink::Sender(sender)) => Some(RunningLink::Read {
+            reader,
+            path,
+            sender,
+        }),
+        (Service::Requests(node), AcceptedLink::Receiver(receiver)) => {
+            Some(RunningLink::Requests {
+                node,
+                session,
+                receiver,
+            })
+        }
+        (Service::Replies(node), AcceptedLink::Sender(sender)) => {
+            let link = ReplyLink {
+                node,
+                session,
+                target: reply_target,
+                settled,
+                sender,
+            };
+            if peer.replies.add(link).is_err() {
+                tracing::debug!("dropped a link for replies: the connection has too many");
+            }
+            None
+        }
+        // The handles give the opposite of the peer's role, from which the service was chosen.
+        _ => None,
+    }
+}
+
+/// The link, or `None` if the peer has ended it meanwhile.
+fn accepted(answer: Result<AcceptedLink, LinkError>) -> Option<AcceptedLink> {
+    answer
+        .inspect_err(|error| tracing::debug!(%error, "a link ended while it was attached"))
+        .ok()
+}
+
+impl Service {
+    fn resolve(peer: &Arc<Peer>, attach: &Attach) -> Result<Service, AmqpError> {
+        let address = address(attach)?;
+        if let Some(node) = Node::at(&address) {
+            if node == Node::Management && !peer.claims.allow_anything() {
+                return Err(unauthorized(&address));
+            }
+            return Ok(match attach.role {
+                Role::Sender => Service::Requests(node),
+                Role::Receiver => Service::Replies(node),
+            });
+        }
+        let path = address.to_string();
+        if !peer.claims.allow(&path) {
+            return Err(unauthorized(&address));
+        }
+        match attach.role {
+            Role::Sender => {
+                let destination = peer.namespace.destination(&address)?;
+                let name = match address {
+                    Address::Publisher { publisher, .. } => Some(Str::from(publisher)),
+                    _ => None,
+                };
+                let namespace = Arc::clone(&peer.namespace);
+                Ok(Service::Publish {
+                    publisher: Publisher {
+                        namespace,
+                        destination,
+                        name,
+                    },
+                    path,
+                })
+            }
+            Role::Receiver => {
+                let reader = Reader::admit(&peer.namespace, &address, attach)?;
+                Ok(Service::Read { reader, path })
+            }
+        }
+    }
+
+    /// The answer to the attach. Termini are never null and always have an address: some clients look into them
+    /// without a check.
+    fn options(&self, peer: &Peer, attach: &Attach) -> AcceptLinkOptions {
+        let name = Some(attach.name.clone());
+        let mut source = attach.source.clone().unwrap_or_default();
+        let mut target = match &attach.target {
+            Some(TargetArchetype::Target(target)) => target.clone(),
+            _ => Target::default(),
+        };
+        source = source_in_force(&Source {
+            address: source.address.take().or(name.clone()),
+            ..source
+        });
+        target.address = target.address.or(name);
+        let credit = match self {
+            Service::Requests(_) => REQUEST_CREDIT,
+            _ => PUBLISHER_CREDIT,
+        };
+        AcceptLinkOptions {
+            source: Some(source),
+            target: Some(TargetArchetype::Target(target)),
+            credit: Credit::Auto(credit),
+            max_message_size: Some(peer.namespace.options.max_message_size),
+            // Publishers that ask for the second mode never settle: the outcome alone must end their wait.
+            rcv_settle_mode: (attach.role == Role::Sender).then_some(ReceiverSettleMode::First),
+            offered_capabilities: self.offered_capabilities(attach),
+            ..AcceptLinkOptions::default()
+        }
+    }
+
+    fn offered_capabilities(&self, attach: &Attach) -> Vec<Symbol> {
+        let served: &[Symbol] = match self {
+            Service::Read { .. } => &[capability::RECEIVER_RUNTIME_METRIC],
+            Service::Publish { .. } | Service::Requests(_) | Service::Replies(_) => &[],
+        };
+        attach
+            .desired_capabilities
+            .iter()
+            .filter(|desired| served.contains(desired))
+            .cloned()
+            .collect()
+    }
+}
+
+impl RunningLink {
+    /// Serves the link until the peer, a rule or the end of its token ends it.
+    pub(crate) async fn run(self, peer: &Arc<Peer>) {
+        match self {
+            RunningLink::Publish {
+                publisher,
+                path,
+                receiver,
+            } => {
+                let end = tokio::select! {
+                    biased;
+                    () = peer.claims.expired(&path) => Some(expired(&path)),
+                    end = publisher.run(&receiver) => end,
+                };
+                if let Some(error) = end {
+                    // A peer that is gone needs no reason.
+                    let _ = receiver.close_with_error(error).await;
+                }
+            }
+            RunningLink::Read {
+                reader,
+                path,
+                sender,
+            } => {
+                let end = tokio::select! {
+                    biased;
+                    () = peer.claims.expired(&path) => Some(expired(&path)),
+                    _ = sender.closed() => None,
+                    end = reader.run(&sender) => end,
+                };
+                if let Some(error) = end {
+                    // A peer that is gone needs no reason.
+                    let _ = sender.close_with_error(error).await;
+                }
+            }
+            RunningLink::Requests {
+                node,
+                session,
+                receiver,
+            } => node.run(peer, &session, &receiver).await,
+        }
+    }
+}
+
+/// The address that an attach names on our side, in any spelling.
+fn address(attach: &Attach) -> Result<Address, AmqpError> {
+    let refused = |text: &'static str| AmqpError::new(condition::NOT_IMPLEMENTED, text);
+    let named = match attach.role {
+        Role::Sender => match &attach.target {
+            Some(TargetArchetype::Coordinator(_)) => {
+                return Err(refused("transactions are not supported"));
+            }
+            Some(TargetArchetype::Target(target)) if target.dynamic => {
+                return Err(refused("no dynamic nodes"));
+            }
+            Some(TargetArchetype::Target(target)) => target.address.as_ref(),
+            None => None,
+        },
+        Role::Receiver => match &attach.source {
+            Some(source) if source.dynamic => return Err(refused("no dynamic nodes")),
+            Some(source) => source.address.as_ref(),
+            None => None,
+        },
+    };
+    let named = named
+        .ok_or_else(|| AmqpError::new(condition::INVALID_FIELD, "the link names no address"))?;
+    named
+        .parse::<Address>()
+        .map_err(|error| AmqpError::new(condition::NOT_FOUND, error.to_string()))
+}
+
+fn target_address(attach: &Attach) -> Option<&Str> {
+    match &attach.target {
+        Some(TargetArchetype::Target(target)) => target.address.as_ref(),
+        _ => None,
+    }
+}
+
+fn unauthorized(address: &Address) -> AmqpError {
+    let text =
+        format!("Unauthorized access. No valid token covers '{address}': put one to $cbs first.");
+    AmqpError::new(condition::UNAUTHORIZED_ACCESS, text)
+}
+
+fn expired(path: &str) -> AmqpError {
+    AmqpError::new(
+        condition::UNAUTHORIZED_ACCESS,
+        format!("The token for '{path}' has expired."),
+    )
+}
+
+/// What a link hears that was idle for too long.
+pub(crate) fn idle_too_long(name: &str, idle: Option<Duration>) -> AmqpError {
+    let millis = idle.unwrap_or_default().as_millis();
+    let text = format!("Idle link tracker, link {name} has been idle for {millis}ms");
+    AmqpError::new(condition::DETACH_FORCED, text)
+}
+
+/// The future's output, or `None` if it takes longer than the limit, where there is one.
+pub(crate) async fn within<T>(
+    limit: Option<Duration>,
+    future: impl Future<Output = T>,
+) -> Option<T> {
+    match limit {
+        Some(limit) => tokio::time::timeout(limit, future).await.ok(),
+        None => Some(future.await),
+    }
+}

@@ -1,0 +1,344 @@
+//! An Event Hubs namespace inside your program: for tests, for development, for a first look without an account.
+//!
+//! [`Emulator::start`] listens on loopback TCP and gives a connection string for any Event Hubs client that speaks
+//! AMQP, the official ones of Microsoft included. [`Emulator::connect`] does without a socket.
+//!
+//! ```
+//! use amqp10::emulator::{Emulator, EmulatorOptions};
+//! use amqp10::{Connection, ConnectionOptions, Credentials, ReceiverOptions, SenderOptions, SessionOptions};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let options = EmulatorOptions::new().hub("orders", 4).consumer_group("orders", "analytics").key("root", "secret");
+//! let emulator = Emulator::start(options).await?;
+//!
+//! // With the key as user name and password no token is needed.
+//! let options = ConnectionOptions::default()
+//!     .credentials(Credentials::plain("root", "secret"))
+//!     .allow_plain_without_tls(true);
+//! let connection = Connection::open_with_stream(emulator.connect(), options).await?;
+//! let session = connection.begin(SessionOptions::default()).await?;
+//!
+//! let sender = session.attach_sender("orders/Partitions/2", SenderOptions::default()).await?;
+//! sender.send("hello").await?;
+//!
+//! let address = "orders/ConsumerGroups/analytics/Partitions/2";
+//! let receiver = session.attach_receiver(address, ReceiverOptions::default()).await?;
+//! let event = receiver.recv().await?.message()?;
+//! let annotations = event.message_annotations.unwrap_or_default();
+//! assert_eq!(annotations.get("x-opt-sequence-number"), Some(&0_i64.into()));
+//!
+//! connection.close().await?;
+//! emulator.shutdown().await;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What differs from the service
+//!
+//! | | the service | here |
+//! |---|---|---|
+//! | storage | replicated disks, for days | memory, for as long as the emulator lives, within [`Retention`] |
+//! | transport | TLS on 5671, WebSocket on 443 | plaintext by default, TLS with a certificate of yours; no WebSocket |
+//! | host names | the namespace's own | any: neither `open.hostname` nor the host of a token is compared with ours |
+//! | tokens | shared access signatures, Entra ID | signatures of one key; JSON web tokens refused, or all taken ([`accept_any_jwt`](EmulatorOptions::accept_any_jwt)) |
+//! | rights | send, listen and manage apart | one key with all rights |
+//! | login by PLAIN | rarely used | key name and key: everything is allowed, no token needed |
+//! | partition of a key | not published | the algorithm of the official clients' buffered producers |
+//! | partition of a publisher | not published | by its name, as if it were a key |
+//! | offsets | opaque, may hold a replication epoch | decimal text that rises by the size of each event; a client must not rely on it |
+//! | empty partition | last time is a date long ago | last sequence number -1, last offset `-1`, last time 1970 |
+//! | throttling, quotas | by throughput units | message size, connections, readers of a partition; no throttling |
+//! | idle links, idle connections | closed after minutes | never, unless [`idle_link`](EmulatorOptions::idle_link) and [`idle_connection`](EmulatorOptions::idle_connection) say so |
+//! | idempotent producers | capability offered on some tiers | capability not offered; numbers are kept as annotations and not checked |
+//! | management | `READ`, and more over HTTPS | `READ` of hubs and partitions |
+//! | Kafka, capture, schema registry | yes | no |
+
+mod audience;
+mod claims;
+mod config;
+mod connection;
+mod event;
+mod link;
+mod log;
+mod login;
+mod namespace;
+mod nodes;
+mod partition;
+mod partition_hash;
+mod publish;
+mod readers;
+mod replies;
+mod sas;
+mod selector;
+mod subscribe;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tokio::task::{JoinHandle, JoinSet};
+
+pub use self::config::{
+    Clock, EmulatorOptions, HubOptions, MAX_PARTITIONS, ROOT_KEY_NAME, Retention,
+};
+use self::connection::STOPPED;
+use self::login::{Login, MECHANISMS};
+use self::namespace::Namespace;
+use crate::codec::{AmqpError, Layout, condition};
+use crate::memory::{self, MemoryStream};
+use crate::{
+    AcceptError, ConnectionOptions, IncomingConnection, Listener, ListenerOptions,
+    SaslServerOptions,
+};
+
+/// Octets that each direction of an in-process connection holds.
+const MEMORY_PIPE: usize = 256 * 1024;
+
+/// How long the service tolerates silence; half of it is what its open announces.
+const IDLE_TIME_OUT: Duration = Duration::from_secs(480);
+
+/// The pause after the system failed to give a connection, so that a lasting failure doesn't spin.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// A running Event Hubs namespace. Dropping it stops it; [`shutdown`](Emulator::shutdown) also waits for the end.
+#[derive(Debug)]
+pub struct Emulator {
+    namespace: Arc<Namespace>,
+    address: SocketAddr,
+    /// Streams of [`connect`](Emulator::connect). The server stops when this end is gone.
+    streams: mpsc::UnboundedSender<MemoryStream>,
+    /// Each new value closes the connections of the moment, with the value as the reason.
+    closing: watch::Sender<&'static str>,
+    server: JoinHandle<()>,
+}
+
+/// Why an emulator did not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EmulatorError {
+    /// The options make no sense; the text says which, and what was expected.
+    #[error("the emulator's options are wrong: {0}")]
+    Options(String),
+    /// The address can't be listened on.
+    #[error("the emulator can't listen on {address}: {reason}")]
+    Listen {
+        /// The address of the options.
+        address: SocketAddr,
+        /// What the system says.
+        #[source]
+        reason: io::Error,
+    },
+}
+
+impl Emulator {
+    /// Starts a namespace and listens. Needs a tokio runtime, in which its tasks run.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it resolves, nothing is started.
+    pub async fn start(options: EmulatorOptions) -> Result<Emulator, EmulatorError> {
+        options.check().map_err(EmulatorError::Options)?;
+        let failed = |reason| EmulatorError::Listen {
+            address: options.address,
+            reason,
+        };
+        let listener = Listener::bind(options.address, tcp_options(&options))
+            .await
+            .map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        let namespace = Arc::new(Namespace::new(options));
+        let (streams, incoming_streams) = mpsc::unbounded_channel();
+        let closing = watch::Sender::new(STOPPED);
+        let server = Server {
+            namespace: Arc::clone(&namespace),
+            closing: closing.clone(),
+            connections: JoinSet::new(),
+        };
+        let server = tokio::spawn(server.run(listener, incoming_streams));
+        Ok(Emulator {
+            namespace,
+            address,
+            streams,
+            closing,
+            server,
+        })
+    }
+
+    /// Where the emulator listens.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The connection string for the namespace. It holds the key: treat it as a secret where the key is one.
+    ///
+    /// It names `localhost`, whatever the address listened on, and ends with `UseDevelopmentEmulator=true;` unless the
+    /// emulator serves TLS: that word makes official clients speak plaintext to the port given.
+    pub fn connection_string(&self) -> String {
+        let options = &self.namespace.options;
+        #[cfg(feature = "tls")]
+        let plaintext = options.tls.is_none();
+        #[cfg(not(feature = "tls"))]
+        let plaintext = true;
+        format!(
+            "Endpoint=sb://localhost:{};SharedAccessKeyName={};SharedAccessKey={};{}",
+            self.address.port(),
+            options.key_name,
+            options.key_value,
+            if plaintext {
+                "UseDevelopmentEmulator=true;"
+            } else {
+                ""
+            },
+        )
+    }
+
+    /// The connection string with the name of a hub in it. The hub need not exist.
+    pub fn connection_string_for(&self, hub: &str) -> String {
+        format!("{}EntityPath={hub};", self.connection_string())
+    }
+
+    /// A stream to the emulator within the process; speak plaintext AMQP with SASL on it.
+    ///
+    /// Once the emulator has stopped, the stream is at its end.
+    pub fn connect(&self) -> MemoryStream {
+        let (ours, theirs) = memory::pipe(MEMORY_PIPE);
+        // Without a server the other half is dropped, which ends the stream.
+        let _ = self.streams.send(theirs);
+        ours
+    }
+
+    /// Closes all present connections with `amqp:connection:forced`, as the service does when it is upgraded. The
+    /// emulator goes on, and so does what it has stored: clients are expected to come back.
+    pub fn close_connections(&self) {
+        self.closing
+            .send_replace("The connection was closed for maintenance.");
+    }
+
+    /// Stops: no new connections, the present ones are closed with `amqp:connection:forced`. Resolves when they have
+    /// ended, at the latest after [`shutdown_deadline`](EmulatorOptions::shutdown_deadline).
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it resolves, the emulator stops in the background.
+    pub async fn shutdown(self) {
+        let Emulator {
+            streams, server, ..
+        } = self;
+        drop(streams);
+        // A server that panicked has stopped as well.
+        let _ = server.await;
+    }
+}
+
+/// What our open says, who may connect, and how it is written.
+fn listener_options(options: &EmulatorOptions) -> ListenerOptions {
+    let connection = ConnectionOptions::default()
+        .container_id(format!("{}_G1", uuid::Uuid::new_v4().simple()))
+        .max_frame_size(65_536)
+        .idle_time_out(IDLE_TIME_OUT)
+        // One official client finds fields by their position.
+        .layout(Layout::Full);
+    let login = Login {
+        key: options.access_key(),
+    };
+    let sasl = SaslServerOptions::default()
+        .mechanisms(MECHANISMS)
+        .authenticator(login);
+    ListenerOptions::default().connection(connection).sasl(sasl)
+}
+
+/// The same for TCP: with TLS, where the options have a certificate.
+fn tcp_options(options: &EmulatorOptions) -> ListenerOptions {
+    let listener = listener_options(options);
+    #[cfg(feature = "tls")]
+    if let Some(tls) = &options.tls {
+        return listener.tls(tls.clone());
+    }
+    listener
+}
+
+/// The task that accepts connections and holds theirs.
+struct Server {
+    namespace: Arc<Namespace>,
+    closing: watch::Sender<&'static str>,
+    connections: JoinSet<()>,
+}
+
+impl Server {
+    async fn run(mut self, listener: Listener, mut streams: mpsc::UnboundedReceiver<MemoryStream>) {
+        loop {
+            tokio::select! {
+                accepted = listener.accept() => self.accept(accepted).await,
+                stream = streams.recv() => match stream {
+                    Some(stream) => self.serve_stream(stream),
+                    // The emulator's handle is gone.
+                    None => break,
+                },
+                Some(_) = self.connections.join_next(), if !self.connections.is_empty() => {}
+            }
+        }
+        drop(listener);
+        self.closing.send_replace(STOPPED);
+        let deadline = self.namespace.options.shutdown_deadline;
+        let all_ended = async { while self.connections.join_next().await.is_some() {} };
+        if tokio::time::timeout(deadline, all_ended).await.is_err() {
+            tracing::debug!("connections did not end within the deadline and were dropped");
+        }
+    }
+
+    async fn accept(&mut self, accepted: Result<IncomingConnection, AcceptError>) {
+        match accepted {
+            Ok(incoming) if self.is_full() => {
+                self.connections.spawn(async move {
+                    let text = "The namespace has as many connections as it allows.";
+                    // A peer that is gone needs no answer.
+                    let _ = incoming
+                        .refuse(AmqpError::new(condition::RESOURCE_LIMIT_EXCEEDED, text))
+                        .await;
+                });
+            }
+            Ok(incoming) => {
+                let serving = serve(
+                    Arc::clone(&self.namespace),
+                    incoming,
+                    self.closing.subscribe(),
+                );
+                self.connections.spawn(serving);
+            }
+            Err(error @ AcceptError::Socket(_)) => {
+                tracing::warn!(%error, "the system gave no connection");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+            Err(error) => tracing::debug!(%error, "a peer did not get through the handshake"),
+        }
+    }
+
+    fn serve_stream(&mut self, stream: MemoryStream) {
+        let namespace = Arc::clone(&self.namespace);
+        let closing = self.closing.subscribe();
+        let options = listener_options(&namespace.options);
+        self.connections.spawn(async move {
+            match Listener::accept_stream(stream, &options).await {
+                Ok(incoming) => serve(namespace, incoming, closing).await,
+                Err(error) => tracing::debug!(%error, "a peer did not get through the handshake"),
+            }
+        });
+    }
+
+    fn is_full(&self) -> bool {
+        self.connections.len() >= self.namespace.options.max_connections
+    }
+}
+
+async fn serve(
+    namespace: Arc<Namespace>,
+    incoming: IncomingConnection,
+    closing: watch::Receiver<&'static str>,
+) {
+    if let Err(error) = connection::serve(namespace, incoming, closing).await {
+        tracing::debug!(%error, "a connection ended");
+    }
+}

@@ -1,0 +1,167 @@
+//! A partition: its log, who waits for it, and who may read it (Event Hubs).
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::{oneshot, watch};
+
+use super::config::Retention;
+use super::event::{NewEvent, Position, StoredEvent};
+use super::log::{Log, PositionError};
+use super::readers::{Candidate, Readers};
+use super::selector::StartPosition;
+use crate::codec::{AmqpError, Timestamp};
+
+/// One partition of a hub.
+#[derive(Debug)]
+pub(crate) struct Partition {
+    id: String,
+    log: Mutex<Log>,
+    /// The sequence number of the next event: readers wait for it to change.
+    next: watch::Sender<i64>,
+    /// By the consumer group's name in lower case.
+    readers: Mutex<HashMap<String, Readers>>,
+}
+
+/// What `$management` tells about a partition.
+#[derive(Clone, Debug)]
+pub(crate) struct PartitionState {
+    pub(crate) begin: i64,
+    pub(crate) last: Option<Position>,
+    pub(crate) is_empty: bool,
+}
+
+impl Partition {
+    pub(crate) fn new(id: usize, retention: Retention) -> Partition {
+        Partition {
+            id: id.to_string(),
+            log: Mutex::new(Log::new(retention)),
+            next: watch::Sender::new(0),
+            readers: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Stores events, all together, and wakes readers.
+    pub(crate) fn append(&self, events: Vec<NewEvent>, now: Timestamp) {
+        let mut log = locked(&self.log);
+        log.append(events, now);
+        // Inside the lock, so that the number never goes back.
+        self.next.send_replace(log.next_sequence_number());
+    }
+
+    pub(crate) fn find(&self, start: &StartPosition) -> Result<i64, PositionError> {
+        locked(&self.log).find(start)
+    }
+
+    pub(crate) fn state(&self) -> PartitionState {
+        let log = locked(&self.log);
+        PartitionState {
+            begin: log.begin(),
+            last: log.last().cloned(),
+            is_empty: log.is_empty(),
+        }
+    }
+
+    /// A view on the log that begins at a sequence number.
+    pub(crate) fn cursor(self: &Arc<Self>, from: i64) -> Cursor {
+        Cursor {
+            partition: Arc::clone(self),
+            next: self.next.subscribe(),
+            from,
+        }
+    }
+
+    /// Admits a reader of a consumer group, by the group's rules.
+    pub(crate) fn admit(
+        self: &Arc<Self>,
+        group: &str,
+        candidate: Candidate,
+        max_shared: usize,
+    ) -> Result<Seat, AmqpError> {
+        let group = group.to_lowercase();
+        let mut groups = locked(&self.readers);
+        let admission = groups
+            .entry(group.clone())
+            .or_default()
+            .admit(candidate, max_shared)?;
+        Ok(Seat {
+            partition: Arc::clone(self),
+            group,
+            id: admission.id,
+            evicted: admission.evicted,
+        })
+    }
+}
+
+/// A reader's place in its consumer group; given up when dropped.
+#[derive(Debug)]
+pub(crate) struct Seat {
+    partition: Arc<Partition>,
+    group: String,
+    id: u64,
+    evicted: oneshot::Receiver<AmqpError>,
+}
+
+impl Seat {
+    /// Waits until another reader takes the place, and says so in the words for the client.
+    pub(crate) async fn stolen(&mut self) -> AmqpError {
+        match (&mut self.evicted).await {
+            Ok(error) => error,
+            // The place can't be lost without a word while it is held.
+            Err(_) => std::future::pending().await,
+        }
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        if let Some(readers) = locked(&self.partition.readers).get_mut(&self.group) {
+            readers.leave(self.id);
+        }
+    }
+}
+
+/// Where one reader is in a partition's log.
+#[derive(Debug)]
+pub(crate) struct Cursor {
+    partition: Arc<Partition>,
+    next: watch::Receiver<i64>,
+    from: i64,
+}
+
+impl Cursor {
+    /// The next events, at least one and at most `max`; waits for the first.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it resolves, no event is skipped.
+    pub(crate) async fn read(&mut self, max: usize) -> Vec<StoredEvent> {
+        loop {
+            // Marked as seen before the log is looked at: an event in between is noticed.
+            self.next.borrow_and_update();
+            let events = locked(&self.partition.log).read(self.from, max);
+            if let Some(last) = events.last() {
+                self.from = last.position.sequence_number + 1;
+                return events;
+            }
+            if self.next.changed().await.is_err() {
+                // The partition owns the sender, and the cursor the partition.
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
+    /// The newest event's position.
+    pub(crate) fn last(&self) -> Option<Position> {
+        locked(&self.partition.log).last().cloned()
+    }
+}
+
+/// Locks; a panic in another holder can't leave these structures half changed in a way that matters to a reader.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

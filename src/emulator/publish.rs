@@ -1,0 +1,258 @@
+//! Links on which a peer publishes (Event Hubs).
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::event::{self, BatchError, NewEvent};
+use super::link::{idle_too_long, within};
+use super::namespace::{Destination, Namespace};
+use super::partition::Partition;
+use crate::codec::{AmqpError, Annotations, Str, condition};
+use crate::eventhubs::wire::{self, BATCH_MESSAGE_FORMAT, MAX_PARTITION_KEY_LENGTH, annotation};
+use crate::{Delivery, Receiver};
+
+/// What a publisher's link leads to.
+#[derive(Debug)]
+pub(crate) struct Publisher {
+    pub(crate) namespace: Arc<Namespace>,
+    pub(crate) destination: Destination,
+    /// The name on the events, for a link to `{hub}/Publishers/{name}`.
+    pub(crate) name: Option<Str>,
+}
+
+impl Publisher {
+    /// Stores what arrives until the link ends; returns the error to end it with, if the peer hasn't ended it.
+    pub(crate) async fn run(&self, receiver: &Receiver) -> Option<AmqpError> {
+        let idle = self.namespace.options.idle_link;
+        loop {
+            let delivery = match within(idle, receiver.recv()).await {
+                Some(Ok(delivery)) => delivery,
+                Some(Err(_)) => return None,
+                None => return Some(idle_too_long(receiver.name(), idle)),
+            };
+            if let Err(error) = self.take(&delivery) {
+                return Some(error);
+            }
+        }
+    }
+
+    /// Stores one delivery and settles it.
+    fn take(&self, delivery: &Delivery) -> Result<(), AmqpError> {
+        let settled = match self.publish(delivery.message_format(), delivery.payload().clone()) {
+            Ok(()) => delivery.accept(),
+            // The peer doesn't wait for an outcome: the end of the link is the only way to tell it.
+            Err(error) if delivery.is_settled() => return Err(error),
+            Err(error) => delivery.reject(Some(error)),
+        };
+        // A link that has ended meanwhile is seen by the next `recv`.
+        drop(settled);
+        Ok(())
+    }
+
+    /// Stores a message or a batch: all of it, or nothing.
+    pub(crate) fn publish(&self, message_format: u32, payload: Bytes) -> Result<(), AmqpError> {
+        self.check_size(payload.len())?;
+        let (envelope, mut events) = if message_format == BATCH_MESSAGE_FORMAT {
+            NewEvent::decode_batch(payload).map_err(batch_refused)?
+        } else {
+            let event = NewEvent::decode(payload).map_err(|error| batch_refused(error.into()))?;
+            (Annotations::default(), vec![event])
+        };
+        let key = event::partition_key(&envelope).or_else(|| events.first()?.partition_key());
+        if let Some(key) = &key {
+            check_key(key)?;
+        }
+        for event in &mut events {
+            if let Some(key) = key.as_ref().filter(|_| event.partition_key().is_none()) {
+                event.annotate(annotation::PARTITION_KEY, key.clone());
+            }
+            if let Some(name) = &self.name {
+                event.annotate(annotation::PUBLISHER, name.clone());
+            }
+        }
+        self.partition(key.as_ref())
+            .append(events, self.namespace.now());
+        Ok(())
+    }
+
+    fn check_size(&self, size: usize) -> Result<(), AmqpError> {
+        let limit = self.namespace.options.max_message_size;
+        if size as u64 <= limit {
+            return Ok(());
+        }
+        let text = format!(
+            "The received message of {size} bytes exceeds the limit ({limit} bytes) currently allowed on the link."
+        );
+        Err(AmqpError::new(condition::MESSAGE_SIZE_EXCEEDED, text))
+    }
+
+    fn partition(&self, key: Option<&Str>) -> Arc<Partition> {
+        match (&self.destination, key) {
+            (Destination::Fixed(partition), _) => Arc::clone(partition),
+            (Destination::AnyOf(hub), Some(key)) => hub.partition_for_key(key.as_str()),
+            (Destination::AnyOf(hub), None) => hub.next_partition(),
+        }
+    }
+}
+
+fn check_key(key: &Str) -> Result<(), AmqpError> {
+    let length = key.as_str().chars().count();
+    if length <= MAX_PARTITION_KEY_LENGTH {
+        return Ok(());
+    }
+    let text = format!(
+        "The partition key has {length} characters; at most {MAX_PARTITION_KEY_LENGTH} are allowed."
+    );
+    Err(AmqpError::new(wire::condition::ARGUMENT_ERROR, text))
+}
+
+fn batch_refused(error: BatchError) -> AmqpError {
+    let condition = match error {
+        BatchError::Malformed(_) => condition::DECODE_ERROR,
+        BatchError::NotData | BatchError::Empty => wire::condition::ARGUMENT_ERROR,
+    };
+    AmqpError::new(condition, error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::config::EmulatorOptions;
+    use super::super::event::tests::encoded;
+    use super::*;
+    use crate::codec::{Body, Message};
+
+    const PARTITIONS: usize = 4;
+
+    fn publisher(address: &str) -> (Arc<Namespace>, Publisher) {
+        let options = EmulatorOptions::new()
+            .hub("orders", PARTITIONS as u32)
+            .max_message_size(4096);
+        let namespace = Arc::new(Namespace::new(options));
+        let destination = namespace.destination(&address.parse().unwrap()).unwrap();
+        (
+            Arc::clone(&namespace),
+            Publisher {
+                namespace,
+                destination,
+                name: None,
+            },
+        )
+    }
+
+    fn with_key(body: &str, key: &str) -> Message {
+        let annotations = Annotations::new().with(annotation::PARTITION_KEY, key);
+        Message {
+            message_annotations: Some(annotations),
+            ..Message::data(body.to_owned())
+        }
+    }
+
+    fn batch(envelope: Message, events: &[Message]) -> Bytes {
+        encoded(&Message {
+            body: Body::DataSections(events.iter().map(encoded).collect()),
+            ..envelope
+        })
+    }
+
+    /// The number of events in each partition.
+    fn counts(namespace: &Namespace) -> Vec<i64> {
+        let hub = namespace.hub("orders").unwrap();
+        hub.partitions
+            .iter()
+            .map(|partition| {
+                partition
+                    .state()
+                    .last
+                    .map_or(0, |last| last.sequence_number + 1)
+            })
+            .collect()
+    }
+
+    #[test]
+    fn events_without_key_go_to_the_partitions_in_turn() {
+        let (namespace, publisher) = publisher("orders");
+        for _ in 0..2 * PARTITIONS {
+            publisher.publish(0, encoded(&Message::data("x"))).unwrap();
+        }
+        assert_eq!(counts(&namespace), [2, 2, 2, 2]);
+    }
+
+    #[test]
+    fn events_of_a_key_go_to_the_partition_of_its_hash() {
+        let (namespace, publisher) = publisher("orders");
+        // 7 hashes to 3 of 4, 131 to 2 of 4.
+        publisher.publish(0, encoded(&with_key("x", "7"))).unwrap();
+        publisher
+            .publish(0, encoded(&with_key("x", "131")))
+            .unwrap();
+        publisher.publish(0, encoded(&with_key("x", "7"))).unwrap();
+        assert_eq!(counts(&namespace), [0, 0, 1, 2]);
+    }
+
+    #[test]
+    fn the_envelopes_key_routes_the_batch_and_is_put_on_events_without_one() {
+        let (namespace, publisher) = publisher("orders");
+        let events = [Message::data("a"), with_key("b", "131")];
+        publisher
+            .publish(BATCH_MESSAGE_FORMAT, batch(with_key("", "7"), &events))
+            .unwrap();
+        assert_eq!(counts(&namespace), [0, 0, 0, 2]);
+    }
+
+    #[test]
+    fn a_batch_is_stored_whole_or_not_at_all() {
+        let (namespace, publisher) = publisher("orders/Partitions/1");
+        let good = encoded(&Message::data("good"));
+        let bad = Bytes::from_static(b"\x00\x53\x75\xa0\xff");
+        let mixed = encoded(&Message {
+            body: Body::DataSections(vec![good, bad]),
+            ..Message::default()
+        });
+        let error = publisher.publish(BATCH_MESSAGE_FORMAT, mixed).unwrap_err();
+        assert_eq!(error.condition, condition::DECODE_ERROR);
+        assert_eq!(counts(&namespace), [0, 0, 0, 0]);
+    }
+
+    #[test]
+    fn what_is_too_large_or_has_too_long_a_key_is_refused() {
+        let (namespace, publisher) = publisher("orders");
+        let error = publisher
+            .publish(0, encoded(&Message::data(vec![0; 4096])))
+            .unwrap_err();
+        assert_eq!(error.condition, condition::MESSAGE_SIZE_EXCEEDED);
+        let error = publisher
+            .publish(0, encoded(&with_key("x", &"k".repeat(129))))
+            .unwrap_err();
+        assert_eq!(error.condition, wire::condition::ARGUMENT_ERROR);
+        assert_eq!(counts(&namespace), [0, 0, 0, 0]);
+    }
+
+    #[test]
+    fn wrong_addresses_have_the_words_that_clients_look_for() {
+        let namespace = Namespace::new(EmulatorOptions::new().hub("orders", 2));
+        let refused = |address: &str| {
+            namespace
+                .destination(&address.parse().unwrap())
+                .unwrap_err()
+        };
+        let missing = refused("nothing");
+        assert_eq!(missing.condition, condition::NOT_FOUND);
+        assert!(
+            missing
+                .description
+                .unwrap()
+                .as_str()
+                .contains("The messaging entity 'nothing' could not be found")
+        );
+        let partition = refused("orders/Partitions/2");
+        assert_eq!(partition.condition, wire::condition::ARGUMENT_OUT_OF_RANGE);
+        let text =
+            "The specified partition is invalid for an EventHub partition sender or receiver.";
+        assert!(partition.description.unwrap().as_str().starts_with(text));
+        assert_eq!(
+            refused("orders/ConsumerGroups/$Default/Partitions/0").condition,
+            condition::NOT_ALLOWED
+        );
+    }
+}

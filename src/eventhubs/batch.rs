@@ -1,0 +1,356 @@
+//! Batches: several events in one transfer, accepted or refused as a whole.
+
+use bytes::{BufMut, Bytes, BytesMut};
+
+use super::event::Event;
+use super::wire::annotation;
+use crate::codec::code::descriptor;
+use crate::codec::{Annotations, Encode, Str, Writer};
+
+/// Where events go.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Route {
+    /// The service chooses a partition.
+    #[default]
+    Any,
+    /// To the partition with this id.
+    Partition(String),
+    /// To the partition that the service computes from this key: the same for all events of a key, which therefore stay
+    /// in order. At most 128 characters.
+    Key(String),
+}
+
+/// What a new batch is for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct BatchOptions {
+    /// Where its events go.
+    pub route: Route,
+    /// Most octets that it may hold, if that is less than what the service takes.
+    pub max_bytes: Option<usize>,
+}
+
+impl BatchOptions {
+    /// For the partition with this id.
+    pub fn partition(id: impl Into<String>) -> Self {
+        Self::route(Route::Partition(id.into()))
+    }
+
+    /// For the events of this partition key.
+    pub fn key(key: impl Into<String>) -> Self {
+        Self::route(Route::Key(key.into()))
+    }
+
+    /// For events that go there.
+    pub fn route(route: Route) -> Self {
+        Self {
+            route,
+            max_bytes: None,
+        }
+    }
+
+    /// Sets [`max_bytes`](Self::max_bytes).
+    pub fn max_bytes(mut self, max_bytes: usize) -> Self {
+        self.max_bytes = Some(max_bytes);
+        self
+    }
+}
+
+/// `data` section with a one-octet length: descriptor, format code, length.
+const SHORT_SECTION: usize = 5;
+/// `data` section with a four-octet length.
+const LONG_SECTION: usize = 8;
+
+/// Events that are published together. Made by [`Producer::create_batch`](super::Producer::create_batch), filled by
+/// [`try_add`](Self::try_add), sent by [`Producer::send_batch`](super::Producer::send_batch).
+///
+/// Each event is encoded once, when it is added, so that the size is exact and sending copies no event again.
+#[derive(Clone, Debug)]
+pub struct EventBatch {
+    payload: BytesMut,
+    max_bytes: usize,
+    count: usize,
+    route: Route,
+    /// Of [`Route::Key`], as it is written on every event.
+    key: Option<Str>,
+}
+
+impl EventBatch {
+    pub(super) fn new(route: Route, max_bytes: usize) -> Self {
+        let key = match &route {
+            Route::Key(key) => Some(Str::from(key.as_str())),
+            Route::Any | Route::Partition(_) => None,
+        };
+        let mut payload = BytesMut::new();
+        if let Some(key) = &key {
+            write_envelope(key, &mut payload);
+        }
+        Self {
+            payload,
+            max_bytes,
+            count: 0,
+            route,
+            key,
+        }
+    }
+
+    /// Adds an event if there is room for it.
+    ///
+    /// # Errors
+    /// [`BatchFull`] gives the event back if there is no room; the batch is as before. An event that doesn't fit an empty
+    /// batch fits none.
+    ///
+    /// ```no_run
+    /// # use amqp10::eventhubs::{BatchOptions, Event, EventHubsError, Producer};
+    /// # async fn publish(producer: &Producer, events: Vec<Event>) -> Result<(), EventHubsError> {
+    /// let mut batch = producer.create_batch(BatchOptions::default()).await?;
+    /// for event in events {
+    ///     let Err(full) = batch.try_add(event) else { continue };
+    ///     producer.send_batch(batch).await?;
+    ///     batch = producer.create_batch(BatchOptions::default()).await?;
+    ///     batch.try_add(full.into_event()).expect("no event is larger than a batch");
+    /// }
+    /// producer.send_batch(batch).await
+    /// # }
+    /// ```
+    pub fn try_add(&mut self, event: impl Into<Event>) -> Result<(), BatchFull> {
+        let mut event = event.into();
+        let room = self.max_bytes.saturating_sub(self.payload.len());
+        // Spares encoding what can't fit by its body alone.
+        if event.body().len() > room {
+            return Err(BatchFull { event });
+        }
+        let mark = self.payload.len();
+        let displaced = self.key.as_ref().map(|key| event.set_partition_key(key));
+        let written = write_section(&event, &mut self.payload);
+        if !written || self.payload.len() > self.max_bytes {
+            self.payload.truncate(mark);
+            if let Some(displaced) = displaced {
+                event.clear_partition_key(displaced);
+            }
+            return Err(BatchFull { event });
+        }
+        self.count += 1;
+        Ok(())
+    }
+
+    /// Number of events.
+    pub fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Whether no event was added yet.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// Octets that the batch takes on the wire, beside the transfer frames.
+    pub fn size_in_bytes(&self) -> usize {
+        self.payload.len()
+    }
+
+    /// Most octets that it may take.
+    pub fn max_size_in_bytes(&self) -> usize {
+        self.max_bytes
+    }
+
+    /// Where its events go.
+    pub fn route(&self) -> &Route {
+        &self.route
+    }
+
+    pub(super) fn into_payload(self) -> (Route, Bytes) {
+        (self.route, self.payload.freeze())
+    }
+}
+
+/// There is no room for the event, which is given back.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[error("the event does not fit in what is left of the batch")]
+pub struct BatchFull {
+    event: Event,
+}
+
+impl BatchFull {
+    /// The event.
+    pub fn into_event(self) -> Event {
+        self.event
+    }
+}
+
+/// The section before the events holds their partition key: it rules where the service puts the whole batch.
+fn write_envelope(key: &Str, payload: &mut BytesMut) {
+    let mut writer = Writer::new(payload);
+    writer.write_descriptor(descriptor::MESSAGE_ANNOTATIONS);
+    let annotations = Annotations::new().with(annotation::PARTITION_KEY, key.clone());
+    annotations.encode(&mut writer);
+}
+
+/// Appends a `data` section that holds the whole encoded event. The length before it is known only afterwards: room
+/// for the long form is left, and a short event moves up by the three octets that the short form needs less.
+fn write_section(event: &Event, payload: &mut BytesMut) -> bool {
+    let section = payload.len();
+    let start = section + LONG_SECTION;
+    payload.put_slice(&[0x00, 0x53, 0x75, 0xB0, 0, 0, 0, 0]);
+    if event.encode(payload).is_err() {
+        return false;
+    }
+    let length = payload.len() - start;
+    if let Ok(length) = u8::try_from(length) {
+        payload[section + 3..section + SHORT_SECTION].copy_from_slice(&[0xA0, length]);
+        payload.copy_within(start.., section + SHORT_SECTION);
+        payload.truncate(section + SHORT_SECTION + usize::from(length));
+        return true;
+    }
+    let Ok(length) = u32::try_from(length) else {
+        return false;
+    };
+    payload[section + 4..start].copy_from_slice(&length.to_be_bytes());
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::{Body, Message, Value};
+
+    /// Two events as Microsoft's Python client writes them: partition key `k1`; `hello` with p=v, and `h2`.
+    const PYTHON: &str = "005370c00705560140404040005372c11a02a313782d6f70742d706172746974696f6e2d6b6579a1026b31005375a041005370c00705560140404040005372c11a02a313782d6f70742d706172746974696f6e2d6b6579a1026b31005374c10702a10170a10176005375a00568656c6c6f005375a032005370c00705560140404040005372c11a02a313782d6f70742d706172746974696f6e2d6b6579a1026b31005375a0026832";
+    /// The same by the JavaScript client, with JSON bodies.
+    const JAVASCRIPT: &str = "00537045005372d10000001d00000002a313782d6f70742d706172746974696f6e2d6b6579a1026b3100537345005375a054005370d0000000050000000141005372d10000001d00000002a313782d6f70742d706172746974696f6e2d6b6579a1026b3100537345005374d10000000a00000002a10170a10176005375a0072268656c6c6f22005375a042005370d0000000050000000141005372d10000001d00000002a313782d6f70742d706172746974696f6e2d6b6579a1026b3100537345005375a0077b2261223a317d";
+
+    fn octets(hex: &str) -> Bytes {
+        let digits = hex.as_bytes().chunks_exact(2);
+        digits
+            .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap())
+            .collect::<Vec<_>>()
+            .into()
+    }
+
+    /// The events of a payload, as a server would split it.
+    fn split(payload: Bytes) -> (Message, Vec<Message>) {
+        let envelope = Message::decode(payload).unwrap();
+        let sections = match &envelope.body {
+            Body::Data(section) => vec![section.clone()],
+            Body::DataSections(sections) => sections.clone(),
+            other => panic!("not a batch: {other:?}"),
+        };
+        let events = sections
+            .into_iter()
+            .map(|section| Message::decode(section).unwrap())
+            .collect();
+        (envelope, events)
+    }
+
+    fn batch(route: Route, max_bytes: usize, events: &[Event]) -> EventBatch {
+        let mut batch = EventBatch::new(route, max_bytes);
+        for event in events {
+            batch.try_add(event.clone()).unwrap();
+        }
+        batch
+    }
+
+    fn key_of(message: &Message) -> Option<&str> {
+        let annotations = message.message_annotations.as_ref()?;
+        annotations.get("x-opt-partition-key")?.as_str()
+    }
+
+    #[test]
+    fn golden_batches_hold_what_ours_hold() {
+        for (golden, bodies) in [
+            (PYTHON, ["hello", "h2"]),
+            (JAVASCRIPT, ["\"hello\"", "{\"a\":1}"]),
+        ] {
+            let events = [
+                Event::from(bodies[0]).with_property("p", "v"),
+                Event::from(bodies[1]),
+            ];
+            let ours = batch(Route::Key("k1".into()), 1024, &events);
+            let (_, payload) = ours.into_payload();
+            let (our_envelope, our_events) = split(payload);
+            let (envelope, golden_events) = split(octets(golden));
+            assert_eq!(key_of(&our_envelope), key_of(&envelope));
+            assert_eq!(our_events.len(), golden_events.len());
+            for (ours, golden) in our_events.iter().zip(&golden_events) {
+                assert_eq!(ours.body, golden.body);
+                assert_eq!(ours.application_properties, golden.application_properties);
+                assert_eq!(key_of(ours), Some("k1"));
+                assert_eq!(key_of(golden), Some("k1"));
+            }
+        }
+    }
+
+    #[test]
+    fn the_size_of_golden_batches_is_counted_as_their_clients_count_it() {
+        for (golden, size, envelope_size) in [(PYTHON, 168, 43), (JAVASCRIPT, 205, 45)] {
+            let payload = octets(golden);
+            assert_eq!(payload.len(), size);
+            let Body::DataSections(sections) = Message::decode(payload).unwrap().body else {
+                panic!("two sections");
+            };
+            let events: usize = sections
+                .iter()
+                .map(|section| section.len() + SHORT_SECTION)
+                .sum();
+            assert_eq!(envelope_size + events, size);
+        }
+    }
+
+    #[test]
+    fn the_envelope_is_the_partition_key_alone() {
+        let keyed = EventBatch::new(Route::Key("k1".into()), 1024);
+        let expected = "005372c11a02a313782d6f70742d706172746974696f6e2d6b6579a1026b31";
+        assert_eq!(keyed.into_payload().1, octets(expected));
+        assert_eq!(EventBatch::new(Route::Any, 1024).size_in_bytes(), 0);
+    }
+
+    #[test]
+    fn sizes_are_exact_on_both_sides_of_the_long_form() {
+        for body in [0, 1, 200, 248, 249, 250, 251, 252, 255, 256, 1000] {
+            let event = Event::new(vec![7; body]);
+            let mut encoded = BytesMut::new();
+            event.encode(&mut encoded).unwrap();
+            let overhead = if encoded.len() < 256 {
+                SHORT_SECTION
+            } else {
+                LONG_SECTION
+            };
+            let full = batch(Route::Any, 4096, &[event.clone(), event.clone()]);
+            assert_eq!(
+                full.size_in_bytes(),
+                2 * (encoded.len() + overhead),
+                "{body}"
+            );
+            let (_, events) = split(full.into_payload().1);
+            assert_eq!(events, [event.message().clone(), event.message().clone()]);
+        }
+    }
+
+    #[test]
+    fn a_batch_is_filled_to_its_last_octet_and_not_beyond() {
+        let event = Event::from("0123456789");
+        let size = batch(Route::Any, 1024, std::slice::from_ref(&event)).size_in_bytes();
+        let mut exact = EventBatch::new(Route::Any, 2 * size);
+        exact.try_add(event.clone()).unwrap();
+        exact.try_add(event.clone()).unwrap();
+        assert_eq!(exact.size_in_bytes(), exact.max_size_in_bytes());
+        let mut short = EventBatch::new(Route::Any, 2 * size - 1);
+        short.try_add(event.clone()).unwrap();
+        let given_back = short.try_add(event.clone()).unwrap_err().into_event();
+        assert_eq!(given_back, event);
+        assert_eq!((short.len(), short.size_in_bytes()), (1, size));
+    }
+
+    #[test]
+    fn an_event_that_does_not_fit_comes_back_unchanged() {
+        let annotated = Event::from("x")
+            .with_annotation(annotation::PARTITION_KEY, "mine")
+            .with_property("n", Value::Null);
+        for event in [Event::from("x"), annotated, Event::new(vec![0; 100])] {
+            let mut tiny = EventBatch::new(Route::Key("k".into()), 40);
+            assert_eq!(tiny.try_add(event.clone()).unwrap_err().into_event(), event);
+            assert!(tiny.is_empty());
+        }
+    }
+}

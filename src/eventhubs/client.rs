@@ -1,0 +1,251 @@
+//! The client of one event hub.
+
+use std::sync::Arc;
+
+use super::auth::{SasKey, SharedAccessSignature, TokenSource};
+use super::connection_string::{ConnectionString, SharedAccess};
+use super::consumer::{ConsumerOptions, PartitionConsumer};
+use super::error::EventHubsError;
+use super::namespace::Namespace;
+use super::options::ClientOptions;
+use super::producer::{Producer, ProducerOptions};
+use super::properties::{HubProperties, PartitionProperties};
+use super::wire;
+
+/// The client of one event hub: a connection, its authorization, and the producers and consumers on it.
+///
+/// The connection is made anew when it was lost, as are links; see [`RetryPolicy`](super::RetryPolicy). A task in the
+/// background renews tokens well before they end; it ends with the last of the client's handles (clones, producers,
+/// consumers), and so does the connection.
+///
+/// ```no_run
+/// use amqp10::eventhubs::{Client, ClientOptions, ConsumerOptions, Position, ProducerOptions};
+///
+/// # async fn run(connection_string: &str) -> Result<(), amqp10::eventhubs::EventHubsError> {
+/// let client = Client::connect(connection_string, ClientOptions::default().hub("orders")).await?;
+///
+/// let producer = client.producer(ProducerOptions::default());
+/// producer.send("hello").await?;
+///
+/// let from_start = ConsumerOptions::default().position(Position::earliest());
+/// let mut consumer = client.consumer("0", from_start).await?;
+/// let event = consumer.recv().await?;
+/// println!("{}: {:?}", event.sequence_number(), event.body());
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Client {
+    namespace: Arc<Namespace>,
+}
+
+impl Client {
+    /// Reads the connection string and connects. Must be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), and if the connection string is malformed: the error says where.
+    ///
+    /// # Cancel safety
+    /// Dropped, the connection is closed.
+    pub async fn connect(
+        connection_string: &str,
+        options: ClientOptions,
+    ) -> Result<Self, EventHubsError> {
+        Self::open(connection_string.parse()?, options).await
+    }
+
+    /// Connects to a namespace, with one try, so that a wrong address shows at once. Whether the credentials are good
+    /// shows when the first link is attached.
+    ///
+    /// # Errors
+    /// If no hub is named, or two are; if there is neither key nor signature nor token source; if the namespace can't be
+    /// reached.
+    ///
+    /// # Cancel safety
+    /// Dropped, the connection is closed.
+    pub async fn open(
+        target: ConnectionString,
+        options: ClientOptions,
+    ) -> Result<Self, EventHubsError> {
+        let hub = hub_of(&target, &options)?;
+        let tokens = token_source(&target, &options)?;
+        let url = options.endpoint.clone().unwrap_or_else(|| url_of(&target));
+        let host = target.host().to_owned();
+        let namespace = Namespace::new(host, hub, url, tokens, options);
+        namespace.live().await?;
+        Ok(Self { namespace })
+    }
+
+    /// Name of the hub.
+    pub fn hub(&self) -> &str {
+        self.namespace.hub()
+    }
+
+    /// A producer for the hub. Its links are attached when they are first used.
+    pub fn producer(&self, options: ProducerOptions) -> Producer {
+        Producer::new(self.namespace.clone(), options)
+    }
+
+    /// A consumer of one partition. Its link is attached before this returns.
+    ///
+    /// # Errors
+    /// If the link can't be attached: no such hub, group or partition; not allowed; a consumer with a higher owner level is
+    /// there ([`OwnershipLost`](super::ErrorKind::OwnershipLost)); too many readers.
+    ///
+    /// # Cancel safety
+    /// Dropped, the link is detached.
+    pub async fn consumer(
+        &self,
+        partition: &str,
+        options: ConsumerOptions,
+    ) -> Result<PartitionConsumer, EventHubsError> {
+        PartitionConsumer::open(self.namespace.clone(), partition, options).await
+    }
+
+    /// Asks for the hub's properties: its partitions above all.
+    ///
+    /// # Errors
+    /// If there is no such hub, or the service can't be asked.
+    ///
+    /// # Cancel safety
+    /// Dropped, nothing has changed.
+    pub async fn hub_properties(&self) -> Result<HubProperties, EventHubsError> {
+        HubProperties::read(&self.namespace).await
+    }
+
+    /// Asks for a partition's properties: where it begins and ends.
+    ///
+    /// # Errors
+    /// If there is no such partition, or the service can't be asked.
+    ///
+    /// # Cancel safety
+    /// Dropped, nothing has changed.
+    pub async fn partition_properties(
+        &self,
+        partition: &str,
+    ) -> Result<PartitionProperties, EventHubsError> {
+        PartitionProperties::read(&self.namespace, partition).await
+    }
+
+    /// Closes the connection, for all clones, producers and consumers. Without this, it is closed when the last of them is
+    /// dropped.
+    ///
+    /// # Errors
+    /// If the connection had ended with an error, or the peer doesn't answer in time. It is closed all the same.
+    ///
+    /// # Cancel safety
+    /// Dropped, the connection is still closed, without waiting for the answer.
+    pub async fn close(&self) -> Result<(), EventHubsError> {
+        self.namespace.close().await
+    }
+}
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Client")
+            .field("hub", &self.hub())
+            .finish_non_exhaustive()
+    }
+}
+
+fn hub_of(target: &ConnectionString, options: &ClientOptions) -> Result<String, EventHubsError> {
+    let refused = |what: String| EventHubsError::invalid_argument("choose the hub", what);
+    match (target.entity_path(), options.hub.as_deref()) {
+        (Some(path), Some(hub)) if !path.eq_ignore_ascii_case(hub) => Err(refused(format!(
+            "the connection string says `{path}`, the options say `{hub}`"
+        ))),
+        (Some(hub), _) | (None, Some(hub)) if hub.is_empty() || hub.contains('/') => {
+            Err(refused(format!("`{hub}` is not the name of a hub")))
+        }
+        (Some(hub), _) | (None, Some(hub)) => Ok(hub.to_owned()),
+        (None, None) => Err(refused(
+            "expected its name as EntityPath in the connection string, or in the options".into(),
+        )),
+    }
+}
+
+fn token_source(
+    target: &ConnectionString,
+    options: &ClientOptions,
+) -> Result<Arc<dyn TokenSource>, EventHubsError> {
+    if let Some(source) = &options.token_source {
+        return Ok(source.clone());
+    }
+    let attempt = "choose the credentials";
+    match target.credential() {
+        SharedAccess::Key { name, key } => Ok(Arc::new(SasKey::new(name.as_str(), key.clone()))),
+        SharedAccess::Signature(signature) => {
+            let signature = SharedAccessSignature::parse(signature.expose());
+            Ok(Arc::new(
+                signature.map_err(|error| EventHubsError::new(attempt, error))?,
+            ))
+        }
+        SharedAccess::Absent => Err(EventHubsError::invalid_argument(
+            attempt,
+            "expected SharedAccessKeyName and SharedAccessKey, or SharedAccessSignature, in the connection string, or a \
+             token source in the options",
+        )),
+    }
+}
+
+fn url_of(target: &ConnectionString) -> String {
+    let (scheme, port) = if target.is_emulator() {
+        ("amqp", wire::PORT_PLAINTEXT)
+    } else {
+        ("amqps", wire::PORT_TLS)
+    };
+    let port = target.port().unwrap_or(port);
+    format!("{scheme}://{}:{port}", target.host())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::eventhubs::ErrorKind;
+
+    fn target(text: &str) -> ConnectionString {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn the_hub_is_named_once_or_twice_alike() {
+        let plain = target("Endpoint=sb://ns");
+        let named = target("Endpoint=sb://ns;EntityPath=orders");
+        let options = ClientOptions::default;
+        assert_eq!(hub_of(&named, &options()).unwrap(), "orders");
+        assert_eq!(hub_of(&plain, &options().hub("orders")).unwrap(), "orders");
+        assert_eq!(hub_of(&named, &options().hub("ORDERS")).unwrap(), "orders");
+        for (target, options) in [
+            (&named, options().hub("other")),
+            (&plain, options()),
+            (&plain, options().hub("a/b")),
+            (&plain, options().hub("")),
+        ] {
+            let error = hub_of(target, &options).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidArgument);
+        }
+    }
+
+    #[test]
+    fn an_emulator_is_reached_in_plaintext() {
+        let emulator = target("Endpoint=sb://localhost;UseDevelopmentEmulator=true");
+        assert_eq!(url_of(&emulator), "amqp://localhost:5672");
+        let moved = target("Endpoint=sb://localhost:7000;UseDevelopmentEmulator=true");
+        assert_eq!(url_of(&moved), "amqp://localhost:7000");
+        let azure = target("Endpoint=sb://ns.servicebus.windows.net/");
+        assert_eq!(url_of(&azure), "amqps://ns.servicebus.windows.net:5671");
+    }
+
+    #[test]
+    fn credentials_must_come_from_somewhere() {
+        let bare = target("Endpoint=sb://ns");
+        assert!(token_source(&bare, &ClientOptions::default()).is_err());
+        let options = ClientOptions::default().token_source(SasKey::new("p", "k"));
+        assert!(token_source(&bare, &options).is_ok());
+        let broken = target("Endpoint=sb://ns;SharedAccessSignature=hush");
+        let error = token_source(&broken, &ClientOptions::default())
+            .err()
+            .unwrap();
+        assert!(!error.to_string().contains("hush"));
+    }
+}

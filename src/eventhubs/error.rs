@@ -1,0 +1,234 @@
+//! What can go wrong at Event Hubs: one error type that says what was tried, what happened, and whether to try again.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::auth::TokenError;
+use super::connection_string::ConnectionStringError;
+use super::retry::{Verdict, classify};
+use crate::codec::{AmqpError, Outcome};
+use crate::request::{RequestError, Status};
+use crate::{ConnectError, LinkError, RecvError, SendError, SessionError};
+
+/// Why an operation on Event Hubs failed.
+///
+/// [`kind`](Self::kind) is what programs decide by; the text says what was tried, what happened, and gives the service's
+/// condition and description where it sent them. It holds no key, token or payload.
+#[derive(Clone, Debug)]
+pub struct EventHubsError {
+    attempt: String,
+    cause: Box<Cause>,
+}
+
+/// The kinds of errors, by what a program can do about them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The caller asked for what can't be: a bad connection string, partition, offset or partition key.
+    InvalidArgument,
+    /// The service doesn't take the token or the signature, or it doesn't allow this.
+    Unauthorized,
+    /// There is no such host, hub, consumer group or publisher.
+    NotFound,
+    /// The hub is switched off.
+    Disabled,
+    /// Another consumer with the same or a higher owner level has taken the partition, or another producer the
+    /// identity. Never retried: whoever took it would lose it again.
+    OwnershipLost,
+    /// The event or the batch is larger than the service takes.
+    TooLarge,
+    /// A quota is used up: too many receivers, links or sessions.
+    QuotaExceeded,
+    /// The service is busy; it asks to wait.
+    Busy,
+    /// No answer came in time. For a send: nothing was stored.
+    TimedOut,
+    /// The connection or the link was lost or can't be made at the moment. For a send: nothing was stored.
+    Unavailable,
+    /// The events were sent, and whether they are stored isn't known. Sending them again may store them twice.
+    OutcomeUnknown,
+    /// The service refused for another reason.
+    Refused,
+    /// What the service sent can't be read.
+    Malformed,
+    /// The client was closed, or the consumer has ended with an earlier error.
+    Closed,
+}
+
+/// How much of the way to the service died with the error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Scope {
+    /// The one operation.
+    Operation,
+    /// The link.
+    Link,
+    /// The link's session.
+    Session,
+    /// The connection, with everything on it.
+    Connection,
+}
+
+/// What happened, as the layer below told it.
+#[derive(Clone, Debug, thiserror::Error)]
+pub(super) enum Cause {
+    #[error(transparent)]
+    ConnectionString(#[from] ConnectionStringError),
+    #[error(transparent)]
+    Token(#[from] TokenError),
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    #[error(transparent)]
+    Link(#[from] LinkError),
+    #[error(transparent)]
+    Send(#[from] SendError),
+    #[error(transparent)]
+    Request(#[from] RequestError),
+    /// An outcome other than accepted.
+    #[error("the service did not store it: {}", describe_outcome(.0))]
+    NotAccepted(Outcome),
+    #[error("no answer within {0:?}")]
+    TimedOut(Duration),
+    /// Events were handed to the stream, and no outcome came.
+    #[error("no outcome within {0:?}; the events may or may not be stored")]
+    OutcomeTimedOut(Duration),
+    #[error("{0}")]
+    InvalidArgument(String),
+    #[error("{0}")]
+    Malformed(String),
+    #[error("the {0} is closed")]
+    Closed(&'static str),
+}
+
+impl From<SessionError> for Cause {
+    fn from(error: SessionError) -> Self {
+        Self::Link(error.into())
+    }
+}
+
+impl From<RecvError> for Cause {
+    fn from(error: RecvError) -> Self {
+        let RecvError::Link(error) = error;
+        Self::Link(error)
+    }
+}
+
+fn describe_outcome(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Rejected(rejected) => match rejected.error.as_deref() {
+            Some(AmqpError {
+                condition,
+                description: Some(description),
+                ..
+            }) => format!("{condition}: {description}"),
+            Some(error) => error.condition.to_string(),
+            None => "rejected without a reason".to_owned(),
+        },
+        Outcome::Released => "released".to_owned(),
+        other => format!("{other:?}"),
+    }
+}
+
+impl EventHubsError {
+    /// `attempt` completes "could not …".
+    pub(super) fn new(attempt: impl Into<String>, cause: impl Into<Cause>) -> Self {
+        Self {
+            attempt: attempt.into(),
+            cause: Box::new(cause.into()),
+        }
+    }
+
+    pub(super) fn invalid_argument(attempt: impl Into<String>, what: impl Into<String>) -> Self {
+        Self::new(attempt, Cause::InvalidArgument(what.into()))
+    }
+
+    pub(super) fn malformed(attempt: impl Into<String>, what: impl Into<String>) -> Self {
+        Self::new(attempt, Cause::Malformed(what.into()))
+    }
+
+    pub(super) fn cause(&self) -> &Cause {
+        &self.cause
+    }
+
+    /// What kind of error it is.
+    pub fn kind(&self) -> ErrorKind {
+        classify(&self.cause).0
+    }
+
+    /// Whether the same operation may succeed later. The client has tried as often as its
+    /// [`RetryPolicy`](super::RetryPolicy) allows before it returned the error.
+    pub fn is_retryable(&self) -> bool {
+        classify(&self.cause).1 != Verdict::Never
+    }
+
+    /// How much of the way to the service died.
+    pub fn scope(&self) -> Scope {
+        match &*self.cause {
+            Cause::Connect(_) => Scope::Connection,
+            Cause::Link(error) | Cause::Request(RequestError::Link(error)) => scope_of(error),
+            Cause::Send(error) | Cause::Request(RequestError::Send(error)) => {
+                error.link_error().map_or(Scope::Operation, scope_of)
+            }
+            _ => Scope::Operation,
+        }
+    }
+
+    /// The condition that the service gave, for example `com.microsoft:server-busy`.
+    pub fn condition(&self) -> Option<&str> {
+        match self.status() {
+            Some(status) => status.condition.as_deref(),
+            None => self.remote_error().map(|error| error.condition.as_str()),
+        }
+    }
+
+    /// The description that the service gave.
+    pub fn description(&self) -> Option<&str> {
+        match self.status() {
+            Some(status) => status.description.as_deref(),
+            None => self.remote_error()?.description.as_deref(),
+        }
+    }
+
+    fn status(&self) -> Option<&Status> {
+        match &*self.cause {
+            Cause::Request(RequestError::Refused(status)) => Some(status),
+            _ => None,
+        }
+    }
+
+    fn remote_error(&self) -> Option<&AmqpError> {
+        match &*self.cause {
+            Cause::Connect(error) => error.remote_error(),
+            Cause::Link(error) | Cause::Request(RequestError::Link(error)) => error.remote_error(),
+            Cause::Send(error) | Cause::Request(RequestError::Send(error)) => error.remote_error(),
+            Cause::NotAccepted(Outcome::Rejected(rejected)) => rejected.error.as_deref(),
+            _ => None,
+        }
+    }
+}
+
+fn scope_of(error: &LinkError) -> Scope {
+    match error {
+        LinkError::Session(SessionError::Connection(_)) => Scope::Connection,
+        LinkError::Session(_) => Scope::Session,
+        _ => Scope::Link,
+    }
+}
+
+impl fmt::Display for EventHubsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "could not {}: {}", self.attempt, self.cause)
+    }
+}
+
+impl std::error::Error for EventHubsError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        // The cause's text is part of ours, so the chain goes on below it.
+        std::error::Error::source(&*self.cause)
+    }
+}
+
+impl From<ConnectionStringError> for EventHubsError {
+    fn from(error: ConnectionStringError) -> Self {
+        Self::new("read the connection string", error)
+    }
+}

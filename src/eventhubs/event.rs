@@ -1,0 +1,392 @@
+//! Events: as they are published, and as they come out of a partition.
+
+use std::time::SystemTime;
+
+use bytes::{Bytes, BytesMut};
+
+use super::error::EventHubsError;
+use super::time::from_timestamp;
+use super::wire::{annotation, runtime_metric};
+use crate::codec::{
+    Annotations, ApplicationProperties, Body, Encode, EncodeError, Message, MessageId, Properties,
+    Str, Symbol, Value, Writer,
+};
+
+/// An event to publish: a body of octets, and what describes it.
+///
+/// ```
+/// use amqp10::eventhubs::Event;
+///
+/// let event = Event::from("21.5")
+///     .with_content_type(amqp10::codec::Symbol::from_static("text/plain"))
+///     .with_property("sensor", 7);
+/// assert_eq!(event.body(), b"21.5");
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Event {
+    message: Message,
+}
+
+impl Event {
+    /// An event with this body. A `Bytes` or `Vec<u8>` is taken over without a copy.
+    pub fn new(body: impl Into<Bytes>) -> Self {
+        Self {
+            message: Message::data(body),
+        }
+    }
+
+    /// An event from a whole AMQP message, for bodies other than octets and for sections that have no setter here.
+    pub fn from_message(message: Message) -> Self {
+        Self { message }
+    }
+
+    /// The message that the event is.
+    pub fn message(&self) -> &Message {
+        &self.message
+    }
+
+    /// The octets of the body; empty if it doesn't consist of one piece of them.
+    pub fn body(&self) -> &[u8] {
+        match &self.message.body {
+            Body::Data(octets) => octets,
+            _ => &[],
+        }
+    }
+
+    /// Adds an application property, or replaces the one of that name.
+    pub fn with_property(mut self, name: impl Into<Str>, value: impl Into<Value>) -> Self {
+        let properties = self.message.application_properties.get_or_insert_default();
+        properties.insert(name, value);
+        self
+    }
+
+    /// Says what the body is, for example `application/json`.
+    pub fn with_content_type(mut self, content_type: Symbol) -> Self {
+        self.properties().content_type = Some(content_type);
+        self
+    }
+
+    /// Names the event. The service doesn't look at it.
+    pub fn with_message_id(mut self, message_id: impl Into<MessageId>) -> Self {
+        self.properties().message_id = Some(message_id.into());
+        self
+    }
+
+    /// Says what the event belongs to. The service doesn't look at it.
+    pub fn with_correlation_id(mut self, correlation_id: impl Into<MessageId>) -> Self {
+        self.properties().correlation_id = Some(correlation_id.into());
+        self
+    }
+
+    /// Adds a message annotation, or replaces the one of that name. Those of the service are ignored by it.
+    pub fn with_annotation(mut self, name: Symbol, value: impl Into<Value>) -> Self {
+        self.annotate(name, value.into());
+        self
+    }
+
+    fn properties(&mut self) -> &mut Properties {
+        self.message.properties.get_or_insert_default()
+    }
+
+    fn annotate(&mut self, name: Symbol, value: Value) -> Option<Value> {
+        let annotations = self.message.message_annotations.get_or_insert_default();
+        annotations.insert(name, value)
+    }
+
+    /// Marks the event with its partition key, and returns what must be given to
+    /// [`clear_partition_key`](Self::clear_partition_key) to undo it.
+    pub(super) fn set_partition_key(&mut self, key: &Str) -> Option<Value> {
+        self.annotate(annotation::PARTITION_KEY, key.clone().into())
+    }
+
+    pub(super) fn clear_partition_key(&mut self, displaced: Option<Value>) {
+        if let Some(value) = displaced {
+            self.annotate(annotation::PARTITION_KEY, value);
+        } else if let Some(annotations) = &mut self.message.message_annotations {
+            annotations.remove(&annotation::PARTITION_KEY);
+            if annotations.is_empty() {
+                self.message.message_annotations = None;
+            }
+        }
+    }
+
+    /// Writes the event as a whole message at the end of `out`.
+    pub(super) fn encode(&self, out: &mut BytesMut) -> Result<(), EncodeError> {
+        let mut writer = Writer::new(out);
+        self.message.encode(&mut writer);
+        writer.finish()
+    }
+}
+
+impl From<&str> for Event {
+    fn from(text: &str) -> Self {
+        Self::new(Bytes::copy_from_slice(text.as_bytes()))
+    }
+}
+
+impl From<String> for Event {
+    fn from(text: String) -> Self {
+        Self::new(text)
+    }
+}
+
+impl From<Vec<u8>> for Event {
+    fn from(octets: Vec<u8>) -> Self {
+        Self::new(octets)
+    }
+}
+
+impl From<&[u8]> for Event {
+    fn from(octets: &[u8]) -> Self {
+        Self::new(Bytes::copy_from_slice(octets))
+    }
+}
+
+impl From<Bytes> for Event {
+    fn from(octets: Bytes) -> Self {
+        Self::new(octets)
+    }
+}
+
+/// An event that a partition held.
+///
+/// Body and texts are slices of what was read from the stream: nothing is copied, and keeping one of them keeps that
+/// piece in memory.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ReceivedEvent {
+    message: Message,
+    body: Bytes,
+    sequence_number: i64,
+    offset: Str,
+}
+
+impl ReceivedEvent {
+    /// From a message of a partition.
+    ///
+    /// # Errors
+    /// If the message lacks what the service adds to every event: sequence number and offset.
+    pub fn from_message(message: Message) -> Result<Self, EventHubsError> {
+        let system_property = |name: &Symbol| message.message_annotations.as_ref()?.get(name);
+        let missing = |name: &Symbol| {
+            EventHubsError::malformed("read an event", format!("it has no annotation `{name}`"))
+        };
+        let sequence_number = system_property(&annotation::SEQUENCE_NUMBER)
+            .and_then(Value::as_i64)
+            .ok_or_else(|| missing(&annotation::SEQUENCE_NUMBER))?;
+        let offset = system_property(&annotation::OFFSET)
+            .and_then(text)
+            .ok_or_else(|| missing(&annotation::OFFSET))?;
+        Ok(Self {
+            body: octets(&message.body),
+            sequence_number,
+            offset,
+            message,
+        })
+    }
+
+    /// The octets of the body: those of its data sections, or of its text or binary value. Empty for bodies of other
+    /// kinds; [`message`](Self::message) has them.
+    pub fn body(&self) -> &[u8] {
+        &self.body
+    }
+
+    /// [`body`](Self::body) as shared octets, without a copy.
+    pub fn body_bytes(&self) -> Bytes {
+        self.body.clone()
+    }
+
+    /// The event's number in its partition: rising, without gaps.
+    pub fn sequence_number(&self) -> i64 {
+        self.sequence_number
+    }
+
+    /// The event's opaque position in its partition, for [`Position::offset`](super::Position::offset).
+    pub fn offset(&self) -> &str {
+        &self.offset
+    }
+
+    pub(super) fn offset_text(&self) -> Str {
+        self.offset.clone()
+    }
+
+    /// When the service stored the event.
+    pub fn enqueued_time(&self) -> Option<SystemTime> {
+        match self.annotation(&annotation::ENQUEUED_TIME)? {
+            Value::Timestamp(timestamp) => from_timestamp(*timestamp),
+            _ => None,
+        }
+    }
+
+    /// The partition key under which the event was published, if it was.
+    pub fn partition_key(&self) -> Option<&str> {
+        self.annotation(&annotation::PARTITION_KEY)?.as_str()
+    }
+
+    /// The value of one application property.
+    pub fn property(&self, name: &str) -> Option<&Value> {
+        self.application_properties()?.get(name)
+    }
+
+    /// All application properties.
+    pub fn application_properties(&self) -> Option<&ApplicationProperties> {
+        self.message.application_properties.as_ref()
+    }
+
+    /// The properties section: message id, correlation id, content type and so on.
+    pub fn properties(&self) -> Option<&Properties> {
+        self.message.properties.as_ref()
+    }
+
+    /// All message annotations: the service's system properties, and what the publisher added.
+    pub fn annotations(&self) -> Option<&Annotations> {
+        self.message.message_annotations.as_ref()
+    }
+
+    /// The whole message.
+    pub fn message(&self) -> &Message {
+        &self.message
+    }
+
+    fn annotation(&self, name: &Symbol) -> Option<&Value> {
+        self.annotations()?.get(name)
+    }
+
+    /// What the service said about the partition's end when it sent this event, if the consumer asked for that.
+    pub(super) fn last_enqueued(&self) -> Option<LastEnqueued> {
+        let metrics = self.message.delivery_annotations.as_ref()?;
+        let time = |name: &Symbol| match metrics.get(name)? {
+            Value::Timestamp(timestamp) => from_timestamp(*timestamp),
+            _ => None,
+        };
+        Some(LastEnqueued {
+            sequence_number: metrics
+                .get(&runtime_metric::LAST_ENQUEUED_SEQUENCE_NUMBER)?
+                .as_i64()?,
+            offset: metrics
+                .get(&runtime_metric::LAST_ENQUEUED_OFFSET)
+                .and_then(text),
+            enqueued_time: time(&runtime_metric::LAST_ENQUEUED_TIME_UTC),
+            retrieved_at: time(&runtime_metric::RUNTIME_INFO_RETRIEVAL_TIME_UTC),
+        })
+    }
+}
+
+/// What the service knew about the end of a partition when it sent an event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LastEnqueued {
+    /// Sequence number of the partition's last event.
+    pub sequence_number: i64,
+    /// Its offset.
+    pub offset: Option<Str>,
+    /// When it was stored.
+    pub enqueued_time: Option<SystemTime>,
+    /// When the service looked.
+    pub retrieved_at: Option<SystemTime>,
+}
+
+/// A text without a copy.
+fn text(value: &Value) -> Option<Str> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Symbol(symbol) => Some(symbol.clone().into()),
+        _ => None,
+    }
+}
+
+fn octets(body: &Body) -> Bytes {
+    match body {
+        Body::Data(octets) => octets.clone(),
+        Body::DataSections(sections) => sections.concat().into(),
+        Body::Value(Value::Binary(octets)) => octets.clone(),
+        Body::Value(Value::String(text)) => text.clone().into_bytes(),
+        _ => Bytes::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, UNIX_EPOCH};
+
+    use super::*;
+    use crate::codec::Timestamp;
+
+    fn stored(event: Event) -> Message {
+        let annotations = Annotations::new()
+            .with(annotation::SEQUENCE_NUMBER, 42_i64)
+            .with(annotation::OFFSET, "4200")
+            .with(annotation::ENQUEUED_TIME, Timestamp(1_700_000_000_000))
+            .with(annotation::PARTITION_KEY, "k1");
+        event.message.with_message_annotations(annotations)
+    }
+
+    #[test]
+    fn what_was_published_and_what_the_service_added_are_read() {
+        let event = Event::from("hello")
+            .with_property("p", "v")
+            .with_message_id("id-1")
+            .with_content_type(Symbol::from_static("text/plain"));
+        let received = ReceivedEvent::from_message(stored(event)).unwrap();
+        assert_eq!(received.body(), b"hello");
+        assert_eq!(received.sequence_number(), 42);
+        assert_eq!(received.offset(), "4200");
+        assert_eq!(
+            received.enqueued_time(),
+            Some(UNIX_EPOCH + Duration::from_secs(1_700_000_000))
+        );
+        assert_eq!(received.partition_key(), Some("k1"));
+        assert_eq!(received.property("p"), Some(&Value::from("v")));
+        let properties = received.properties().unwrap();
+        assert_eq!(properties.message_id, Some(MessageId::from("id-1")));
+        assert_eq!(
+            properties.content_type,
+            Some(Symbol::from_static("text/plain"))
+        );
+        assert_eq!(received.last_enqueued(), None);
+    }
+
+    #[test]
+    fn a_message_that_no_partition_numbered_is_refused() {
+        let error = ReceivedEvent::from_message(Message::data("x")).unwrap_err();
+        assert!(error.to_string().contains("x-opt-sequence-number"));
+    }
+
+    #[test]
+    fn bodies_of_other_clients_are_read() {
+        let bodies = [
+            Body::DataSections(vec![Bytes::from("he"), Bytes::from("llo")]),
+            Body::Value(Value::from("hello")),
+            Body::Value(Value::Binary(Bytes::from("hello"))),
+        ];
+        for body in bodies {
+            assert_eq!(octets(&body), "hello");
+        }
+        assert!(octets(&Body::Value(Value::Null)).is_empty());
+    }
+
+    #[test]
+    fn runtime_metrics_are_read() {
+        let mut message = stored(Event::from("x"));
+        let metrics = Annotations::new()
+            .with(runtime_metric::LAST_ENQUEUED_SEQUENCE_NUMBER, 99_i64)
+            .with(runtime_metric::LAST_ENQUEUED_OFFSET, "9900");
+        message.delivery_annotations = Some(metrics);
+        let last = ReceivedEvent::from_message(message)
+            .unwrap()
+            .last_enqueued()
+            .unwrap();
+        assert_eq!(last.sequence_number, 99);
+        assert_eq!(last.offset.as_deref(), Some("9900"));
+        assert_eq!(last.enqueued_time, None);
+    }
+
+    #[test]
+    fn a_partition_key_can_be_taken_off_again() {
+        let plain = Event::from("x");
+        let mut event = plain.clone();
+        let displaced = event.set_partition_key(&"k".into());
+        assert_ne!(event, plain);
+        event.clear_partition_key(displaced);
+        assert_eq!(event, plain);
+    }
+}

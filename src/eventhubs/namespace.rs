@@ -1,0 +1,566 @@
+//! The one place where connections, authorizations and links are made, and made anew after a failure.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex as StdMutex, PoisonError, Weak};
+use std::time::{Duration, SystemTime};
+
+use tokio::sync::{Mutex, Notify};
+
+use super::auth::{Token, TokenSource};
+use super::error::{Cause, EventHubsError};
+use super::options::ClientOptions;
+use super::retry::{Rebuild, Retries, Verdict, classify};
+use super::time::to_timestamp;
+use super::wire::{self, Address, property};
+use crate::cbs::CbsClient;
+use crate::codec::{ApplicationProperties, Fields, Map};
+use crate::management::ManagementClient;
+use crate::request::RequestOptions;
+use crate::{
+    Connection, ConnectionOptions, Receiver, ReceiverOptions, Sender, SenderOptions, Session,
+    SessionOptions,
+};
+
+/// Longest pause between two looks at the tokens: time of day may jump, and machines sleep.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// Pause after a renewal that failed.
+const RENEWAL_RETRY: Duration = Duration::from_secs(30);
+/// A token is renewed this long before its end, or when a third of its life is left if that is less.
+const RENEWAL_MARGIN: Duration = Duration::from_secs(600);
+
+/// What the handles of one client share.
+pub(super) struct Namespace {
+    host: String,
+    hub: String,
+    /// What is dialled.
+    url: String,
+    tokens: Arc<dyn TokenSource>,
+    options: ClientOptions,
+    connection: Mutex<ConnectionSlot>,
+    /// Counts failed attempts to connect.
+    failures: AtomicU64,
+    closed: AtomicBool,
+    random: AtomicU64,
+    /// Wakes the task that renews tokens.
+    renewal: Arc<Notify>,
+}
+
+#[derive(Default)]
+struct ConnectionSlot {
+    live: Option<Arc<Live>>,
+    /// The last failed attempt: its number and how it failed.
+    failure: Option<(u64, EventHubsError)>,
+}
+
+/// A connection and what serves all links on it.
+pub(super) struct Live {
+    connection: Connection,
+    cbs: Mutex<Option<CbsClient>>,
+    management: Mutex<Option<(ManagementClient, Arc<Authorization>)>>,
+    grants: StdMutex<Vec<Grant>>,
+}
+
+/// Held by whatever needs an audience; when the last one is gone, its token isn't renewed any more.
+pub(super) struct Authorization {
+    audience: String,
+}
+
+struct Grant {
+    holder: Weak<Authorization>,
+    expires_at: Option<SystemTime>,
+    renew_at: Option<SystemTime>,
+}
+
+/// A link with what it stands on. It has a session for itself, so that what ends a session ends one link.
+pub(super) struct Attached<L> {
+    pub(super) link: L,
+    live: Arc<Live>,
+    authorization: Arc<Authorization>,
+}
+
+impl Namespace {
+    pub(super) fn new(
+        host: String,
+        hub: String,
+        url: String,
+        tokens: Arc<dyn TokenSource>,
+        options: ClientOptions,
+    ) -> Arc<Self> {
+        let seed = options
+            .seed
+            .unwrap_or_else(|| uuid::Uuid::new_v4().as_u64_pair().0);
+        let namespace = Arc::new(Self {
+            host,
+            hub,
+            url,
+            tokens,
+            options,
+            connection: Mutex::default(),
+            failures: AtomicU64::new(0),
+            closed: AtomicBool::new(false),
+            random: AtomicU64::new(seed),
+            renewal: Arc::default(),
+        });
+        let renewal = namespace.renewal.clone();
+        tokio::spawn(renew_tokens(Arc::downgrade(&namespace), renewal));
+        namespace
+    }
+
+    pub(super) fn hub(&self) -> &str {
+        &self.hub
+    }
+
+    pub(super) fn options(&self) -> &ClientOptions {
+        &self.options
+    }
+
+    /// Fresh chance for a pause (the splitmix64 generator).
+    pub(super) fn random(&self) -> u64 {
+        const STEP: u64 = 0x9E37_79B9_7F4A_7C15;
+        let mut z = self
+            .random
+            .fetch_add(STEP, Ordering::Relaxed)
+            .wrapping_add(STEP);
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
+
+    pub(super) fn retries(&self) -> Retries {
+        Retries::new(self.options.retry.clone())
+    }
+
+    /// Waits for the next try, or gives the error back if there is none.
+    pub(super) async fn pause(
+        &self,
+        retries: &mut Retries,
+        error: EventHubsError,
+    ) -> Result<(), EventHubsError> {
+        let Some(pause) = retries.next(&error, self.random()) else {
+            return Err(error);
+        };
+        tracing::warn!(%error, ?pause, "will try again");
+        tokio::time::sleep(pause).await;
+        Ok(())
+    }
+
+    /// The connection, opened if there is none that lives. Those who wait while somebody else fails to open it share that
+    /// failure, instead of each waiting for a time-out in turn.
+    pub(super) async fn live(&self) -> Result<Arc<Live>, EventHubsError> {
+        let seen = self.failures.load(Ordering::Acquire);
+        let mut slot = self.connection.lock().await;
+        if self.closed.load(Ordering::Acquire) {
+            let attempt = format!("reach {}", self.host);
+            return Err(EventHubsError::new(attempt, Cause::Closed("client")));
+        }
+        match (&slot.live, &slot.failure) {
+            (Some(live), _) if !live.connection.is_closed() => return Ok(live.clone()),
+            (_, Some((number, error))) if *number > seen => return Err(error.clone()),
+            _ => {}
+        }
+        slot.live = None;
+        match self.open().await {
+            Ok(live) => {
+                slot.live = Some(live.clone());
+                Ok(live)
+            }
+            Err(error) => {
+                let number = self.failures.fetch_add(1, Ordering::AcqRel) + 1;
+                slot.failure = Some((number, error.clone()));
+                Err(error)
+            }
+        }
+    }
+
+    async fn open(&self) -> Result<Arc<Live>, EventHubsError> {
+        let options = self.connection_options();
+        let opened = match &self.options.connector {
+            Some(connector) => connector.connect(options).await,
+            None => Connection::open(&self.url, options).await,
+        };
+        let connection = opened
+            .map_err(|error| EventHubsError::new(format!("connect to {}", self.host), error))?;
+        tracing::info!(host = %self.host, hub = %self.hub, "connected");
+        Ok(Arc::new(Live {
+            connection,
+            cbs: Mutex::default(),
+            management: Mutex::default(),
+            grants: StdMutex::default(),
+        }))
+    }
+
+    fn connection_options(&self) -> ConnectionOptions {
+        const PRODUCT: &str = "amqp10";
+        const VERSION: &str = env!("CARGO_PKG_VERSION");
+        let platform = std::env::consts::OS;
+        let mut user_agent = format!("{PRODUCT}/{VERSION} ({platform})");
+        if let Some(application) = &self.options.application_id {
+            // The open must fit 512 octets before the peer's limit is known. F-018
+            let short: String = application.chars().take(64).collect();
+            user_agent = format!("{short} {user_agent}");
+        }
+        let properties = Fields::new()
+            .with(property::PRODUCT, PRODUCT)
+            .with(property::VERSION, VERSION)
+            .with(property::PLATFORM, platform)
+            .with(property::USER_AGENT, user_agent);
+        let options = self.options.connection.clone();
+        options.hostname(&self.host).properties(properties)
+    }
+
+    /// Gives a connection up for new links, though it may not know yet that it is dead. Links on it that work go on.
+    async fn discard(&self, dead: &Arc<Live>) {
+        let mut slot = self.connection.lock().await;
+        slot.live.take_if(|live| Arc::ptr_eq(live, dead));
+    }
+
+    /// Makes sure that the next try doesn't meet what failed: the one place where that is decided.
+    async fn give_up(&self, error: &EventHubsError, live: &Arc<Live>, audience: &str) {
+        match classify(error.cause()).1 {
+            Verdict::Again {
+                rebuild: Rebuild::Connection,
+                ..
+            } => self.discard(live).await,
+            Verdict::Again {
+                rebuild: Rebuild::Token,
+                ..
+            } => live.revoke(audience),
+            _ => {}
+        }
+    }
+
+    /// The same for a failure of a link that had been attached.
+    pub(super) async fn give_up_link<L>(&self, error: &EventHubsError, attached: &Attached<L>) {
+        let audience = &attached.authorization.audience;
+        self.give_up(error, &attached.live, audience).await;
+    }
+
+    pub(super) async fn attach_sender(
+        &self,
+        address: &Address,
+    ) -> Result<Attached<Sender>, EventHubsError> {
+        let live = self.live().await?;
+        let attach = async {
+            let (session, authorization) = self.begin(&live, address).await?;
+            let options = SenderOptions {
+                desired_capabilities: vec![wire::capability::GEOREPLICATION],
+                ..SenderOptions::default()
+            };
+            let link = session.attach_sender(address.to_string(), options).await?;
+            Ok(Attached {
+                link,
+                live: live.clone(),
+                authorization,
+            })
+        };
+        let result = attach.await;
+        self.attached(result, &live, address).await
+    }
+
+    pub(super) async fn attach_receiver(
+        &self,
+        address: &Address,
+        options: ReceiverOptions,
+    ) -> Result<Attached<Receiver>, EventHubsError> {
+        let live = self.live().await?;
+        let attach = async {
+            let (session, authorization) = self.begin(&live, address).await?;
+            let link = session
+                .attach_receiver(address.to_string(), options)
+                .await?;
+            Ok(Attached {
+                link,
+                live: live.clone(),
+                authorization,
+            })
+        };
+        let result = attach.await;
+        self.attached(result, &live, address).await
+    }
+
+    /// A session that may be used for a link to `address`.
+    async fn begin(
+        &self,
+        live: &Live,
+        address: &Address,
+    ) -> Result<(Session, Arc<Authorization>), Cause> {
+        let authorization = self.authorize(live, address).await?;
+        let session = live.connection.begin(SessionOptions::default()).await?;
+        Ok((session, authorization))
+    }
+
+    async fn attached<L>(
+        &self,
+        result: Result<Attached<L>, Cause>,
+        live: &Arc<Live>,
+        address: &Address,
+    ) -> Result<Attached<L>, EventHubsError> {
+        match result {
+            Ok(attached) => {
+                tracing::debug!(%address, "attached");
+                Ok(attached)
+            }
+            Err(cause) => {
+                let error = EventHubsError::new(format!("attach to {address}"), cause);
+                self.give_up(&error, live, &self.audience(address)).await;
+                Err(error)
+            }
+        }
+    }
+
+    /// Reads properties from the management node, once.
+    pub(super) async fn read(
+        &self,
+        entity_type: &str,
+        properties: ApplicationProperties,
+    ) -> Result<Map, EventHubsError> {
+        let live = self.live().await?;
+        let result = self.read_on(&live, entity_type, properties).await;
+        match result {
+            Ok(map) => Ok(map),
+            Err(cause) => {
+                let attempt = format!("read properties of {}", self.hub);
+                let error = EventHubsError::new(attempt, cause);
+                let audience = self.audience(&self.management_address());
+                self.give_up(&error, &live, &audience).await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn read_on(
+        &self,
+        live: &Live,
+        entity_type: &str,
+        properties: ApplicationProperties,
+    ) -> Result<Map, Cause> {
+        let management = self.management(live).await?;
+        let token = self.token().await?;
+        let properties = properties.with(wire::request::SECURITY_TOKEN, token.text());
+        Ok(management.read(entity_type, &self.hub, properties).await?)
+    }
+
+    async fn management(&self, live: &Live) -> Result<ManagementClient, Cause> {
+        let mut slot = live.management.lock().await;
+        if let Some((management, _)) = &*slot
+            && !management.is_closed()
+        {
+            return Ok(management.clone());
+        }
+        *slot = None;
+        let (session, authorization) = self.begin(live, &self.management_address()).await?;
+        let options = self.request_options();
+        let management = ManagementClient::attach(&session, wire::MANAGEMENT_NODE, options).await?;
+        *slot = Some((management.clone(), authorization));
+        Ok(management)
+    }
+
+    fn management_address(&self) -> Address {
+        Address::Management {
+            hub: Some(self.hub.clone()),
+        }
+    }
+
+    fn request_options(&self) -> RequestOptions {
+        RequestOptions::default().timeout(self.options.retry.try_timeout)
+    }
+
+    /// What a token is put for. The service takes any scheme.
+    fn audience(&self, address: &Address) -> String {
+        format!("sb://{}/{address}", self.host)
+    }
+
+    /// Sees to it that `address` may be used on this connection.
+    async fn authorize(&self, live: &Live, address: &Address) -> Result<Arc<Authorization>, Cause> {
+        let audience = self.audience(address);
+        if let Some(authorization) = live.authorization(&audience, self.options.clock.now()) {
+            return Ok(authorization);
+        }
+        let expires_at = self.put_token(live, &audience).await?;
+        let authorization = Arc::new(Authorization { audience });
+        let now = self.options.clock.now();
+        live.lock_grants().push(Grant {
+            holder: Arc::downgrade(&authorization),
+            expires_at,
+            renew_at: expires_at.map(|end| renewal_time(now, end)),
+        });
+        self.renewal.notify_one();
+        Ok(authorization)
+    }
+
+    /// Puts a token for an audience, and returns when it ends.
+    async fn put_token(&self, live: &Live, audience: &str) -> Result<Option<SystemTime>, Cause> {
+        let token = self.token().await?;
+        let cbs = self.cbs(live).await?;
+        let expires_at = token.expires_at();
+        cbs.put_token(
+            token.kind().as_str(),
+            audience,
+            token.text(),
+            expires_at.map(to_timestamp),
+        )
+        .await?;
+        tracing::debug!(audience, "authorized");
+        Ok(expires_at)
+    }
+
+    async fn token(&self) -> Result<Token, Cause> {
+        let resource = format!("sb://{}/{}", self.host, self.hub).to_lowercase();
+        let limit = self.options.retry.try_timeout;
+        let token = self.tokens.token(&resource, self.options.clock.now());
+        match tokio::time::timeout(limit, token).await {
+            Ok(token) => Ok(token?),
+            Err(_) => Err(Cause::TimedOut(limit)),
+        }
+    }
+
+    /// The connection's `$cbs` pair. The service closes it when it is idle, as any other link.
+    async fn cbs(&self, live: &Live) -> Result<CbsClient, Cause> {
+        let mut slot = live.cbs.lock().await;
+        if let Some(cbs) = &*slot
+            && !cbs.is_closed()
+        {
+            return Ok(cbs.clone());
+        }
+        *slot = None;
+        let session = live.connection.begin(SessionOptions::default()).await?;
+        let cbs = CbsClient::attach(&session, self.request_options()).await?;
+        *slot = Some(cbs.clone());
+        Ok(cbs)
+    }
+
+    /// Renews the tokens that are due, and returns how long to wait until the next look.
+    async fn renew_due(&self) -> Duration {
+        let live = self.connection.lock().await.live.clone();
+        let Some(live) = live.filter(|live| !live.connection.is_closed()) else {
+            return LONGEST_PAUSE;
+        };
+        for authorization in live.due(self.options.clock.now()) {
+            let renewed = self.put_token(&live, &authorization.audience).await;
+            let now = self.options.clock.now();
+            let next = match &renewed {
+                Ok(expires_at) => expires_at.map(|end| renewal_time(now, end)),
+                Err(error) => {
+                    let audience = &authorization.audience;
+                    tracing::warn!(%error, audience, "could not renew a token");
+                    now.checked_add(RENEWAL_RETRY)
+                }
+            };
+            live.renewed(&authorization, renewed.ok().flatten(), next);
+        }
+        live.next_renewal(self.options.clock.now())
+    }
+
+    /// Closes the connection. Nothing works afterwards.
+    pub(super) async fn close(&self) -> Result<(), EventHubsError> {
+        self.closed.store(true, Ordering::Release);
+        let live = self.connection.lock().await.live.take();
+        let Some(live) = live else { return Ok(()) };
+        let closed = live.connection.close().await;
+        closed.map_err(|error| {
+            let error = crate::LinkError::from(error);
+            EventHubsError::new(format!("close the connection to {}", self.host), error)
+        })
+    }
+}
+
+impl Drop for Namespace {
+    fn drop(&mut self) {
+        // The task finds nobody left, and ends.
+        self.renewal.notify_one();
+    }
+}
+
+impl Live {
+    fn lock_grants(&self) -> std::sync::MutexGuard<'_, Vec<Grant>> {
+        // Nothing that panics runs under this lock.
+        self.grants.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The authorization for an audience, if somebody holds it and its token lives.
+    fn authorization(&self, audience: &str, now: SystemTime) -> Option<Arc<Authorization>> {
+        let mut grants = self.lock_grants();
+        grants.retain(|grant| grant.holder.strong_count() > 0);
+        grants
+            .iter()
+            .filter(|grant| grant.expires_at.is_none_or(|end| end > now))
+            .filter_map(|grant| grant.holder.upgrade())
+            .find(|authorization| authorization.audience == audience)
+    }
+
+    /// Forgets an authorization that the service didn't honour.
+    fn revoke(&self, audience: &str) {
+        self.lock_grants().retain(|grant| {
+            let holder = grant.holder.upgrade();
+            holder.is_some_and(|authorization| authorization.audience != audience)
+        });
+    }
+
+    fn due(&self, now: SystemTime) -> Vec<Arc<Authorization>> {
+        let grants = self.lock_grants();
+        let due = grants
+            .iter()
+            .filter(|grant| grant.renew_at.is_some_and(|at| at <= now));
+        due.filter_map(|grant| grant.holder.upgrade()).collect()
+    }
+
+    fn renewed(
+        &self,
+        authorization: &Arc<Authorization>,
+        expires_at: Option<SystemTime>,
+        renew_at: Option<SystemTime>,
+    ) {
+        let mut grants = self.lock_grants();
+        let grant = grants
+            .iter_mut()
+            .find(|grant| std::ptr::eq(grant.holder.as_ptr(), Arc::as_ptr(authorization)));
+        if let Some(grant) = grant {
+            grant.expires_at = expires_at.or(grant.expires_at);
+            grant.renew_at = renew_at;
+        }
+    }
+
+    fn next_renewal(&self, now: SystemTime) -> Duration {
+        let next = self.lock_grants().iter().filter_map(|g| g.renew_at).min();
+        next.map_or(LONGEST_PAUSE, |at| {
+            let pause = at.duration_since(now).unwrap_or_default();
+            // Never a busy loop, whatever a token source says.
+            pause.clamp(Duration::from_secs(1), LONGEST_PAUSE)
+        })
+    }
+}
+
+/// When a token that ends at `end` is to be renewed.
+fn renewal_time(now: SystemTime, end: SystemTime) -> SystemTime {
+    let left = end.duration_since(now).unwrap_or_default();
+    now + (left - RENEWAL_MARGIN.min(left / 3))
+}
+
+/// Renews tokens until the last handle of the client is gone.
+async fn renew_tokens(namespace: Weak<Namespace>, wake: Arc<Notify>) {
+    while let Some(alive) = namespace.upgrade() {
+        let pause = alive.renew_due().await;
+        drop(alive);
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = wake.notified() => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::UNIX_EPOCH;
+
+    use super::*;
+
+    #[test]
+    fn tokens_are_renewed_well_before_their_end() {
+        let at = |seconds| UNIX_EPOCH + Duration::from_secs(seconds);
+        // An hour: ten minutes before the end.
+        assert_eq!(renewal_time(at(0), at(3600)), at(3000));
+        // Two minutes: when a third is left.
+        assert_eq!(renewal_time(at(0), at(120)), at(80));
+        assert_eq!(renewal_time(at(100), at(50)), at(100));
+    }
+}

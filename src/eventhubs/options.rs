@@ -1,0 +1,177 @@
+//! What a client is told when it is made.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::auth::TokenSource;
+use super::retry::RetryPolicy;
+use super::time::Clock;
+use crate::{ConnectError, Connection, ConnectionOptions};
+
+/// Options of a [`Client`](super::Client).
+///
+/// ```
+/// use amqp10::eventhubs::{ClientOptions, RetryPolicy};
+///
+/// let options = ClientOptions::default()
+///     .hub("orders")
+///     .application_id("billing")
+///     .retry(RetryPolicy::default().max_retries(3));
+/// # let _ = options;
+/// ```
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct ClientOptions {
+    /// The hub, where the connection string names none. Where it does, both must agree. Default `None`.
+    pub hub: Option<String>,
+    /// Says to the service which application this is: part of the user agent. At most 64 characters count. Default
+    /// `None`.
+    pub application_id: Option<String>,
+    /// Where tokens come from, in place of the connection string's key or signature. Default `None`.
+    pub token_source: Option<Arc<dyn TokenSource>>,
+    /// A URL (`amqps://host:port`) to connect to in place of the namespace: a proxy, a private link. To the peer, the
+    /// namespace is still called by its name. Default `None`.
+    pub endpoint: Option<String>,
+    /// Makes connections in place of a TCP connection to the namespace. Default `None`.
+    pub connector: Option<Connector>,
+    /// Options of the connections: TLS, limits, time-outs. Hostname and properties are set by the client.
+    pub connection: ConnectionOptions,
+    /// How failed operations are tried again.
+    pub retry: RetryPolicy,
+    /// What tells the time of day. Default: the system's clock.
+    pub clock: Clock,
+    /// The seed of the chance in pauses, for runs that can be repeated. Default `None`: a random one.
+    pub seed: Option<u64>,
+}
+
+impl Default for ClientOptions {
+    fn default() -> Self {
+        Self {
+            hub: None,
+            application_id: None,
+            token_source: None,
+            endpoint: None,
+            connector: None,
+            // A session per link, so that links don't wait for one another; what is announced of the idle time-out is
+            // the minute that Microsoft's clients announce.
+            connection: ConnectionOptions::default()
+                .channel_max(4999)
+                .idle_time_out(Duration::from_secs(120)),
+            retry: RetryPolicy::default(),
+            clock: Clock::default(),
+            seed: None,
+        }
+    }
+}
+
+impl ClientOptions {
+    /// Sets [`hub`](Self::hub).
+    pub fn hub(mut self, hub: impl Into<String>) -> Self {
+        self.hub = Some(hub.into());
+        self
+    }
+
+    /// Sets [`application_id`](Self::application_id).
+    pub fn application_id(mut self, id: impl Into<String>) -> Self {
+        self.application_id = Some(id.into());
+        self
+    }
+
+    /// Sets [`token_source`](Self::token_source).
+    pub fn token_source(mut self, source: impl TokenSource + 'static) -> Self {
+        self.token_source = Some(Arc::new(source));
+        self
+    }
+
+    /// Sets [`endpoint`](Self::endpoint).
+    pub fn endpoint(mut self, url: impl Into<String>) -> Self {
+        self.endpoint = Some(url.into());
+        self
+    }
+
+    /// Sets [`connector`](Self::connector).
+    pub fn connector(mut self, connector: Connector) -> Self {
+        self.connector = Some(connector);
+        self
+    }
+
+    /// Sets [`connection`](Self::connection).
+    pub fn connection(mut self, options: ConnectionOptions) -> Self {
+        self.connection = options;
+        self
+    }
+
+    /// Sets [`retry`](Self::retry).
+    pub fn retry(mut self, policy: RetryPolicy) -> Self {
+        self.retry = policy;
+        self
+    }
+
+    /// Sets [`clock`](Self::clock).
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Sets [`seed`](Self::seed).
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = Some(seed);
+        self
+    }
+}
+
+impl fmt::Debug for ClientOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientOptions")
+            .field("hub", &self.hub)
+            .field("application_id", &self.application_id)
+            .field("endpoint", &self.endpoint)
+            .field("connection", &self.connection)
+            .field("retry", &self.retry)
+            .field("seed", &self.seed)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The future that a [`Connector`] returns.
+type ConnectFuture = Pin<Box<dyn Future<Output = Result<Connection, ConnectError>> + Send>>;
+
+/// Opens connections by other means than TCP: over a pipe in memory, through a proxy, in a simulation.
+///
+/// ```no_run
+/// use amqp10::eventhubs::{ClientOptions, Connector};
+/// use amqp10::Connection;
+///
+/// let connector = Connector::new(|options| async move {
+///     let stream = tokio::net::TcpStream::connect("proxy:5671").await.expect("the proxy is there");
+///     Connection::open_with_stream(stream, options).await
+/// });
+/// let options = ClientOptions::default().connector(connector);
+/// # let _ = options;
+/// ```
+#[derive(Clone)]
+pub struct Connector(Arc<dyn Fn(ConnectionOptions) -> ConnectFuture + Send + Sync>);
+
+impl Connector {
+    /// Calls `connect` for each connection, with the options that it must be opened with.
+    pub fn new<F, R>(connect: F) -> Self
+    where
+        F: Fn(ConnectionOptions) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<Connection, ConnectError>> + Send + 'static,
+    {
+        Self(Arc::new(move |options| Box::pin(connect(options))))
+    }
+
+    pub(super) fn connect(&self, options: ConnectionOptions) -> ConnectFuture {
+        (self.0)(options)
+    }
+}
+
+impl fmt::Debug for Connector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connector").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,77 @@
+//! The time of day, and the wire's way to write it.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use crate::codec::Timestamp;
+
+/// What tells the time of day. Only the ends of tokens depend on it; time that passes is measured by the runtime.
+#[derive(Clone)]
+pub struct Clock(Arc<dyn Fn() -> SystemTime + Send + Sync>);
+
+impl Clock {
+    /// A clock that shows what `now` returns.
+    pub fn new(now: impl Fn() -> SystemTime + Send + Sync + 'static) -> Self {
+        Self(Arc::new(now))
+    }
+
+    /// The time of day.
+    pub fn now(&self) -> SystemTime {
+        (self.0)()
+    }
+}
+
+impl Default for Clock {
+    /// The system's clock.
+    fn default() -> Self {
+        Self::new(SystemTime::now)
+    }
+}
+
+impl fmt::Debug for Clock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Clock").finish_non_exhaustive()
+    }
+}
+
+/// Whole milliseconds since 1970; times beyond what the wire can hold become its first or last moment.
+pub(crate) fn to_timestamp(time: SystemTime) -> Timestamp {
+    let millis = match time.duration_since(UNIX_EPOCH) {
+        Ok(since) => i64::try_from(since.as_millis()).unwrap_or(i64::MAX),
+        Err(before) => i64::try_from(before.duration().as_millis()).map_or(i64::MIN, |ms| -ms),
+    };
+    Timestamp(millis)
+}
+
+/// The moment, if the platform's time reaches so far.
+pub(crate) fn from_timestamp(timestamp: Timestamp) -> Option<SystemTime> {
+    let distance = Duration::from_millis(timestamp.0.unsigned_abs());
+    if timestamp.0 < 0 {
+        UNIX_EPOCH.checked_sub(distance)
+    } else {
+        UNIX_EPOCH.checked_add(distance)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moments_before_and_after_1970_survive() {
+        for millis in [0, 1, -1, 1_700_000_000_123, -86_400_000] {
+            let time = from_timestamp(Timestamp(millis)).unwrap();
+            assert_eq!(to_timestamp(time).0, millis);
+        }
+    }
+
+    #[test]
+    fn no_timestamp_of_a_peer_panics() {
+        for millis in [i64::MIN, i64::MAX] {
+            if let Some(time) = from_timestamp(Timestamp(millis)) {
+                to_timestamp(time);
+            }
+        }
+    }
+}

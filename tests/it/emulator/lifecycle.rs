@@ -1,0 +1,184 @@
+//! Starting, stopping, closing; TCP.
+
+use amqp10::codec::condition;
+use amqp10::emulator::EmulatorError;
+use amqp10::{ConnectionError, ReceiverOptions};
+#[cfg(feature = "tls")]
+use amqp10::{TlsConfig, TlsServerConfig};
+
+use super::*;
+
+#[tokio::test]
+async fn it_is_reached_over_tcp_by_what_its_connection_string_says() {
+    let emulator = emulator().await;
+    let port = emulator.local_addr().port();
+    let expected = format!(
+        "Endpoint=sb://localhost:{port};SharedAccessKeyName={KEY_NAME};SharedAccessKey={KEY};UseDevelopmentEmulator=true;"
+    );
+    assert_eq!(emulator.connection_string(), expected);
+    assert_eq!(
+        emulator.connection_string_for("orders"),
+        format!("{expected}EntityPath=orders;")
+    );
+
+    let connection = Connection::open(
+        &format!("amqp://localhost:{port}"),
+        ConnectionOptions::default(),
+    )
+    .await
+    .unwrap();
+    let session = connection.begin(SessionOptions::default()).await.unwrap();
+    authorize(&session, "sb://localhost/orders").await;
+    publish(&session, &["over tcp"]).await;
+    let receiver = session
+        .attach_receiver(reader_address(0), ReceiverOptions::default())
+        .await
+        .unwrap();
+    assert_eq!(texts(&receiver, 1).await, ["over tcp"]);
+}
+
+#[cfg(feature = "tls")]
+#[tokio::test]
+async fn with_a_certificate_tcp_is_tls_and_its_connection_string_says_so() {
+    let certificate = include_bytes!("../../data/server.pem");
+    let server =
+        TlsServerConfig::from_pem(certificate, include_bytes!("../../data/server-key.pem"));
+    let emulator = Emulator::start(options().tls(server.unwrap()))
+        .await
+        .unwrap();
+    assert!(
+        !emulator
+            .connection_string()
+            .contains("UseDevelopmentEmulator")
+    );
+
+    let roots = TlsConfig::with_root_certificates(include_bytes!("../../data/ca.pem")).unwrap();
+    let url = format!("amqps://localhost:{}", emulator.local_addr().port());
+    let connection = Connection::open(&url, ConnectionOptions::default().tls(roots))
+        .await
+        .unwrap();
+    let session = connection.begin(SessionOptions::default()).await.unwrap();
+    authorize(&session, "sb://localhost/orders").await;
+    publish(&session, &["over tls"]).await;
+    // Within the process there is nobody to hide from.
+    let (_connection, session) = root(&emulator).await;
+    let receiver = session
+        .attach_receiver(reader_address(0), ReceiverOptions::default())
+        .await
+        .unwrap();
+    assert_eq!(texts(&receiver, 1).await, ["over tls"]);
+}
+
+#[tokio::test]
+async fn its_open_is_like_the_services() {
+    let emulator = emulator().await;
+    let options = ConnectionOptions::default().hostname("any.servicebus.windows.net");
+    let connection = Connection::open_with_stream(emulator.connect(), options)
+        .await
+        .unwrap();
+    let open = connection.remote_open();
+    assert!(open.container_id.as_str().ends_with("_G1"));
+    assert_eq!(
+        (open.max_frame_size, open.idle_time_out),
+        (65_536, Some(240_000))
+    );
+    assert!(open.channel_max >= 255);
+}
+
+#[tokio::test]
+async fn closed_connections_are_told_why_and_events_survive_them() {
+    let emulator = emulator().await;
+    let (connection, session) = root(&emulator).await;
+    publish(&session, &["kept"]).await;
+    emulator.close_connections();
+    let error = soon(connection.closed()).await;
+    assert_eq!(
+        error.remote_error().unwrap().condition,
+        condition::CONNECTION_FORCED
+    );
+
+    let (_connection, session) = root(&emulator).await;
+    let receiver = session
+        .attach_receiver(reader_address(0), ReceiverOptions::default())
+        .await
+        .unwrap();
+    assert_eq!(texts(&receiver, 1).await, ["kept"]);
+}
+
+#[tokio::test]
+async fn a_shutdown_closes_connections_and_frees_the_port() {
+    let emulator = emulator().await;
+    let address = emulator.local_addr();
+    let (connection, _session) = root(&emulator).await;
+    soon(emulator.shutdown()).await;
+    assert!(matches!(
+        soon(connection.closed()).await,
+        ConnectionError::RemoteClosed(Some(_))
+    ));
+    assert!(tokio::net::TcpStream::connect(address).await.is_err());
+}
+
+#[tokio::test]
+async fn dropping_it_stops_it() {
+    let emulator = emulator().await;
+    let (connection, _session) = root(&emulator).await;
+    drop(emulator);
+    soon(connection.closed()).await;
+}
+
+#[tokio::test]
+async fn wrong_options_and_taken_ports_are_errors() {
+    let error = Emulator::start(EmulatorOptions::new().hub("a/b", 1))
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(&error, EmulatorError::Options(text) if text.contains("a/b")),
+        "{error}"
+    );
+    let first = emulator().await;
+    let error = Emulator::start(options().address(first.local_addr()))
+        .await
+        .unwrap_err();
+    assert!(matches!(error, EmulatorError::Listen { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn idle_links_and_connections_are_closed_if_the_options_say_so() {
+    let idle = Duration::from_millis(100);
+    let emulator = Emulator::start(options().idle_link(idle).idle_connection(idle))
+        .await
+        .unwrap();
+    let (connection, session) = root(&emulator).await;
+    let receiver = session
+        .attach_receiver(reader_address(0), ReceiverOptions::default())
+        .await
+        .unwrap();
+    let error = soon(receiver.closed()).await;
+    let error = error.remote_error().unwrap();
+    assert_eq!(error.condition, condition::DETACH_FORCED);
+    assert!(description(error).starts_with("Idle link tracker, link"));
+    let error = soon(connection.closed()).await;
+    assert_eq!(
+        error.remote_error().unwrap().condition,
+        condition::CONNECTION_FORCED
+    );
+}
+
+#[tokio::test]
+async fn connections_beyond_the_limit_are_refused() {
+    let emulator = Emulator::start(options().max_connections(1)).await.unwrap();
+    let url = format!("amqp://localhost:{}", emulator.local_addr().port());
+    let first = Connection::open(&url, ConnectionOptions::default())
+        .await
+        .unwrap();
+    let error = soon(Connection::open(&url, ConnectionOptions::default()))
+        .await
+        .map(drop);
+    let refused = match error {
+        Err(error) => error.remote_error().cloned(),
+        // The open may arrive before the close.
+        Ok(()) => None,
+    };
+    assert!(refused.is_none_or(|error| error.condition == condition::RESOURCE_LIMIT_EXCEEDED));
+    assert!(!first.is_closed());
+}
