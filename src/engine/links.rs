@@ -469,24 +469,37 @@ impl Session {
                 && leaving.is_named(&link.attach.name, link.attach.role)
                 && leaving.endpoint.local == Half::Open
                 && leaving.due.detach.is_some()
+                && !leaving.due.attach
         })
     }
 
-    /// A name is free on the wire: a link that waited for it may attach.
-    fn mark_successor(&mut self, name: &Str, role: Role, effects: &mut Effects) {
-        if let Some(key) = self.find_link(name, role, |link| link.due.attach) {
-            self.mark_link(key, effects);
+    /// A name is free on the wire: who waited for it may attach.
+    fn mark_successors(&mut self, name: &Str, role: Role, effects: &mut Effects) {
+        for position in 0..self.links.positions() {
+            if let Some(key) = self.links.key_at(position)
+                && self
+                    .links
+                    .get(key)
+                    .is_some_and(|link| link.due.attach && link.is_named(name, role))
+            {
+                self.mark_link(key, effects);
+            }
         }
     }
 
     /// Writes the detaches that are due. One waits for the rest of a delivery under way, and for the peer's attach, which
     /// would be taken for a new link otherwise.
     pub(super) fn flush_detaches(&mut self, effects: &mut Effects) {
-        for key in std::mem::take(&mut self.due_links) {
+        let mut due_links = std::mem::take(&mut self.due_links);
+        for key in &due_links {
+            if let Some(link) = self.links.get_mut(*key) {
+                link.is_due = false; // a detach may make any of them due again
+            }
+        }
+        for key in due_links.drain(..) {
             let Some(link) = self.links.get_mut(key) else {
                 continue;
             };
-            link.is_due = false;
             let is_sending = link
                 .sender_mut()
                 .is_some_and(|sender| sender.partial.is_some());
@@ -498,6 +511,9 @@ impl Session {
                 self.write_detach(key, detach, effects);
             }
             self.reap_link(key, effects);
+        }
+        if self.due_links.is_empty() {
+            self.due_links = due_links; // its memory is used again
         }
     }
 
@@ -524,6 +540,6 @@ impl Session {
         }
         let (name, role) = (link.attach.name.clone(), link.attach.role);
         link.watchers.wake_all(&mut effects.wakes);
-        self.mark_successor(&name, role, effects);
+        self.mark_successors(&name, role, effects);
     }
 }
