@@ -347,6 +347,7 @@ fn limits() -> Limits {
         max_links_per_session: 16,
         max_pending_links: 4,
         max_unsettled_deliveries: 64,
+        max_excess_deliveries: 2,
         max_abandoned_deliveries: 8,
         max_partial_delivery_bytes: 16 << 10,
         max_queued_bytes: 32 << 10,

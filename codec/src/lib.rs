@@ -36,7 +36,7 @@ pub use performative::{
     ReceiverSettleMode, Role, SenderSettleMode, Transfer, UnsettledMap,
 };
 pub use primitive::{Dec32, Dec64, Dec128, DeliveryTag, TagTooLongError, Timestamp, Uuid};
-pub use read::{Decode, Limits, Primitive, Reader};
+pub use read::{Decode, Limits, Reader};
 pub use sasl::{
     SaslChallenge, SaslCode, SaslFrame, SaslInit, SaslMechanisms, SaslOutcome, SaslResponse,
 };

@@ -274,7 +274,12 @@ impl Session {
         let size = payload.len();
         let queued_before = receiver.queue.len();
         let progress = receiver
-            .on_transfer(transfer, payload, effects.pass)
+            .on_transfer(
+                transfer,
+                payload,
+                effects.pass,
+                effects.limits.max_excess_deliveries,
+            )
             .map_err(|fault| fault.at(key))?;
         if receiver.queue.len() > queued_before {
             let whole = receiver
@@ -492,7 +497,9 @@ impl Session {
             return Err(error.clone());
         }
         let receiver = link.receiver_mut().ok_or(LinkError::WrongRole)?;
-        receiver.credit.link_credit = receiver.credit.link_credit.saturating_add(additional);
+        receiver
+            .credit
+            .grant(receiver.credit.link_credit.saturating_add(additional));
         self.mark_flow(key, effects);
         Ok(())
     }
@@ -555,7 +562,7 @@ impl Session {
             }
             LinkEnd::Receiver(receiver) => {
                 if let Some(granted) = receiver.top_up() {
-                    receiver.credit.link_credit = granted;
+                    receiver.credit.grant(granted);
                 }
                 Flow {
                     delivery_count: Some(receiver.credit.delivery_count),

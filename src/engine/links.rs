@@ -109,14 +109,13 @@ impl Session {
 
     /// Whether the detach is complete, in both directions.
     pub(crate) fn poll_detached(&mut self, key: Key, waker: &Waker) -> Poll<LinkError> {
+        let session = self.ended.clone();
         let Some(link) = self.links.get_mut(key) else {
             return Poll::Ready(LinkError::LocalDetached);
         };
-        match &link.ended {
-            // A session that is over brings no answer any more.
-            Some(error) if link.endpoint.is_closed() || self.ended.is_some() => {
-                Poll::Ready(error.clone())
-            }
+        match (&link.ended, session) {
+            (Some(error), _) if link.endpoint.is_closed() => Poll::Ready(error.clone()),
+            (Some(_), Some(error)) => Poll::Ready(error.into()), // the peer's detach will not come
             _ => {
                 link.watchers.register(waker);
                 Poll::Pending

@@ -117,10 +117,11 @@ impl ReceiverEnd {
         transfer: Transfer,
         payload: Bytes,
         pass: u32,
+        max_excess: u32,
     ) -> Result<Progress, PeerFault> {
         match self.partial.take() {
             Some(partial) => self.continue_delivery(partial, transfer, payload, pass),
-            None => self.begin_delivery(transfer, payload, pass),
+            None => self.begin_delivery(transfer, payload, pass, max_excess),
         }
     }
 
@@ -140,8 +141,10 @@ impl ReceiverEnd {
         transfer: Transfer,
         payload: Bytes,
         pass: u32,
+        max_excess: u32,
     ) -> Result<Progress, PeerFault> {
-        if !self.credit.on_delivery() && !self.is_credit_lowered {
+        self.credit.on_delivery();
+        if self.credit.excess > max_excess && !self.is_credit_lowered {
             return Err(PeerFault::NoCredit);
         }
         let rcv_settle_mode = self.delivery_settle_mode(&transfer)?;
