@@ -431,6 +431,11 @@ impl Engine {
         self.connection.is_over() && (self.connection.is_cut || !self.has_output())
     }
 
+    /// The stream is gone, or was given up: nothing may be written any more.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.connection.is_cut
+    }
+
     pub(crate) fn has_wakers(&self) -> bool {
         !self.effects.wakes.is_empty()
     }

@@ -136,7 +136,6 @@ impl Driver {
             let is_blocked = match self.poll_output(cx) {
                 Poll::Ready(Ok(())) => false,
                 Poll::Ready(Err(error)) => {
-                    self.output.clear();
                     self.apply(
                         cx.waker(),
                         Some(Ending::Cut(ConnectionError::Lost(Arc::new(error)))),
@@ -171,7 +170,9 @@ impl Driver {
             engine.handle_written(written);
             engine.handle_timeout(now);
             engine.flush(now);
-            let next = if is_blocked {
+            let next = if engine.is_cut() {
+                Next::Over
+            } else if is_blocked {
                 Next::Rest(engine.poll_timeout())
             } else if engine.has_output() {
                 take_output(engine, output, had_company, has_waited)
@@ -193,8 +194,13 @@ impl Driver {
     /// Applies decoded frames, some at a time, and then what ended the input.
     fn apply(&mut self, waker: &std::task::Waker, ending: Option<Ending>) {
         let now = clock::now();
+        let written = std::mem::take(&mut self.written);
         let Self { shared, frames, .. } = self;
-        shared.with_driver(waker, |engine| (engine.handle_activity(now), false));
+        shared.with_driver(waker, |engine| {
+            engine.handle_written(written); // before a cut: what was handed over is not "not sent"
+            engine.handle_activity(now);
+            ((), false)
+        });
         while !frames.is_empty() {
             shared.with_driver(waker, |engine| {
                 let count = frames.len().min(FRAMES_PER_LOCK);
@@ -208,6 +214,11 @@ impl Driver {
         }
         let Some(ending) = ending else { return };
         self.is_draining |= matches!(ending, Ending::NoFrame(_));
+        if let Ending::Cut(_) = ending {
+            // What was not handed over is reported as not sent, so it must not be.
+            self.output.clear();
+            self.needs_flush = false;
+        }
         shared.with_driver(waker, |engine| {
             match ending {
                 Ending::Cut(reason) => engine.handle_cut(reason),

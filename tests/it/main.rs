@@ -4,5 +4,8 @@
 mod emulator;
 #[cfg(feature = "emulator")]
 mod eventhubs;
+
+mod driver;
 mod handles;
+
 mod support;
