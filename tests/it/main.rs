@@ -3,4 +3,5 @@
 #[cfg(feature = "emulator")]
 mod emulator;
 mod handles;
+mod spec;
 mod support;
