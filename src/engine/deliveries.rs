@@ -8,9 +8,8 @@ use bytes::Bytes;
 use super::effects::Effects;
 use super::key::Key;
 use super::link::{Link, LinkEnd};
-use super::outgoing::NOT_WRITTEN;
 use super::receiver::{Inbound, Progress};
-use super::sender::{OneFrame, Outbound, write_in_one_frame, write_partial};
+use super::sender::{OneFrame, Outbound, PartialSend, write_in_one_frame, write_partial};
 use super::session::{Fault, Session};
 use super::violation::PeerFault;
 use super::wait::Ticket;
@@ -106,25 +105,24 @@ impl Session {
             sender,
             effects,
         )?;
+        if let OneFrame::TooLarge(payload) = written {
+            // The first frame goes now, because delivery-ids must leave in their order (D-008); flush does the rest.
+            let mut partial = PartialSend::new(transfer, payload);
+            write_partial(self.outgoing_channel, &mut partial, effects);
+            sender.partial = Some(partial);
+            self.outgoing.partials.push_back(key);
+        }
         sender.credit.consume();
-        let is_whole = matches!(written, OneFrame::Written);
+        self.outgoing.window.consume();
+        effects.output.messages += 1;
         let delivery = if settled {
             self.outgoing.commit_settled();
             None
         } else {
-            Some(
-                self.outgoing
-                    .commit_unsettled(key, if is_whole { position } else { NOT_WRITTEN }),
-            )
+            Some(self.outgoing.commit_unsettled(key, position))
         };
-        effects.output.messages += 1;
-        match written {
-            OneFrame::Written => self.outgoing.window.consume(),
-            OneFrame::TooLarge(payload) => {
-                sender.begin_partial(transfer, payload, delivery);
-                self.outgoing.partials.push_back(key);
-                self.mark(effects);
-            }
+        if !self.outgoing.partials.is_empty() {
+            self.mark(effects);
         }
         Ok(delivery)
     }
@@ -197,18 +195,13 @@ impl Session {
             let Some(partial) = &mut sender.partial else {
                 continue;
             };
-            let frame = write_partial(self.outgoing_channel, partial, effects);
-            if frame.is_last {
+            let is_last = write_partial(self.outgoing_channel, partial, effects);
+            self.outgoing.window.consume();
+            if is_last {
                 sender.partial = None;
+                self.finish_partial(key, effects);
             } else {
                 self.outgoing.partials.push_back(key);
-            }
-            self.outgoing.window.consume();
-            if let Some((delivery, position)) = frame.placed {
-                self.outgoing.set_position(delivery, position);
-            }
-            if frame.is_last {
-                self.finish_partial(key, effects);
             }
         }
     }
@@ -259,11 +252,15 @@ impl Session {
                 Err(fault.at(key))
             }
         })? {
-            self.incoming.on_delivery_id(delivery_id)?;
+            // What goes on with a delivery that was cut short may name it again.
+            if !(has_ended && self.incoming.is_last(delivery_id)) {
+                self.incoming.on_delivery_id(delivery_id)?;
+            }
         }
         if has_ended {
             return Ok(()); // L-030: in flight when our detach left
         }
+        let is_aborted = transfer.aborted;
         let size = payload.len();
         let queued_before = receiver.queue.len();
         let progress = receiver
@@ -279,7 +276,9 @@ impl Session {
                 .waiters
                 .wake(receiver.queue.len(), &mut effects.wakes);
         }
+        let is_flow_due = is_aborted && receiver.top_up().is_some();
         if receiver.finish_drain() {
+            receiver.waiters.wake_all(&mut effects.wakes);
             link.watchers.wake_all(&mut effects.wakes);
         }
         match progress {
@@ -297,6 +296,9 @@ impl Session {
                 self.incoming.forget(delivery_id, effects)
             }
             Progress::Continued { .. } => {}
+        }
+        if is_flow_due {
+            self.mark_flow(key, effects); // K-025: an aborted delivery used up credit, and nobody will take it
         }
         Ok(())
     }
@@ -327,6 +329,9 @@ impl Session {
             return Poll::Ready(Err(error));
         }
         receiver.waiters.wait(ticket, 1, waker, &mut effects.wakes);
+        if receiver.top_up().is_some() {
+            self.mark_flow(key, effects); // K-015: the sender gave credit back
+        }
         Poll::Pending
     }
 

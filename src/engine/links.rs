@@ -60,7 +60,9 @@ impl Session {
             return Err(error.clone().into());
         }
         if self
-            .find_link(&attach.name, attach.role, |link| link.ended.is_none())
+            .find_link(&attach.name, attach.role, |link| {
+                link.ended.is_none() || link.awaits_attach()
+            })
             .is_some()
         {
             return Err(LinkError::NameInUse);
@@ -304,6 +306,10 @@ impl Session {
         let Some(link) = self.links.get_mut(key) else {
             return;
         };
+        let is_unanswered = link.endpoint.local == Half::Idle && link.ended.is_none();
+        if let (true, Some(error)) = (is_unanswered, &error) {
+            return self.refuse(key, error.clone(), false, effects);
+        }
         link.detach(closed, error, reason);
         link.wake_all(effects);
         self.incoming.forget_link(key, effects);
@@ -316,6 +322,7 @@ impl Session {
             Err(fault) => self.unanswered_attach(detach.handle).ok_or(fault)?, // L-015
         };
         self.input_handles.clear(detach.handle);
+        self.forget_pending(key, effects);
         let Some(link) = self.links.get_mut(key) else {
             return Ok(());
         };
@@ -342,6 +349,17 @@ impl Session {
         self.mark_link(key, effects);
         self.reap_link(key, effects);
         Ok(())
+    }
+
+    /// A link that waits to be accepted is over before that.
+    fn forget_pending(&self, key: Key, effects: &mut Effects) {
+        let link = LinkKey {
+            session: self.key,
+            link: key,
+        };
+        effects
+            .pending_links
+            .retain(|(pending, _)| *pending != link);
     }
 
     /// The link that a detach without an attach refuses: the one with this handle, or the only one without an answer.

@@ -13,9 +13,6 @@ use super::wait::store_waker;
 use super::window::OutgoingWindow;
 use crate::error::{LinkError, SendError};
 
-/// Where a delivery's first octet stands in the stream, before that is known.
-pub(crate) const NOT_WRITTEN: u64 = u64::MAX;
-
 #[derive(Debug)]
 enum Progress {
     /// Neither settled nor given an outcome; somebody may be waiting.
@@ -89,13 +86,6 @@ impl Outgoing {
         self.unsettled.push(delivery_id, key);
         self.next_delivery_id = delivery_id.wrapping_add(1);
         key
-    }
-
-    /// Says where the first frame of a delivery that was committed earlier has been written.
-    pub(crate) fn set_position(&mut self, delivery: Key, position: u64) {
-        if let Some(sent) = self.deliveries.get_mut(delivery) {
-            sent.position = position;
-        }
     }
 
     /// Applies a receiver's disposition to what is outstanding in its range; everything else in it is skipped (P-003).

@@ -251,9 +251,10 @@ impl Session {
             }
             LinkEnd::Receiver(receiver) => {
                 receiver.on_flow(flow);
+                is_flow_due |= receiver.top_up().is_some(); // the sender gave credit back unasked
                 if receiver.finish_drain() {
-                    link.watchers.wake_all(&mut effects.wakes);
                     receiver.waiters.wake_all(&mut effects.wakes);
+                    link.watchers.wake_all(&mut effects.wakes);
                 }
             }
         }
