@@ -3,3 +3,4 @@
 mod connection;
 mod frame;
 mod session;
+mod window;

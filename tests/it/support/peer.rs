@@ -451,3 +451,11 @@ pub fn settle(first: u32, last: u32, outcome: amqp10::Outcome) -> Disposition {
         batchable: false,
     }
 }
+
+/// What our receiver says when it accepts one delivery.
+pub fn accept_one(delivery_id: u32) -> Disposition {
+    Disposition {
+        last: None,
+        ..accept(delivery_id, delivery_id)
+    }
+}
