@@ -1,11 +1,10 @@
 //! All integration tests in one binary: linked once, run in parallel.
 
+mod driver;
 #[cfg(feature = "emulator")]
 mod emulator;
 #[cfg(feature = "emulator")]
 mod eventhubs;
-
-mod driver;
 mod handles;
-
+mod spec;
 mod support;
