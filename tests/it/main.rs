@@ -5,4 +5,5 @@ mod emulator;
 #[cfg(feature = "emulator")]
 mod eventhubs;
 mod handles;
+mod interop;
 mod support;
