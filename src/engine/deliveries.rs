@@ -7,10 +7,9 @@ use bytes::Bytes;
 
 use super::effects::Effects;
 use super::key::Key;
-use super::link::{Link, LinkEnd};
-use super::outgoing::NOT_WRITTEN;
+use super::link::{Due, Link, LinkEnd};
 use super::receiver::{Inbound, Progress};
-use super::sender::{OneFrame, Outbound, write_in_one_frame, write_partial};
+use super::sender::{OneFrame, Outbound, PartialSend, write_in_one_frame, write_partial};
 use super::session::{Fault, Session};
 use super::violation::PeerFault;
 use super::wait::Ticket;
@@ -19,7 +18,15 @@ use crate::error::{LinkError, SendError};
 impl Session {
     /// Deliveries that `link` may start now: credit, session window, output room and unsettled slots together.
     pub(super) fn sendable(&self, link: Key, effects: &Effects) -> usize {
-        let Some(LinkEnd::Sender(sender)) = self.links.get(link).map(|link| &link.end) else {
+        let Some(Link {
+            end: LinkEnd::Sender(sender),
+            due: Due {
+                attach: is_unannounced,
+                ..
+            },
+            ..
+        }) = self.links.get(link)
+        else {
             return 0;
         };
         let slots = effects
@@ -27,10 +34,20 @@ impl Session {
             .max_unsettled_deliveries
             .saturating_sub(self.outgoing.unsettled());
         let window = self.outgoing.window.remote_incoming_window as usize;
-        if effects.output.has_room() {
+        if effects.output.has_room() && !is_unannounced {
             sender.startable().min(window).min(slots)
         } else {
             0
+        }
+    }
+
+    /// Tells as many of those who wait to send on `link` as there is room for. Where the output is what is full, the next
+    /// swap tells them.
+    pub(super) fn wake_sender(&mut self, link: Key, effects: &mut Effects) {
+        let room = self.sendable(link, effects);
+        if let Some(sender) = self.links.get_mut(link).and_then(Link::sender_mut) {
+            effects.output.is_blocked |= !effects.output.has_room() && !sender.waiters.is_empty();
+            sender.waiters.wake(room, &mut effects.wakes);
         }
     }
 
@@ -107,25 +124,22 @@ impl Session {
             effects,
         )?;
         sender.credit.consume();
-        let is_whole = matches!(written, OneFrame::Written);
         let delivery = if settled {
             self.outgoing.commit_settled();
             None
         } else {
-            Some(
-                self.outgoing
-                    .commit_unsettled(key, if is_whole { position } else { NOT_WRITTEN }),
-            )
+            Some(self.outgoing.commit_unsettled(key, position))
         };
         effects.output.messages += 1;
-        match written {
-            OneFrame::Written => self.outgoing.window.consume(),
-            OneFrame::TooLarge(payload) => {
-                sender.begin_partial(transfer, payload, delivery);
-                self.outgoing.partials.push_back(key);
-                self.mark(effects);
-            }
+        if let OneFrame::TooLarge(payload) = written {
+            // The first frame goes out at once: ids and counts on the wire keep the order in which they were taken (D-008).
+            let mut partial = PartialSend::new(transfer, payload);
+            write_partial(self.outgoing_channel, &mut partial, effects);
+            sender.partial = Some(partial);
+            self.outgoing.partials.push_back(key);
+            self.mark(effects);
         }
+        self.outgoing.window.consume();
         Ok(delivery)
     }
 
@@ -136,13 +150,13 @@ impl Session {
         ticket: &mut Option<Ticket>,
         effects: &mut Effects,
     ) {
-        let room = self.sendable(key, effects);
         let Some(sender) = self.links.get_mut(key).and_then(Link::sender_mut) else {
             return;
         };
         sender.waiters.leave(ticket, &mut effects.wakes);
-        sender.waiters.wake(room, &mut effects.wakes);
-        if sender.is_draining {
+        let is_draining = sender.is_draining;
+        self.wake_sender(key, effects);
+        if is_draining {
             self.mark_flow(key, effects);
         }
     }
@@ -159,6 +173,7 @@ impl Session {
     pub(crate) fn abandon_outcome(&mut self, delivery: Key, effects: &mut Effects) {
         if self.outgoing.abandon(delivery, effects) {
             self.mark(effects);
+            self.wake_senders(effects);
         }
     }
 
@@ -197,33 +212,25 @@ impl Session {
             let Some(partial) = &mut sender.partial else {
                 continue;
             };
-            let frame = write_partial(self.outgoing_channel, partial, effects);
-            if frame.is_last {
+            let is_last = write_partial(self.outgoing_channel, partial, effects);
+            self.outgoing.window.consume();
+            if is_last {
                 sender.partial = None;
+                self.finish_partial(key, effects);
             } else {
                 self.outgoing.partials.push_back(key);
-            }
-            self.outgoing.window.consume();
-            if let Some((delivery, position)) = frame.placed {
-                self.outgoing.set_position(delivery, position);
-            }
-            if frame.is_last {
-                self.finish_partial(key, effects);
             }
         }
     }
 
     /// The link is free again: for the next sender, or for a detach that waited.
     fn finish_partial(&mut self, key: Key, effects: &mut Effects) {
-        let room = self.sendable(key, effects);
+        self.wake_sender(key, effects);
         let Some(link) = self.links.get_mut(key) else {
             return;
         };
         let has_detach = link.due.detach.is_some();
-        let is_draining = link.sender_mut().is_some_and(|sender| {
-            sender.waiters.wake(room, &mut effects.wakes);
-            sender.is_draining
-        });
+        let is_draining = link.sender_mut().is_some_and(|sender| sender.is_draining);
         if is_draining {
             self.mark_flow(key, effects);
         } else if has_detach {
@@ -267,7 +274,12 @@ impl Session {
         let size = payload.len();
         let queued_before = receiver.queue.len();
         let progress = receiver
-            .on_transfer(transfer, payload, effects.pass)
+            .on_transfer(
+                transfer,
+                payload,
+                effects.pass,
+                effects.limits.max_excess_deliveries,
+            )
             .map_err(|fault| fault.at(key))?;
         if receiver.queue.len() > queued_before {
             let whole = receiver
@@ -275,12 +287,14 @@ impl Session {
                 .back()
                 .map_or(size, |delivery| delivery.payload.len());
             self.incoming.queued_bytes += whole;
-            receiver
-                .waiters
-                .wake(receiver.queue.len(), &mut effects.wakes);
+            receiver.wake_waiters(&mut effects.wakes);
         }
         if receiver.finish_drain() {
+            let is_flow_due = receiver.top_up().is_some();
             link.watchers.wake_all(&mut effects.wakes);
+            if is_flow_due {
+                self.mark_flow(key, effects);
+            }
         }
         match progress {
             Progress::Began {
@@ -347,10 +361,7 @@ impl Session {
         let ended = link.ended.clone();
         let receiver = link.receiver_mut().ok_or(LinkError::WrongRole)?;
         let queued = receiver.queue.len();
-        let is_manual = receiver.grant == super::receiver::Credit::Manual;
-        let cannot_fill =
-            is_manual && queued > 0 && queued + (receiver.credit.link_credit as usize) < max;
-        let is_ready = queued >= max || is_over || ended.is_some() || cannot_fill;
+        let is_ready = queued >= max || is_over || ended.is_some() || receiver.cannot_fill(max);
         if !is_ready || !(receiver.waiters.is_next(*ticket) || is_over || ended.is_some()) {
             receiver.batch_wanted = receiver
                 .batch_wanted
@@ -365,6 +376,9 @@ impl Session {
         }
         self.leave_receivers(key, ticket, effects);
         self.take_batch(key, max, batch, effects);
+        if let Some(receiver) = self.links.get_mut(key).and_then(Link::receiver_mut) {
+            receiver.wake_waiters(&mut effects.wakes);
+        }
         match ended {
             Some(error) if batch.is_empty() => Poll::Ready(Err(error)),
             _ => Poll::Ready(Ok(())),
@@ -434,9 +448,7 @@ impl Session {
         };
         receiver.batch_wanted = 0;
         receiver.waiters.leave(ticket, &mut effects.wakes);
-        receiver
-            .waiters
-            .wake(receiver.queue.len(), &mut effects.wakes);
+        receiver.wake_waiters(&mut effects.wakes);
     }
 
     /// Settles a received delivery with `state`. Settled already: nothing happens (P-014).
@@ -485,7 +497,9 @@ impl Session {
             return Err(error.clone());
         }
         let receiver = link.receiver_mut().ok_or(LinkError::WrongRole)?;
-        receiver.credit.link_credit = receiver.credit.link_credit.saturating_add(additional);
+        receiver
+            .credit
+            .grant(receiver.credit.link_credit.saturating_add(additional));
         self.mark_flow(key, effects);
         Ok(())
     }
@@ -524,7 +538,7 @@ impl Session {
         let Some(link) = self
             .links
             .get_mut(key)
-            .filter(|link| link.due.flow && link.is_attached())
+            .filter(|link| link.due.flow && link.is_attached() && !link.due.attach)
         else {
             return false;
         };
@@ -548,7 +562,7 @@ impl Session {
             }
             LinkEnd::Receiver(receiver) => {
                 if let Some(granted) = receiver.top_up() {
-                    receiver.credit.link_credit = granted;
+                    receiver.credit.grant(granted);
                 }
                 Flow {
                     delivery_count: Some(receiver.credit.delivery_count),

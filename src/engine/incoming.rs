@@ -43,6 +43,12 @@ impl Incoming {
         }
     }
 
+    /// Deliveries that arrived and are not settled.
+    #[cfg(test)]
+    pub(crate) fn unsettled(&self) -> usize {
+        self.unsettled.len()
+    }
+
     /// Counts the next delivery-id; ids follow each other without a gap in a session (D-008).
     pub(crate) fn on_delivery_id(&mut self, delivery_id: u32) -> Result<(), PeerFault> {
         if let Some(last) = self

@@ -7,7 +7,6 @@ use bytes::Bytes;
 
 use super::credit::SenderCredit;
 use super::effects::Effects;
-use super::key::Key;
 use super::wait::WaitQueue;
 use crate::error::{SendError, SettleModeMismatch};
 
@@ -40,8 +39,6 @@ pub(crate) struct PartialSend {
     /// The performative of the next frame; only the first carries id, tag, format and state.
     transfer: Transfer,
     rest: Bytes,
-    /// The delivery's slot, until its first frame is written.
-    unplaced: Option<Key>,
 }
 
 /// The sending end of a link.
@@ -140,23 +137,6 @@ impl SenderEnd {
             ..Transfer::default()
         }
     }
-
-    /// Keeps the encoded payload for `flush`, which sends it frame by frame.
-    pub(crate) fn begin_partial(
-        &mut self,
-        transfer: Transfer,
-        payload: Bytes,
-        delivery: Option<Key>,
-    ) {
-        self.partial = Some(PartialSend {
-            transfer: Transfer {
-                more: true,
-                ..transfer
-            },
-            rest: payload,
-            unplaced: delivery,
-        });
-    }
 }
 
 /// How the encoding of a delivery in one frame ended.
@@ -216,20 +196,12 @@ fn write_payload(payload: &Payload, buffer: &mut bytes::BytesMut) -> Result<(), 
     Ok(())
 }
 
-/// What one frame of a partial delivery did.
-pub(crate) struct PartialFrame {
-    pub(crate) is_last: bool,
-    /// The delivery whose first frame this was, and where it stands.
-    pub(crate) placed: Option<(Key, u64)>,
-}
-
-/// Writes the next frame of a partial delivery, as large as the peer takes.
+/// Writes the next frame of a partial delivery, as large as the peer takes. True if it was the last one.
 pub(crate) fn write_partial(
     channel: u16,
     partial: &mut PartialSend,
     effects: &mut Effects,
-) -> PartialFrame {
-    let position = effects.output.position();
+) -> bool {
     let output = &mut effects.output;
     let mark = frame::start(&mut output.buffer, frame::TYPE_AMQP, channel);
     partial
@@ -260,13 +232,21 @@ pub(crate) fn write_partial(
         more: true,
         ..Transfer::default()
     };
-    PartialFrame {
-        is_last,
-        placed: partial.unplaced.take().map(|delivery| (delivery, position)),
-    }
+    is_last
 }
 
 impl PartialSend {
+    /// The whole of a delivery, of which nothing has been written.
+    pub(crate) fn new(transfer: Transfer, payload: Bytes) -> Self {
+        Self {
+            transfer: Transfer {
+                more: true,
+                ..transfer
+            },
+            rest: payload,
+        }
+    }
+
     /// What was not sent of it.
     pub(crate) fn into_rest(self) -> Bytes {
         self.rest

@@ -2,5 +2,10 @@
 
 #[cfg(feature = "emulator")]
 mod emulator;
+#[cfg(feature = "emulator")]
+mod eventhubs;
+
+mod driver;
 mod handles;
+
 mod support;

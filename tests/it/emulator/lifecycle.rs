@@ -166,9 +166,7 @@ async fn idle_links_and_connections_are_closed_if_the_options_say_so() {
 
 #[tokio::test]
 async fn connections_beyond_the_limit_are_refused() {
-    let mut options = options();
-    options.max_connections = 1;
-    let emulator = Emulator::start(options).await.unwrap();
+    let emulator = Emulator::start(options().max_connections(1)).await.unwrap();
     let url = format!("amqp://localhost:{}", emulator.local_addr().port());
     let first = Connection::open(&url, ConnectionOptions::default())
         .await
