@@ -91,7 +91,7 @@ impl WaitQueue {
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.order.len()
+        self.waiters.len()
     }
 
     /// Whether the holder of `ticket` (or a newcomer without one) is next.
@@ -102,6 +102,11 @@ impl WaitQueue {
     /// How much the one who is next waits for.
     pub(crate) fn next_wanted(&self) -> Option<usize> {
         Some(self.waiters.get(*self.order.front()?)?.wanted)
+    }
+
+    /// The most that anybody waits for.
+    pub(crate) fn largest_wanted(&self) -> Option<usize> {
+        self.waiters.iter().map(|(_, waiter)| waiter.wanted).max()
     }
 
     /// Takes a place at the end, or renews the waker of the place already held.
@@ -133,10 +138,14 @@ impl WaitQueue {
             return;
         };
         wakes.discard(waiter.waker);
-        if self.order.front() == Some(&key) {
+        while let Some(head) = self.order.front()
+            && self.waiters.get(*head).is_none()
+        {
             self.order.pop_front();
-        } else {
-            self.order.retain(|other| *other != key);
+        }
+        // Places left in the middle are swept when they outnumber the rest: leaving is cheap for a crowd, too.
+        if self.order.len() > 2 * self.waiters.len() + 16 {
+            self.order.retain(|key| self.waiters.get(*key).is_some());
         }
     }
 
