@@ -90,7 +90,7 @@ pub mod primitive;
 pub mod read;
 mod read_primitive;
 pub mod sasl;
-//pub mod serde;
+pub mod serde;
 pub mod symbol;
 pub mod terminus;
 pub mod text;

@@ -2,12 +2,12 @@
 
 #[cfg(feature = "cli")]
 mod cli;
+mod driver;
 #[cfg(feature = "emulator")]
 mod emulator;
 #[cfg(feature = "emulator")]
 mod eventhubs;
-
-mod driver;
 mod handles;
-
+mod interop;
+mod spec;
 mod support;

@@ -196,7 +196,7 @@ async fn of_several_hubs_one_is_named() {
     run(&["send", &target, "--address", "b"], b"x\n")
         .await
         .assert_success();
-    let named = format!("{target}EntityPath=b");
+    let named = format!("{target}EntityPath=b;EntityPath=b");
     let read = run(&["receive", &named, "--count", "1"], b"").await;
     assert_eq!(read.assert_success().stdout, "x\n");
 }
