@@ -44,12 +44,30 @@ async fn lines_go_through_a_hub_and_come_back() {
     all.assert_success();
     assert_eq!(sorted_lines(&all.stdout), sorted_lines(&text));
 
+    let settled = [
+        "send",
+        &target,
+        "--settled",
+        "--json",
+        "--address",
+        "orders",
+        "--count",
+        "5",
+        "--size",
+        "1",
+    ];
+    let summary = run(&settled, b"").await.assert_success().json();
+    assert_eq!(
+        (&summary["sent"], &summary["accepted"]),
+        (&5.into(), &Value::Null)
+    );
+
     let idle = run(
         &["receive", &target, "--idle", "0.5", "--group", "billing"],
         b"",
     )
     .await;
-    assert_eq!(idle.assert_success().stdout.lines().count(), 20_000);
+    assert_eq!(idle.assert_success().stdout.lines().count(), 20_005);
 }
 
 #[tokio::test]
@@ -158,6 +176,34 @@ async fn a_namespace_that_goes_away_ends_the_commands() {
         .assert_failure(&["refused"]);
 }
 
+#[cfg(unix)]
+#[tokio::test]
+async fn an_interrupted_receive_is_a_failure_only_if_it_wanted_more() {
+    let (_emulator, target) = emulator().await;
+    run(&["send", &target], b"x\n").await.assert_success();
+    for (arguments, status) in [
+        (&["receive", &target][..], 0),
+        (&["receive", &target, "--count", "2"], 130),
+    ] {
+        let mut child = command(arguments).spawn().unwrap();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        let mut line = String::new();
+        stdout.read_line(&mut line).await.unwrap();
+        signal("-INT", &child);
+        let ended = end_of(child).await;
+        assert_eq!((ended.status, ended.stderr.as_str()), (Some(status), ""));
+    }
+}
+
+#[cfg(unix)]
+fn signal(name: &str, child: &Child) {
+    let id = child.id().unwrap().to_string();
+    let kill = std::process::Command::new("kill")
+        .args([name, &id])
+        .status();
+    assert!(kill.unwrap().success());
+}
+
 /// The program, and the connection string that it printed.
 async fn program(arguments: &[&str]) -> (Child, String) {
     let arguments = [&["emulator", "--port", "0"], arguments].concat();
@@ -171,19 +217,33 @@ async fn program(arguments: &[&str]) -> (Child, String) {
 #[cfg(unix)]
 #[tokio::test]
 async fn the_emulator_prints_where_it_is_and_ends_when_told_to() {
-    for signal in ["-INT", "-TERM"] {
+    for name in ["-INT", "-TERM"] {
         let (child, target) = program(&["--hub", "orders:2", "--group", "orders:g"]).await;
         assert!(target.contains("EntityPath=orders"), "{target}");
         run(&["send", &target], b"x\n").await.assert_success();
         let read = run(&["receive", &target, "--group", "g", "--count", "1"], b"").await;
         assert_eq!(read.assert_success().stdout, "x\n");
-        let id = child.id().unwrap().to_string();
-        let kill = std::process::Command::new("kill")
-            .args([signal, &id])
-            .status();
-        assert!(kill.unwrap().success());
+        signal(name, &child);
         end_of(child).await.assert_success();
     }
+}
+
+#[tokio::test]
+async fn a_hub_behind_tls_is_reached_with_its_certificate_authority() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/");
+    let file = |name: &str| format!("{folder}{name}");
+    let (certificate, key, ca) = (file("server.pem"), file("server-key.pem"), file("ca.pem"));
+    let (_child, target) = program(&["--hub", "a:1", "--tls", &certificate, &key]).await;
+    let sent = run(&["send", &target, "--ca", &ca], b"x\n").await;
+    sent.assert_success();
+    // The built-in roots do not know it, and another authority does not vouch for it.
+    run(&["send", &target], b"x\n")
+        .await
+        .assert_failure(&["TLS", "certificate"]);
+    let other = run(&["send", &target, "--ca", &file("other-ca.pem")], b"x\n").await;
+    other.assert_failure(&["TLS", "certificate"]);
+    let missing = run(&["send", &target, "--ca", "nowhere.pem"], b"x\n").await;
+    missing.assert_failure(&["nowhere.pem", "No such file"]);
 }
 
 #[tokio::test]
