@@ -1,5 +1,7 @@
 //! All integration tests in one binary: linked once, run in parallel.
 
+#[cfg(feature = "cli")]
+mod cli;
 mod driver;
 #[cfg(feature = "emulator")]
 mod emulator;
