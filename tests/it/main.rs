@@ -4,8 +4,7 @@
 mod emulator;
 #[cfg(feature = "emulator")]
 mod eventhubs;
-
+mod cancel;
 mod driver;
 mod handles;
-
 mod support;
