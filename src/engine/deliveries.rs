@@ -287,8 +287,8 @@ impl Session {
                 .back()
                 .map_or(size, |delivery| delivery.payload.len());
             self.incoming.queued_bytes += whole;
-            receiver.wake_waiters(&mut effects.wakes);
         }
+        receiver.wake_waiters(&mut effects.wakes);
         if receiver.finish_drain() {
             let is_flow_due = receiver.top_up().is_some();
             link.watchers.wake_all(&mut effects.wakes);

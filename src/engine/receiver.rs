@@ -297,10 +297,9 @@ impl ReceiverEnd {
 
     /// Whether something is queued, but `max` deliveries will not come together without a grant of the application's.
     pub(crate) fn cannot_fill(&self, max: usize) -> bool {
+        let coming = self.credit.link_credit as usize + usize::from(self.partial.is_some());
         let queued = self.queue.len();
-        self.grant == Credit::Manual
-            && queued > 0
-            && queued.saturating_add(self.credit.link_credit as usize) < max
+        self.grant == Credit::Manual && queued > 0 && queued.saturating_add(coming) < max
     }
 
     /// Wakes those for whom enough is queued, and who is next if no more will come for it.
