@@ -1,10 +1,11 @@
 //! All integration tests in one binary: linked once, run in parallel.
 
+mod allocations;
+mod cancel;
+mod driver;
 #[cfg(feature = "emulator")]
 mod emulator;
 #[cfg(feature = "emulator")]
 mod eventhubs;
-mod cancel;
-mod driver;
 mod handles;
 mod support;
