@@ -123,23 +123,25 @@ impl Session {
             sender,
             effects,
         )?;
+        if let OneFrame::TooLarge(payload) = written {
+            // The first frame goes now, because delivery-ids must leave in their order (D-008); flush does the rest.
+            let mut partial = PartialSend::new(transfer, payload);
+            write_partial(self.outgoing_channel, &mut partial, effects);
+            sender.partial = Some(partial);
+            self.outgoing.partials.push_back(key);
+        }
         sender.credit.consume();
+        self.outgoing.window.consume();
+        effects.output.messages += 1;
         let delivery = if settled {
             self.outgoing.commit_settled();
             None
         } else {
             Some(self.outgoing.commit_unsettled(key, position))
         };
-        effects.output.messages += 1;
-        if let OneFrame::TooLarge(payload) = written {
-            // The first frame goes out at once: ids and counts on the wire keep the order in which they were taken (D-008).
-            let mut partial = PartialSend::new(transfer, payload);
-            write_partial(self.outgoing_channel, &mut partial, effects);
-            sender.partial = Some(partial);
-            self.outgoing.partials.push_back(key);
+        if !self.outgoing.partials.is_empty() {
             self.mark(effects);
         }
-        self.outgoing.window.consume();
         Ok(delivery)
     }
 
@@ -266,11 +268,15 @@ impl Session {
                 Err(fault.at(key))
             }
         })? {
-            self.incoming.on_delivery_id(delivery_id)?;
+            // What goes on with a delivery that was cut short may name it again.
+            if !(has_ended && self.incoming.is_last(delivery_id)) {
+                self.incoming.on_delivery_id(delivery_id)?;
+            }
         }
         if has_ended {
             return Ok(()); // L-030: in flight when our detach left
         }
+        let is_aborted = transfer.aborted;
         let size = payload.len();
         let queued_before = receiver.queue.len();
         let progress = receiver
@@ -289,12 +295,11 @@ impl Session {
             self.incoming.queued_bytes += whole;
         }
         receiver.wake_waiters(&mut effects.wakes);
-        if receiver.finish_drain() {
-            let is_flow_due = receiver.top_up().is_some();
+        let has_drained = receiver.finish_drain();
+        let is_flow_due = (is_aborted || has_drained) && receiver.top_up().is_some();
+        if has_drained {
+            receiver.waiters.wake_all(&mut effects.wakes);
             link.watchers.wake_all(&mut effects.wakes);
-            if is_flow_due {
-                self.mark_flow(key, effects);
-            }
         }
         match progress {
             Progress::Began {
@@ -311,6 +316,9 @@ impl Session {
                 self.incoming.forget(delivery_id, effects)
             }
             Progress::Continued { .. } => {}
+        }
+        if is_flow_due {
+            self.mark_flow(key, effects); // K-025: an aborted delivery used up credit that nobody takes; a drain is over
         }
         Ok(())
     }
@@ -341,6 +349,9 @@ impl Session {
             return Poll::Ready(Err(error));
         }
         receiver.waiters.wait(ticket, 1, waker, &mut effects.wakes);
+        if receiver.top_up().is_some() {
+            self.mark_flow(key, effects); // K-015: the sender gave credit back
+        }
         Poll::Pending
     }
 

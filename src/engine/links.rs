@@ -309,6 +309,10 @@ impl Session {
         let Some(link) = self.links.get_mut(key) else {
             return;
         };
+        let is_unanswered = link.endpoint.local == Half::Idle && link.ended.is_none();
+        if let (true, Some(error)) = (is_unanswered, &error) {
+            return self.refuse(key, error.clone(), false, effects);
+        }
         link.detach(closed, error, reason);
         link.wake_all(effects);
         self.incoming.forget_link(key, effects);
@@ -321,6 +325,7 @@ impl Session {
             Err(fault) => self.unanswered_attach(detach.handle).ok_or(fault)?, // L-015
         };
         self.input_handles.clear(detach.handle);
+        self.forget_pending(key, effects);
         let Some(link) = self.links.get_mut(key) else {
             return Ok(());
         };
@@ -348,6 +353,17 @@ impl Session {
         self.mark_link(key, effects);
         self.reap_link(key, effects);
         Ok(())
+    }
+
+    /// A link that waits to be accepted is over before that.
+    fn forget_pending(&self, key: Key, effects: &mut Effects) {
+        let link = LinkKey {
+            session: self.key,
+            link: key,
+        };
+        effects
+            .pending_links
+            .retain(|(pending, _)| *pending != link);
     }
 
     /// The link that a detach without an attach refuses: the one with this handle, or the only one without an answer.

@@ -151,10 +151,7 @@ impl Engine {
             match timer {
                 Timer::IdleIn => self.on_idle(now),
                 Timer::IdleOut => {} // flush writes the heartbeat
-                Timer::Close => self.handle_cut(ConnectionError::Timeout {
-                    operation: "close",
-                    after: self.connection.settings.operation_timeout,
-                }),
+                Timer::Close => self.on_unanswered_close(),
                 Timer::PendingLink => self.refuse_forgotten_links(now),
             }
         }
@@ -178,6 +175,17 @@ impl Engine {
             &mut self.effects,
         ); // C-014
         self.fail_all();
+    }
+
+    /// The peer did not answer our close (C-027). Who closed for no other reason learns that.
+    fn on_unanswered_close(&mut self) {
+        self.connection
+            .ended
+            .take_if(|reason| matches!(reason, ConnectionError::LocalClosed));
+        self.handle_cut(ConnectionError::Timeout {
+            operation: "close",
+            after: self.connection.settings.operation_timeout,
+        });
     }
 
     fn close_for(&mut self, fault: &PeerFault, now: Instant) {

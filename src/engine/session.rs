@@ -253,10 +253,11 @@ impl Session {
             LinkEnd::Receiver(receiver) => {
                 receiver.on_flow(flow);
                 receiver.wake_waiters(&mut effects.wakes);
-                if receiver.finish_drain() {
-                    is_flow_due |= receiver.top_up().is_some(); // automatic credit starts anew
-                    link.watchers.wake_all(&mut effects.wakes);
+                let has_drained = receiver.finish_drain();
+                is_flow_due |= receiver.top_up().is_some(); // the sender gave credit back
+                if has_drained {
                     receiver.waiters.wake_all(&mut effects.wakes);
+                    link.watchers.wake_all(&mut effects.wakes);
                 }
             }
         }

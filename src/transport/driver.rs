@@ -1,5 +1,6 @@
 //! The one task of a connection: it moves octets between the stream and the engine.
 
+use std::collections::VecDeque;
 use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -44,7 +45,7 @@ pub(crate) struct Driver {
     /// How much the next read makes room for: grows with use, shrinks without.
     read_size: usize,
     limits: FrameLimits,
-    frames: Vec<AmqpFrame>,
+    frames: VecDeque<AmqpFrame>,
     /// The input holds no frames any more: it is read to its end and dropped, so that our close is not lost in a reset.
     is_draining: bool,
     output: BytesMut,
@@ -102,7 +103,7 @@ impl Driver {
             input: read_ahead,
             read_size: SMALLEST_READ,
             limits,
-            frames: Vec::new(),
+            frames: VecDeque::new(),
             is_draining: false,
             output: BytesMut::new(),
             needs_flush: false,
@@ -294,7 +295,7 @@ impl Driver {
                     return Some(Ending::NoFrame(FrameError::UnknownType { frame_type })); // Y-012
                 }
                 Ok(Some(raw)) => match frame::decode_amqp(raw) {
-                    Ok(frame) => self.frames.push(frame),
+                    Ok(frame) => self.frames.push_back(frame),
                     Err(error) => return Some(Ending::Undecodable(error)),
                 },
                 Err(error) => return Some(Ending::NoFrame(error)),

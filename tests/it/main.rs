@@ -8,4 +8,6 @@ mod emulator;
 #[cfg(feature = "emulator")]
 mod eventhubs;
 mod handles;
+mod interop;
+mod spec;
 mod support;

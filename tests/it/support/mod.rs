@@ -1,5 +1,8 @@
 //! What the tests share.
 
+pub mod peer;
+pub mod scene;
+
 use amqp10::memory;
 use amqp10::{Connection, ConnectionOptions, Listener, ListenerOptions};
 use tokio::io::{AsyncRead, AsyncWrite};
