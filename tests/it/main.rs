@@ -9,5 +9,6 @@ mod emulator;
 mod eventhubs;
 mod handles;
 mod interop;
+mod layering;
 mod spec;
 mod support;
