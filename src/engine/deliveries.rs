@@ -176,6 +176,7 @@ impl Session {
         if self.outgoing.abandon(delivery, effects) {
             self.mark(effects);
             self.wake_senders(effects);
+            self.check_settled(effects);
         }
     }
 
@@ -374,9 +375,6 @@ impl Session {
         let queued = receiver.queue.len();
         let is_ready = queued >= max || is_over || ended.is_some() || receiver.cannot_fill(max);
         if !is_ready || !(receiver.waiters.is_next(*ticket) || is_over || ended.is_some()) {
-            receiver.batch_wanted = receiver
-                .batch_wanted
-                .max(u32::try_from(max).unwrap_or(u32::MAX));
             receiver
                 .waiters
                 .wait(ticket, max, waker, &mut effects.wakes);
@@ -457,9 +455,11 @@ impl Session {
         let Some(receiver) = self.links.get_mut(key).and_then(Link::receiver_mut) else {
             return;
         };
-        receiver.batch_wanted = 0;
         receiver.waiters.leave(ticket, &mut effects.wakes);
         receiver.wake_waiters(&mut effects.wakes);
+        if receiver.top_up().is_some() {
+            self.mark_flow(key, effects); // who is next now may want a larger batch
+        }
     }
 
     /// Settles a received delivery with `state`. Settled already: nothing happens (P-014).

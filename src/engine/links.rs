@@ -398,9 +398,7 @@ impl Session {
             self.outgoing.partials.retain(|other| *other != key);
         }
         self.outgoing.fail(Some(key), &reason, reached, effects);
-        if self.outgoing.unsettled() == 0 {
-            self.settled_watchers.wake_all(&mut effects.wakes);
-        }
+        self.check_settled(effects);
         self.incoming.forget_link(key, effects);
     }
 

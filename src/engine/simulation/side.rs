@@ -412,6 +412,12 @@ impl Side {
         self.wait(Want::Detached(key));
     }
 
+    /// Waits for the end of a link, or for the outcomes of all that was sent.
+    pub(super) fn watch(&mut self, link: usize, random: &mut Random) {
+        let key = self.links[link].key;
+        self.wait(random.pick(&[Want::LinkEnded(key), Want::AllSettled]));
+    }
+
     pub(super) fn end_session(&mut self, session: usize, random: &mut Random) {
         let key = self.sessions[session].key;
         let error = random.chance(20).then(|| AmqpError::new(WANTED, "ended"));
@@ -447,6 +453,8 @@ impl Side {
             Want::Closed
             | Want::SessionEnded(_)
             | Want::Detached(_)
+            | Want::LinkEnded(_)
+            | Want::AllSettled
             | Want::Drained(_)
             | Want::Confirmed(..) => {}
         }
@@ -551,6 +559,10 @@ impl Side {
             Want::Detached(key) => self
                 .call(|engine| engine.poll_detached(*key, waker))
                 .map(|error| self.check_link_error(&error)),
+            Want::LinkEnded(key) => self
+                .call(|engine| engine.poll_link_ended(*key, waker))
+                .map(|error| self.check_link_error(&error)),
+            Want::AllSettled => self.call(|engine| engine.poll_all_settled(waker)),
             Want::Drained(key) => self
                 .call(|engine| engine.poll_drained(*key, waker))
                 .map(|drained| self.check_link_result(drained)),
