@@ -5,6 +5,7 @@
 //! wake be lost. `AMQP10_SEED=n` replays one run, `AMQP10_SEEDS=n` makes n runs.
 
 mod ledger;
+mod poll;
 mod random;
 mod side;
 mod waits;
@@ -24,7 +25,7 @@ use random::Random;
 use side::{End, Side};
 use waits::Want;
 
-const RUNS: u64 = 300;
+const RUNS: u64 = 800;
 const OPERATIONS: usize = 250;
 /// Every tenth run goes on for longer.
 const MANY_OPERATIONS: usize = 1500;
@@ -92,10 +93,10 @@ impl World {
         match random.below(100) {
             0..30 => self.transport(side),
             30..45 => {
-                if let Some(position) = random.position(this.waits.len()) {
-                    if this.waits[position].is_woken() {
-                        this.poll(position, ledger);
-                    }
+                if let Some(position) = random.position(this.waits.len())
+                    && this.waits[position].is_woken()
+                {
+                    this.poll(position, ledger);
                 }
             }
             45..50 => drop(this.run(ledger)),
