@@ -176,6 +176,7 @@ impl Session {
         if self.outgoing.abandon(delivery, effects) {
             self.mark(effects);
             self.wake_senders(effects);
+            self.check_settled(effects);
         }
     }
 
@@ -306,8 +307,8 @@ impl Session {
         let is_queued = receiver.queue.len() > queued_before;
         if is_queued {
             incoming.queued_bytes += receiver.queue.back().map_or(0, Inbound::weight);
-            receiver.wake_waiters(&mut effects.wakes);
         }
+        receiver.wake_waiters(&mut effects.wakes);
         let has_drained = receiver.finish_drain();
         // K-025: a delivery that was aborted used up credit, and nobody will take it; a drain that is over starts anew.
         let is_dropped = !is_queued && !receiver.has_partial();
@@ -385,9 +386,6 @@ impl Session {
         let queued = receiver.queue.len();
         let is_ready = queued >= max || is_over || ended.is_some() || receiver.cannot_fill(max);
         if !is_ready || !(receiver.waiters.is_next(*ticket) || is_over || ended.is_some()) {
-            receiver.batch_wanted = receiver
-                .batch_wanted
-                .max(u32::try_from(max).unwrap_or(u32::MAX));
             receiver
                 .waiters
                 .wait(ticket, max, waker, &mut effects.wakes);
@@ -467,8 +465,8 @@ impl Session {
         };
         receiver.waiters.leave(ticket, &mut effects.wakes);
         receiver.wake_waiters(&mut effects.wakes);
-        if receiver.batch_wanted > 0 && receiver.forget_batch() {
-            self.mark_flow(key, effects);
+        if receiver.forget_batch() || receiver.top_up().is_some() {
+            self.mark_flow(key, effects); // who is next now may want a larger batch, or a smaller one
         }
     }
 

@@ -400,9 +400,7 @@ impl Session {
         self.drop_partial(key, effects);
         self.drop_arriving(key);
         self.outgoing.fail(Some(key), &reason, reached, effects);
-        if self.outgoing.unsettled() == 0 {
-            self.settled_watchers.wake_all(&mut effects.wakes);
-        }
+        self.check_settled(effects);
         self.incoming.forget_link(key, effects);
     }
 

@@ -106,8 +106,8 @@ impl Outgoing {
         let Self {
             deliveries,
             unsettled,
-            dispositions,
             abandoned_unsettled,
+            dispositions,
             ..
         } = self;
         unsettled.retain_range(disposition.first, last, |delivery_id, key| {

@@ -91,8 +91,6 @@ pub(crate) struct ReceiverEnd {
     pub(crate) queue: VecDeque<Inbound>,
     pub(crate) waiters: WaitQueue,
     pub(crate) is_draining: bool,
-    /// A batch receive wants more than the prefetch.
-    pub(crate) batch_wanted: u32,
     /// Deliveries beyond the credit are in flight lawfully, because we lowered it (K-009).
     pub(crate) is_credit_lowered: bool,
     max_message_size: usize,
@@ -117,7 +115,6 @@ impl ReceiverEnd {
             queue: VecDeque::new(),
             waiters: WaitQueue::new(),
             is_draining: false,
-            batch_wanted: 0,
             is_credit_lowered: false,
             max_message_size,
             partial: None,
@@ -316,10 +313,9 @@ impl ReceiverEnd {
 
     /// Whether something is queued, but `max` deliveries will not come together without a grant of the application's.
     pub(crate) fn cannot_fill(&self, max: usize) -> bool {
+        let coming = self.credit.link_credit as usize + usize::from(self.partial.is_some());
         let queued = self.queue.len();
-        self.grant == Credit::Manual
-            && queued > 0
-            && queued.saturating_add(self.credit.link_credit as usize) < max
+        self.grant == Credit::Manual && queued > 0 && queued.saturating_add(coming) < max
     }
 
     /// Wakes those for whom enough is queued, and who is next if no more will come for it.
@@ -340,6 +336,14 @@ impl ReceiverEnd {
         Some(delivery)
     }
 
+    /// Deliveries that a batch receive, whose turn it is, waits for: they may be more than the prefetch.
+    fn batch_wanted(&self) -> u32 {
+        match self.waiters.next_wanted() {
+            None | Some(1) => 0,
+            Some(max) => u32::try_from(max).unwrap_or(u32::MAX),
+        }
+    }
+
     /// The credit to grant now, if a flow is worth sending: what is used of the target has reached half of it (K-021).
     pub(crate) fn top_up(&self) -> Option<u32> {
         let Credit::Auto(prefetch) = self.grant else {
@@ -348,11 +352,12 @@ impl ReceiverEnd {
         if self.is_draining {
             return None;
         }
-        let target = prefetch.max(self.batch_wanted);
+        let batch_wanted = self.batch_wanted();
+        let target = prefetch.max(batch_wanted);
         let queued = self.queue.len() as u32;
         let wanted = target.saturating_sub(queued);
         let missing = wanted.saturating_sub(self.credit.link_credit);
-        let starves_batch = queued.saturating_add(self.credit.link_credit) < self.batch_wanted;
+        let starves_batch = queued.saturating_add(self.credit.link_credit) < batch_wanted;
         let is_worth_a_flow = missing > 0
             && (missing.saturating_mul(2) >= target
                 || self.credit.link_credit == 0
@@ -414,12 +419,10 @@ impl ReceiverEnd {
     /// Somebody who waited has left: the credit falls back to what those who remain want. True if that is less than was
     /// granted, so that the sender must be told.
     pub(crate) fn forget_batch(&mut self) -> bool {
-        let wanted = self.waiters.largest_wanted().filter(|wanted| *wanted > 1);
-        self.batch_wanted = wanted.map_or(0, |wanted| wanted as u32);
         let Credit::Auto(prefetch) = self.grant else {
             return false;
         };
-        let target = prefetch.max(self.batch_wanted);
+        let target = prefetch.max(self.batch_wanted());
         let is_lower = target < self.credit.link_credit && !self.is_draining;
         if is_lower {
             self.credit.link_credit = target;

@@ -323,6 +323,13 @@ impl Session {
         links.get(link)?.default_outcome()
     }
 
+    /// Tells who waits for the outcomes of all deliveries, once that is so.
+    pub(super) fn check_settled(&mut self, effects: &mut Effects) {
+        if self.outgoing.unsettled() == 0 {
+            self.settled_watchers.wake_all(&mut effects.wakes);
+        }
+    }
+
     pub(crate) fn on_disposition(
         &mut self,
         disposition: &amqp10_codec::Disposition,
@@ -345,9 +352,7 @@ impl Session {
                     |link| Self::default_outcome(links, link),
                     effects,
                 );
-                if self.outgoing.unsettled() == 0 {
-                    self.settled_watchers.wake_all(&mut effects.wakes);
-                }
+                self.check_settled(effects);
                 if was_full {
                     self.wake_senders(effects);
                 }

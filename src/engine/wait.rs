@@ -104,11 +104,6 @@ impl WaitQueue {
         Some(self.waiters.get(*self.order.front()?)?.wanted)
     }
 
-    /// The most that anybody waits for.
-    pub(crate) fn largest_wanted(&self) -> Option<usize> {
-        self.waiters.iter().map(|(_, waiter)| waiter.wanted).max()
-    }
-
     /// Takes a place at the end, or renews the waker of the place already held.
     pub(crate) fn wait(
         &mut self,

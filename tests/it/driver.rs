@@ -128,10 +128,12 @@ fn handles_outlive_the_runtime_of_their_connection() {
             let of_link = |error: &LinkError| matches!(error, LinkError::Session(SessionError::Connection(error)) if is_gone(error));
             assert!(matches!(sender.send("more").await, Err(SendError::NotSent(error)) if of_link(&error)));
             assert!(matches!(receipt.await, Err(SendError::NotSent(error) | SendError::Unknown(error)) if of_link(&error)));
-            while let Err(RecvError::Link(error)) = receiver.recv().await {
-                assert!(of_link(&error));
-                break;
-            }
+            let error = loop {
+                if let Err(RecvError::Link(error)) = receiver.recv().await {
+                    break error;
+                }
+            };
+            assert!(of_link(&error));
             let begun = pair.client.begin(SessionOptions::default()).await;
             assert!(matches!(begun, Err(SessionError::Connection(error)) if is_gone(&error)));
             assert!(of_link(&sender.close().await.unwrap_err()));
@@ -307,6 +309,35 @@ async fn every_send_resolves_truthfully_when_the_peer_ends_the_stream() {
             ..Faults::default()
         };
         send_until_it_breaks(faults, 300).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn many_tasks_on_many_threads_lose_no_wake() {
+    const TASKS: usize = 32;
+    const MESSAGES: usize = 100;
+    let (pair, _) = rough_pair(Faults::default(), Faults::default(), 3000).await;
+    let (sender, receiver) = sender_and_receiver(&pair).await;
+    let (sender_back, receiver_back) = link_back(&pair).await;
+    let mut tasks = Vec::new();
+    for (sender, receiver) in [(sender, receiver), (sender_back, receiver_back)] {
+        for task in 0..TASKS {
+            let (sender, receiver) = (sender.clone(), receiver.clone());
+            tasks.push(tokio::spawn(async move {
+                for _ in 0..MESSAGES {
+                    let sent = sender.send(vec![0; 50 * task]).await;
+                    assert_eq!(sent.unwrap(), Outcome::Accepted);
+                }
+            }));
+            tasks.push(tokio::spawn(async move {
+                for _ in 0..MESSAGES {
+                    receiver.recv().await.unwrap().accept().unwrap();
+                }
+            }));
+        }
+    }
+    for task in tasks {
+        timeout(LONG, task).await.expect("no wake is lost").unwrap();
     }
 }
 

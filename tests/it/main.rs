@@ -1,5 +1,7 @@
 //! All integration tests in one binary: linked once, run in parallel.
 
+mod allocations;
+mod cancel;
 #[cfg(feature = "cli")]
 mod cli;
 mod driver;
@@ -9,5 +11,6 @@ mod emulator;
 mod eventhubs;
 mod handles;
 mod interop;
+mod layering;
 mod spec;
 mod support;
