@@ -260,7 +260,7 @@ impl Session {
         if has_ended {
             return Ok(()); // L-030: in flight when our detach left
         }
-        let is_aborted = transfer.aborted;
+        let is_discarded = transfer.aborted || transfer.resume;
         let size = payload.len();
         let queued_before = receiver.queue.len();
         let progress = receiver
@@ -276,7 +276,7 @@ impl Session {
                 .waiters
                 .wake(receiver.queue.len(), &mut effects.wakes);
         }
-        let is_flow_due = is_aborted && receiver.top_up().is_some();
+        let is_flow_due = is_discarded && receiver.top_up().is_some();
         if receiver.finish_drain() {
             receiver.waiters.wake_all(&mut effects.wakes);
             link.watchers.wake_all(&mut effects.wakes);
@@ -298,7 +298,7 @@ impl Session {
             Progress::Continued { .. } => {}
         }
         if is_flow_due {
-            self.mark_flow(key, effects); // K-025: an aborted delivery used up credit, and nobody will take it
+            self.mark_flow(key, effects); // K-025: it used up credit, and nobody will take it
         }
         Ok(())
     }

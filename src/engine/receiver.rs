@@ -83,6 +83,8 @@ pub(crate) struct ReceiverEnd {
     pub(crate) is_credit_lowered: bool,
     max_message_size: usize,
     partial: Option<PartialDelivery>,
+    /// More frames of a delivery are to come of which none is taken.
+    is_skipping: bool,
     /// Entries at the front of the queue that own their payload.
     owned: usize,
 }
@@ -107,6 +109,7 @@ impl ReceiverEnd {
             is_credit_lowered: false,
             max_message_size,
             partial: None,
+            is_skipping: false,
             owned: 0,
         }
     }
@@ -118,6 +121,10 @@ impl ReceiverEnd {
         payload: Bytes,
         pass: u32,
     ) -> Result<Progress, PeerFault> {
+        if self.is_skipping {
+            self.is_skipping = transfer.more && !transfer.aborted;
+            return Ok(Progress::Continued { is_complete: false });
+        }
         match self.partial.take() {
             Some(partial) => self.continue_delivery(partial, transfer, payload, pass),
             None => self.begin_delivery(transfer, payload, pass),
@@ -126,7 +133,7 @@ impl ReceiverEnd {
 
     /// The delivery-id of the frame if it is the first of its delivery.
     pub(crate) fn starts_delivery(&self, transfer: &Transfer) -> Result<Option<u32>, PeerFault> {
-        if self.partial.is_some() {
+        if self.partial.is_some() || self.is_skipping {
             return Ok(None);
         }
         transfer
@@ -161,8 +168,10 @@ impl ReceiverEnd {
             payload,
             pass: Some(pass),
         };
-        if transfer.aborted {
-            return Ok(Progress::Continued { is_complete: false }); // D-014
+        if transfer.aborted || transfer.resume {
+            // D-014, and D-025: no delivery outlives its link here, so none can be resumed
+            self.is_skipping = transfer.more && !transfer.aborted;
+            return Ok(Progress::Continued { is_complete: false });
         }
         self.check_settled(first.settled, transfer.more)?;
         self.check_size(first.payload.len())?;
