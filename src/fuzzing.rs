@@ -4,10 +4,16 @@ use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
 use amqp10_codec::frame::{self, MIN_MAX_FRAME_SIZE};
-use amqp10_codec::{AmqpError, Attach, DeliveryState, Fields, Layout, Open, Outcome, Role, Source, Str, Target, condition};
+use amqp10_codec::{
+    AmqpError, Attach, DeliveryState, Fields, Layout, Open, Outcome, Role, Source, Str, Target,
+    condition,
+};
 use bytes::{Bytes, BytesMut};
 
-use crate::engine::{ConnectionSettings, Credit, Engine, Key, LinkKey, Limits, Outbound, Payload, ReceiverSettings, Ticket};
+use crate::engine::{
+    ConnectionSettings, Credit, Engine, Key, Limits, LinkKey, Outbound, Payload, ReceiverSettings,
+    Ticket,
+};
 use crate::error::ConnectionError;
 
 /// Frames that we accept are small, so that few octets of input reach deliveries of many frames.
@@ -24,7 +30,9 @@ const LARGE_PAYLOAD: &[u8] = &[0; 1500];
 /// # Panics
 /// Where the engine breaks a promise: output that is no frame or too large, or a wait that does not end.
 pub fn converse(input: &[u8]) {
-    let Some((&choice, stream)) = input.split_first() else { return };
+    let Some((&choice, stream)) = input.split_first() else {
+        return;
+    };
     let mut conversation = Conversation::start(choice);
     for portion in stream.chunks(usize::from(choice & 0x3f) + 1) {
         conversation.hear(portion);
@@ -58,12 +66,35 @@ struct LocalLink {
 impl Conversation {
     fn start(choice: u8) -> Self {
         let now = Instant::now();
-        let open = Open { container_id: Str::from_static("fuzz"), max_frame_size: MAX_FRAME_SIZE, channel_max: 7, idle_time_out: Some(500), ..Open::default() };
-        let settings = ConnectionSettings { open, idle_time_out: Some(PATIENCE), operation_timeout: PATIENCE };
-        let layout = if choice & 0x80 == 0 { Layout::Short } else { Layout::Full };
+        let open = Open {
+            container_id: Str::from_static("fuzz"),
+            max_frame_size: MAX_FRAME_SIZE,
+            channel_max: 7,
+            idle_time_out: Some(500),
+            ..Open::default()
+        };
+        let settings = ConnectionSettings {
+            open,
+            idle_time_out: Some(PATIENCE),
+            operation_timeout: PATIENCE,
+        };
+        let layout = if choice & 0x80 == 0 {
+            Layout::Short
+        } else {
+            Layout::Full
+        };
         let mut engine = Engine::new(settings, limits(), layout, 8, now);
         engine.open();
-        let mut conversation = Self { engine, now, input: BytesMut::new(), has_heard_open: false, is_deaf: false, links: Vec::new(), receipts: Vec::new(), turns: 0 };
+        let mut conversation = Self {
+            engine,
+            now,
+            input: BytesMut::new(),
+            has_heard_open: false,
+            is_deaf: false,
+            links: Vec::new(),
+            receipts: Vec::new(),
+            turns: 0,
+        };
         if choice & 0x40 != 0 {
             conversation.begin();
         }
@@ -73,10 +104,20 @@ impl Conversation {
 
     /// Our own session, with numbers that soon wrap, and a link in each direction.
     fn begin(&mut self) {
-        let session = self.engine.begin(u32::MAX - 1, 8, Fields::new()).expect("the first session fits");
+        let session = self
+            .engine
+            .begin(u32::MAX - 1, 8, Fields::new())
+            .expect("the first session fits");
         for role in [Role::Sender, Role::Receiver] {
-            let key = self.engine.attach(session, our_attach("ours", role), receiver_settings()).expect("the first links fit");
-            self.links.push(LocalLink { key, role, ticket: None });
+            let key = self
+                .engine
+                .attach(session, our_attach("ours", role), receiver_settings())
+                .expect("the first links fit");
+            self.links.push(LocalLink {
+                key,
+                role,
+                ticket: None,
+            });
         }
     }
 
@@ -89,7 +130,11 @@ impl Conversation {
         self.engine.handle_activity(self.now);
         self.input.extend_from_slice(portion);
         loop {
-            let limit = if self.has_heard_open { MAX_FRAME_SIZE } else { MIN_MAX_FRAME_SIZE };
+            let limit = if self.has_heard_open {
+                MAX_FRAME_SIZE
+            } else {
+                MIN_MAX_FRAME_SIZE
+            };
             match frame::split(&mut self.input, limit) {
                 Ok(Some(raw)) => {
                     self.has_heard_open = true;
@@ -122,46 +167,93 @@ impl Conversation {
         if self.turns.is_multiple_of(11)
             && let Some(link) = self.links.get(self.turns % (self.links.len() + 1))
         {
-            self.engine.detach(link.key, self.turns.is_multiple_of(2), None);
+            self.engine
+                .detach(link.key, self.turns.is_multiple_of(2), None);
         }
-        self.receipts.retain(|&(session, delivery)| self.engine.poll_outcome(session, delivery, Waker::noop()).is_pending());
+        self.receipts.retain(|&(session, delivery)| {
+            self.engine
+                .poll_outcome(session, delivery, Waker::noop())
+                .is_pending()
+        });
     }
 
     fn answer(&mut self, key: LinkKey, attach: &Attach) {
         if self.links.len() % 4 == 3 {
             let error = AmqpError::new(condition::NOT_FOUND, "no such node");
-            return self.engine.refuse_link(key, error, self.turns.is_multiple_of(2));
+            return self
+                .engine
+                .refuse_link(key, error, self.turns.is_multiple_of(2));
         }
-        let role = if attach.role == Role::Sender { Role::Receiver } else { Role::Sender };
-        let answer = Attach { source: attach.source.clone(), target: attach.target.clone(), ..our_attach(&attach.name, role) };
-        if self.engine.accept_link(key, answer, receiver_settings()).is_ok() {
-            self.links.push(LocalLink { key, role, ticket: None });
+        let role = if attach.role == Role::Sender {
+            Role::Receiver
+        } else {
+            Role::Sender
+        };
+        let answer = Attach {
+            source: attach.source.clone(),
+            target: attach.target.clone(),
+            ..our_attach(&attach.name, role)
+        };
+        if self
+            .engine
+            .accept_link(key, answer, receiver_settings())
+            .is_ok()
+        {
+            self.links.push(LocalLink {
+                key,
+                role,
+                ticket: None,
+            });
         }
     }
 
     fn send(&mut self, index: usize) {
         let link = &mut self.links[index];
-        let payload = Bytes::from_static(if self.turns.is_multiple_of(3) { LARGE_PAYLOAD } else { SMALL_PAYLOAD });
-        let outbound = Outbound { payload: Payload::Encoded(payload), message_format: 0, delivery_tag: None, state: None };
+        let payload = Bytes::from_static(if self.turns.is_multiple_of(3) {
+            LARGE_PAYLOAD
+        } else {
+            SMALL_PAYLOAD
+        });
+        let outbound = Outbound {
+            payload: Payload::Encoded(payload),
+            message_format: 0,
+            delivery_tag: None,
+            state: None,
+        };
         let is_settled = self.turns.is_multiple_of(5);
-        match self.engine.poll_transfer(link.key, &mut link.ticket, &outbound, is_settled, Waker::noop()) {
-            Poll::Ready(Ok(Some(delivery))) if self.turns.is_multiple_of(7) => self.engine.abandon_outcome(link.key.session, delivery),
+        match self.engine.poll_transfer(
+            link.key,
+            &mut link.ticket,
+            &outbound,
+            is_settled,
+            Waker::noop(),
+        ) {
+            Poll::Ready(Ok(Some(delivery))) if self.turns.is_multiple_of(7) => {
+                self.engine.abandon_outcome(link.key.session, delivery)
+            }
             Poll::Ready(Ok(Some(delivery))) => self.receipts.push((link.key.session, delivery)),
             Poll::Ready(Ok(None) | Err(_)) => {}
-            Poll::Pending if self.turns.is_multiple_of(4) => self.engine.leave_senders(link.key, &mut link.ticket),
+            Poll::Pending if self.turns.is_multiple_of(4) => {
+                self.engine.leave_senders(link.key, &mut link.ticket)
+            }
             Poll::Pending => {}
         }
     }
 
     fn receive(&mut self, index: usize) {
         let LocalLink { key, .. } = self.links[index];
-        while let Poll::Ready(Ok(delivery)) = self.engine.poll_recv(key, &mut self.links[index].ticket, Waker::noop()) {
+        while let Poll::Ready(Ok(delivery)) =
+            self.engine
+                .poll_recv(key, &mut self.links[index].ticket, Waker::noop())
+        {
             let outcome = match delivery.delivery_id % 4 {
                 0 => continue,
                 1 => Outcome::Released,
                 _ => Outcome::Accepted,
             };
-            let _ = self.engine.settle(key, delivery.delivery_id, DeliveryState::Outcome(outcome));
+            let _ = self
+                .engine
+                .settle(key, delivery.delivery_id, DeliveryState::Outcome(outcome));
         }
         if self.turns.is_multiple_of(16) {
             let _ = self.engine.start_drain(key);
@@ -178,7 +270,9 @@ impl Conversation {
             Poll::Ready(Ok(open)) => open.max_frame_size.max(MIN_MAX_FRAME_SIZE),
             _ => u32::MAX,
         };
-        while let Some(raw) = frame::split(&mut output, limit).expect("we write frames that the peer allows") {
+        while let Some(raw) =
+            frame::split(&mut output, limit).expect("we write frames that the peer allows")
+        {
             frame::decode_amqp(raw).expect("we write frames that can be decoded");
         }
         assert!(output.is_empty(), "half a frame was written");
@@ -192,7 +286,10 @@ impl Conversation {
         self.speak();
         self.now += PATIENCE;
         self.engine.handle_timeout(self.now);
-        assert!(self.engine.poll_closed(Waker::noop()).is_ready(), "a close is awaited for ever");
+        assert!(
+            self.engine.poll_closed(Waker::noop()).is_ready(),
+            "a close is awaited for ever"
+        );
     }
 
     /// The stream is gone: whoever waits for anything learns of it, and what is held is given back.
@@ -201,15 +298,43 @@ impl Conversation {
         engine.handle_cut(ConnectionError::DriverGone);
         assert!(engine.poll_closed(Waker::noop()).is_ready());
         for (session, delivery) in self.receipts {
-            assert!(engine.poll_outcome(session, delivery, Waker::noop()).is_ready(), "an outcome is awaited for ever");
+            assert!(
+                engine
+                    .poll_outcome(session, delivery, Waker::noop())
+                    .is_ready(),
+                "an outcome is awaited for ever"
+            );
         }
-        for LocalLink { key, role, mut ticket } in self.links {
-            assert!(engine.poll_link_ended(key, Waker::noop()).is_ready(), "a link does not end");
-            assert!(engine.poll_detached(key, Waker::noop()).is_ready(), "a detach is awaited for ever");
-            assert!(engine.poll_session_ended(key.session, true, Waker::noop()).is_ready(), "a session does not end");
+        for LocalLink {
+            key,
+            role,
+            mut ticket,
+        } in self.links
+        {
+            assert!(
+                engine.poll_link_ended(key, Waker::noop()).is_ready(),
+                "a link does not end"
+            );
+            assert!(
+                engine.poll_detached(key, Waker::noop()).is_ready(),
+                "a detach is awaited for ever"
+            );
+            assert!(
+                engine
+                    .poll_session_ended(key.session, true, Waker::noop())
+                    .is_ready(),
+                "a session does not end"
+            );
             if role == Role::Receiver {
-                while engine.poll_recv(key, &mut ticket, Waker::noop()).map(|taken| taken.is_ok()) == Poll::Ready(true) {}
-                assert!(engine.poll_recv(key, &mut ticket, Waker::noop()).is_ready(), "a delivery is awaited for ever");
+                while engine
+                    .poll_recv(key, &mut ticket, Waker::noop())
+                    .map(|taken| taken.is_ok())
+                    == Poll::Ready(true)
+                {}
+                assert!(
+                    engine.poll_recv(key, &mut ticket, Waker::noop()).is_ready(),
+                    "a delivery is awaited for ever"
+                );
             }
             engine.release_link(key, true);
         }
@@ -222,6 +347,7 @@ fn limits() -> Limits {
         max_links_per_session: 16,
         max_pending_links: 4,
         max_unsettled_deliveries: 64,
+        max_excess_deliveries: 2,
         max_abandoned_deliveries: 8,
         max_partial_delivery_bytes: 16 << 10,
         max_queued_bytes: 32 << 10,
@@ -231,7 +357,11 @@ fn limits() -> Limits {
 }
 
 fn receiver_settings() -> ReceiverSettings {
-    ReceiverSettings { credit: Credit::Auto(8), auto_accept: false, max_partial_bytes: 16 << 10 }
+    ReceiverSettings {
+        credit: Credit::Auto(8),
+        auto_accept: false,
+        max_partial_bytes: 16 << 10,
+    }
 }
 
 fn our_attach(name: &str, role: Role) -> Attach {

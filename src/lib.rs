@@ -11,6 +11,8 @@ mod engine;
 mod error;
 #[cfg(feature = "eventhubs")]
 pub mod eventhubs;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod link;
 mod listener;
 pub mod management;

@@ -2,8 +2,9 @@
 
 use alloc::vec::Vec;
 
+use crate::code;
 use crate::error::{DecodeError, DecodeErrorKind};
-use crate::read::{Compound, Decode, Primitive, Reader};
+use crate::read::{Compound, Decode, Reader};
 use crate::symbol::Symbol;
 use crate::write::{Encode, Layout, Mark, Writer};
 
@@ -39,9 +40,9 @@ impl<T: Composite> Encode for T {
 
 impl<T: Composite> Decode for T {
     #[inline]
-    fn decode(reader: &mut Reader) -> Result<Self, DecodeError> {
-        let offset = reader.position();
-        if reader.read_descriptor()? != Some(T::DESCRIPTOR) {
+    fn decode_body(reader: &mut Reader, code: u8) -> Result<Self, DecodeError> {
+        let offset = reader.code_position();
+        if reader.read_descriptor_body(code)? != Some(T::DESCRIPTOR) {
             return Err(DecodeError::new(
                 offset,
                 DecodeErrorKind::UnexpectedDescriptor { expected: T::NAME },
@@ -52,7 +53,7 @@ impl<T: Composite> Decode for T {
 }
 
 /// Reads the list of a composite whose descriptor has been read.
-#[inline]
+#[inline(always)]
 pub(crate) fn decode_fields<T: Composite>(reader: &mut Reader) -> Result<T, DecodeError> {
     let mut fields = FieldReader::begin(reader, T::NAME)?;
     let composite = T::read_fields(&mut fields)?;
@@ -78,7 +79,7 @@ pub struct FieldReader<'r> {
 }
 
 impl<'r> FieldReader<'r> {
-    #[inline]
+    #[inline(always)]
     fn begin(reader: &'r mut Reader, composite: &'static str) -> Result<Self, DecodeError> {
         let code = reader.read_code()?;
         let list = reader.enter_list(code)?;
@@ -91,7 +92,7 @@ impl<'r> FieldReader<'r> {
     }
 
     /// Fields beyond the last one may only be null (T-060).
-    #[inline]
+    #[inline(always)]
     fn end(self) -> Result<(), DecodeError> {
         for _ in 0..self.unread {
             if !self.reader.take_null()? {
@@ -104,30 +105,31 @@ impl<'r> FieldReader<'r> {
         self.reader.leave(self.list)
     }
 
-    /// Whether the next field is set; if it is null, it is read.
-    #[inline]
-    fn is_set(&mut self) -> Result<bool, DecodeError> {
+    /// Reads the format code of the next field; `None` if it is null or missing.
+    #[inline(always)]
+    fn next_code(&mut self) -> Result<Option<u8>, DecodeError> {
         if self.unread == 0 {
-            return Ok(false);
+            return Ok(None);
         }
         self.unread -= 1;
-        Ok(!self.reader.take_null()?)
+        let code = self.reader.read_code()?;
+        Ok(Some(code).filter(|code| *code != code::NULL))
     }
 
     /// The next field, if it is set.
-    #[inline]
+    #[inline(always)]
     pub fn optional<T: Decode>(&mut self, field: &'static str) -> Result<Option<T>, DecodeError> {
-        if !self.is_set()? {
+        let Some(code) = self.next_code()? else {
             return Ok(None);
-        }
-        match T::decode(self.reader) {
+        };
+        match T::decode_body(self.reader, code) {
             Ok(value) => Ok(Some(value)),
             Err(error) => Err(error.in_field(self.composite, field)),
         }
     }
 
     /// The next field, which is mandatory (T-056).
-    #[inline]
+    #[inline(always)]
     pub fn required<T: Decode>(&mut self, field: &'static str) -> Result<T, DecodeError> {
         match self.optional(field)? {
             Some(value) => Ok(value),
@@ -136,13 +138,13 @@ impl<'r> FieldReader<'r> {
     }
 
     /// The next field, or its default (T-055).
-    #[inline]
+    #[inline(always)]
     pub fn or<T: Decode>(&mut self, field: &'static str, default: T) -> Result<T, DecodeError> {
         Ok(self.optional(field)?.unwrap_or(default))
     }
 
     /// The next field, or the default of its type.
-    #[inline]
+    #[inline(always)]
     pub fn or_default<T: Decode + Default>(
         &mut self,
         field: &'static str,
@@ -152,11 +154,12 @@ impl<'r> FieldReader<'r> {
 
     /// The next field, which is `multiple`: null, a bare value, or an array (T-057, T-058).
     #[inline]
-    pub fn multiple<T: Primitive>(&mut self, field: &'static str) -> Result<Vec<T>, DecodeError> {
-        if !self.is_set()? {
-            return Ok(Vec::new());
+    pub fn multiple<T: Decode>(&mut self, field: &'static str) -> Result<Vec<T>, DecodeError> {
+        match self.next_code()? {
+            Some(code) => decode_multiple(self.reader, code)
+                .map_err(|error| error.in_field(self.composite, field)),
+            None => Ok(Vec::new()),
         }
-        decode_multiple(self.reader).map_err(|error| error.in_field(self.composite, field))
     }
 
     /// The error for a mandatory field that is not set.
@@ -169,9 +172,8 @@ impl<'r> FieldReader<'r> {
     }
 }
 
-fn decode_multiple<T: Primitive>(reader: &mut Reader) -> Result<Vec<T>, DecodeError> {
-    let code = reader.read_code()?;
-    if !matches!(code, crate::code::ARRAY_8 | crate::code::ARRAY_32) {
+fn decode_multiple<T: Decode>(reader: &mut Reader, code: u8) -> Result<Vec<T>, DecodeError> {
+    if !matches!(code, code::ARRAY_8 | code::ARRAY_32) {
         return Ok(Vec::from([T::decode_body(reader, code)?]));
     }
     let array = reader.enter_array(code)?;
@@ -293,9 +295,9 @@ impl Encode for [Symbol] {
     fn encode(&self, writer: &mut Writer<'_>) {
         let short = self.iter().all(|symbol| symbol.as_bytes().len() <= 0xff);
         let code = if short {
-            crate::code::SYMBOL_8
+            code::SYMBOL_8
         } else {
-            crate::code::SYMBOL_32
+            code::SYMBOL_32
         };
         let mark = writer.begin_compound();
         writer.write_raw(&[code]);

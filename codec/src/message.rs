@@ -105,7 +105,7 @@ impl Message {
     ///
     /// What is wrong, and at which octet of the message.
     pub fn decode(message: Bytes) -> Result<Self, DecodeError> {
-        Sections::scan(message)?.message()
+        Sections::scan(message)?.into_message()
     }
 
     /// The encoded message.

@@ -143,9 +143,9 @@ fn encode_no_fields(writer: &mut Writer<'_>, descriptor: u64) {
 }
 
 impl Decode for Outcome {
-    fn decode(reader: &mut Reader) -> Result<Self, DecodeError> {
-        let offset = reader.position();
-        let descriptor = reader.read_descriptor()?;
+    fn decode_body(reader: &mut Reader, code: u8) -> Result<Self, DecodeError> {
+        let offset = reader.code_position();
+        let descriptor = reader.read_descriptor_body(code)?;
         match decode_outcome(reader, descriptor)? {
             Some(outcome) => Ok(outcome),
             None => Err(unknown(offset, "an outcome")),
@@ -188,9 +188,9 @@ impl Encode for DeliveryState {
 }
 
 impl Decode for DeliveryState {
-    fn decode(reader: &mut Reader) -> Result<Self, DecodeError> {
-        let offset = reader.position();
-        match reader.read_descriptor()? {
+    fn decode_body(reader: &mut Reader, code: u8) -> Result<Self, DecodeError> {
+        let offset = reader.code_position();
+        match reader.read_descriptor_body(code)? {
             Some(descriptor::RECEIVED) => Ok(Self::Received(decode_fields(reader)?)),
             Some(descriptor::TRANSACTIONAL_STATE) => {
                 Ok(Self::Transactional(Box::new(decode_fields(reader)?)))

@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use crate::code::{self, Type, descriptor, width};
 use crate::error::{DecodeError, DecodeErrorKind};
+use crate::octets::{INLINE, Octets};
 
 /// What a [`Reader`] accepts at most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,14 +73,16 @@ pub struct Compound {
 
 /// A value that can be read from its encoding.
 pub trait Decode: Sized {
-    /// Reads one value in any of its encodings (T-004).
-    fn decode(reader: &mut Reader) -> Result<Self, DecodeError>;
-}
-
-/// A value whose type is fixed by a format code: what can be an element of an array.
-pub trait Primitive: Decode {
-    /// Reads what follows the format code.
+    /// Reads what follows the format code: of any encoding of the type (T-004), or an error. The elements of an
+    /// array have their format code in common.
     fn decode_body(reader: &mut Reader, code: u8) -> Result<Self, DecodeError>;
+
+    /// Reads one value.
+    #[inline]
+    fn decode(reader: &mut Reader) -> Result<Self, DecodeError> {
+        let code = reader.read_code()?;
+        Self::decode_body(reader, code)
+    }
 }
 
 impl Reader {
@@ -118,6 +121,11 @@ impl Reader {
         self.input.split_off(self.position)
     }
 
+    /// All of the input, what was read and what was not.
+    pub(crate) fn into_input(self) -> Bytes {
+        self.input
+    }
+
     /// Fails if octets are left.
     pub fn expect_end(&self) -> Result<(), DecodeError> {
         if self.remaining() == 0 {
@@ -133,10 +141,15 @@ impl Reader {
         DecodeError::new(self.position, kind)
     }
 
+    /// Where the format code just read is.
+    pub(crate) fn code_position(&self) -> usize {
+        self.position.saturating_sub(1)
+    }
+
     /// An error at the format code just read.
     #[cold]
     pub fn error_at_code(&self, kind: DecodeErrorKind) -> DecodeError {
-        DecodeError::new(self.position.saturating_sub(1), kind)
+        DecodeError::new(self.code_position(), kind)
     }
 
     /// The error for a format code, just read, that does not encode `expected`.
@@ -158,7 +171,7 @@ impl Reader {
     }
 
     /// Reads a format code.
-    #[inline]
+    #[inline(always)]
     pub fn read_code(&mut self) -> Result<u8, DecodeError> {
         let [code] = self.read_octets()?;
         Ok(code)
@@ -173,7 +186,7 @@ impl Reader {
     }
 
     /// Reads so many octets as an array, such as a big-endian number.
-    #[inline]
+    #[inline(always)]
     pub fn read_octets<const N: usize>(&mut self) -> Result<[u8; N], DecodeError> {
         match self.unread().first_chunk() {
             Some(octets) => {
@@ -207,14 +220,31 @@ impl Reader {
         Ok(self.input.slice(start..self.position))
     }
 
-    /// The last `len` octets read, as a slice that shares the input.
-    #[inline]
-    pub(crate) fn last_bytes(&self, len: usize) -> Bytes {
-        self.input.slice(self.position - len..self.position)
+    /// Reads length and octets of a text, which must be `valid`.
+    #[inline(always)]
+    pub(crate) fn read_text(
+        &mut self,
+        code: u8,
+        valid: impl Fn(&[u8]) -> bool,
+        otherwise: DecodeErrorKind,
+    ) -> Result<Octets, DecodeError> {
+        let len = self.read_len(code)?;
+        let Some(text) = self.unread().get(..len) else {
+            return Err(self.error(DecodeErrorKind::UnexpectedEnd));
+        };
+        if !valid(text) {
+            return Err(self.error(otherwise));
+        }
+        let octets = match len {
+            0..=INLINE => Octets::inline(&self.input[self.position..], len),
+            _ => Octets::Shared(self.input.slice(self.position..self.position + len)),
+        };
+        self.position += len;
+        Ok(octets)
     }
 
     /// Reads the length of a variable-width value whose format code is `code`.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn read_len(&mut self, code: u8) -> Result<usize, DecodeError> {
         if width(code) == 1 {
             Ok(usize::from(self.read_octets::<1>()?[0]))
@@ -224,7 +254,7 @@ impl Reader {
     }
 
     /// Enters the list whose format code has been read.
-    #[inline]
+    #[inline(always)]
     pub fn enter_list(&mut self, code: u8) -> Result<Compound, DecodeError> {
         match code {
             code::LIST_0 => {
@@ -262,7 +292,7 @@ impl Reader {
     }
 
     /// Leaves a compound; its items must have been read to the last octet (T-036).
-    #[inline]
+    #[inline(always)]
     pub fn leave(&mut self, compound: Compound) -> Result<(), DecodeError> {
         if self.position != self.end {
             return Err(self.error(DecodeErrorKind::SizeMismatch));
@@ -321,20 +351,28 @@ impl Reader {
     /// descriptor (T-050), or `None` for any other descriptor.
     #[inline]
     pub fn read_descriptor(&mut self) -> Result<Option<u64>, DecodeError> {
-        if let Some([code::DESCRIBED, code::ULONG_8, known]) = self.unread().first_chunk() {
-            let known = u64::from(*known);
-            self.position += 3;
-            return Ok(Some(known));
+        let code = self.read_code()?;
+        self.read_descriptor_body(code)
+    }
+
+    /// Reads the descriptor of a described value whose first octet has been read: it must be `0x00`.
+    #[inline]
+    pub fn read_descriptor_body(&mut self, code: u8) -> Result<Option<u64>, DecodeError> {
+        if code != code::DESCRIBED {
+            return Err(self.unexpected(Type::Described, code));
         }
-        self.read_unusual_descriptor()
+        match self.unread().first_chunk() {
+            Some([code::ULONG_8, known]) => {
+                let known = u64::from(*known);
+                self.position += 2;
+                Ok(Some(known))
+            }
+            _ => self.read_unusual_descriptor(),
+        }
     }
 
     #[cold]
     fn read_unusual_descriptor(&mut self) -> Result<Option<u64>, DecodeError> {
-        let code = self.read_code()?;
-        if code != code::DESCRIBED {
-            return Err(self.unexpected(Type::Described, code));
-        }
         match Type::of_code(self.peek_code()?) {
             Some(Type::Ulong) => u64::decode(self).map(Some),
             Some(Type::Symbol) => {
@@ -372,13 +410,13 @@ impl Reader {
         self.end = self.input.len();
     }
 
-    #[inline]
+    #[inline(always)]
     fn unread(&self) -> &[u8] {
         &self.input[self.position..self.end]
     }
 
     /// Enters a compound whose items each take an octet at least, which bounds their number.
-    #[inline]
+    #[inline(always)]
     fn enter_items(&mut self, code: u8) -> Result<Compound, DecodeError> {
         let compound = self.enter(code)?;
         if compound.count as usize > self.remaining() {
@@ -388,7 +426,7 @@ impl Reader {
     }
 
     /// Reads size and count. The size counts the octets after itself, the count field included (T-035).
-    #[inline]
+    #[inline(always)]
     fn enter(&mut self, code: u8) -> Result<Compound, DecodeError> {
         let size = self.read_len(code)?;
         if size > self.remaining() {
@@ -402,11 +440,4 @@ impl Reader {
         };
         Ok(Compound { count, outer_end })
     }
-}
-
-/// Reads one value from its format code on: [`Decode::decode`] of every [`Primitive`].
-#[inline]
-pub(crate) fn decode_primitive<T: Primitive>(reader: &mut Reader) -> Result<T, DecodeError> {
-    let code = reader.read_code()?;
-    T::decode_body(reader, code)
 }

@@ -4,13 +4,12 @@ use bytes::Bytes;
 
 use crate::code::{self, Type};
 use crate::error::{DecodeError, DecodeErrorKind};
-use crate::octets::Octets;
 use crate::primitive::{Dec32, Dec64, Dec128, DeliveryTag, Timestamp, Uuid};
-use crate::read::{Decode, Primitive, Reader, decode_primitive};
+use crate::read::{Decode, Reader};
 use crate::symbol::Symbol;
 use crate::text::Str;
 
-impl Primitive for bool {
+impl Decode for bool {
     #[inline]
     fn decode_body(reader: &mut Reader, code: u8) -> Result<Self, DecodeError> {
         match code {
@@ -26,7 +25,7 @@ impl Primitive for bool {
     }
 }
 
-impl Primitive for u8 {
+impl Decode for u8 {
     #[inline]
     fn decode_body(reader: &mut Reader, code: u8) -> Result<Self, DecodeError> {
         match code {
@@ -36,7 +35,7 @@ impl Primitive for u8 {
     }
 }
 
-impl Primitive for u16 {
+impl Decode for u16 {
     #[inline]
     fn decode_body(reader: &mut Reader, code: u8) -> Result<Self, DecodeError> {
         match code {
@@ -46,7 +45,7 @@ impl Primitive for u16 {
     }
 }
 
-impl Primitive for u32 {
+impl Decode for u32 {
     #[inline]
     fn decode_body(reader: &mut Reader, code: u8) -> Result<Self, DecodeError> {
         match code {
@@ -58,7 +57,7 @@ impl Primitive for u32 {
     }
 }
 
-impl Primitive for u64 {
+impl Decode for u64 {
     #[inline]
     fn decode_body(reader: &mut Reader, code: u8) -> Result<Self, DecodeError> {
         match code {
@@ -70,7 +69,7 @@ impl Primitive for u64 {
     }
 }
 
-impl Primitive for i8 {
+impl Decode for i8 {
     #[inline]
     fn decode_body(reader: &mut Reader, code: u8) -> Result<Self, DecodeError> {
         match code {
@@ -80,7 +79,7 @@ impl Primitive for i8 {
     }
 }
 
-impl Primitive for i16 {
+impl Decode for i16 {
     #[inline]
     fn decode_body(reader: &mut Reader, code: u8) -> Result<Self, DecodeError> {
         match code {
@@ -90,7 +89,7 @@ impl Primitive for i16 {
     }
 }
 
-impl Primitive for i32 {
+impl Decode for i32 {
     #[inline]
     fn decode_body(reader: &mut Reader, code: u8) -> Result<Self, DecodeError> {
         match code {
@@ -103,7 +102,7 @@ impl Primitive for i32 {
     }
 }
 
-impl Primitive for i64 {
+impl Decode for i64 {
     #[inline]
     fn decode_body(reader: &mut Reader, code: u8) -> Result<Self, DecodeError> {
         match code {
@@ -116,7 +115,7 @@ impl Primitive for i64 {
     }
 }
 
-impl Primitive for f32 {
+impl Decode for f32 {
     #[inline]
     fn decode_body(reader: &mut Reader, code: u8) -> Result<Self, DecodeError> {
         match code {
@@ -126,7 +125,7 @@ impl Primitive for f32 {
     }
 }
 
-impl Primitive for f64 {
+impl Decode for f64 {
     #[inline]
     fn decode_body(reader: &mut Reader, code: u8) -> Result<Self, DecodeError> {
         match code {
@@ -136,7 +135,7 @@ impl Primitive for f64 {
     }
 }
 
-impl Primitive for Dec32 {
+impl Decode for Dec32 {
     fn decode_body(reader: &mut Reader, code: u8) -> Result<Self, DecodeError> {
         match code {
             code::DECIMAL_32 => reader.read_octets().map(Self),
@@ -145,7 +144,7 @@ impl Primitive for Dec32 {
     }
 }
 
-impl Primitive for Dec64 {
+impl Decode for Dec64 {
     fn decode_body(reader: &mut Reader, code: u8) -> Result<Self, DecodeError> {
         match code {
             code::DECIMAL_64 => reader.read_octets().map(Self),
@@ -154,7 +153,7 @@ impl Primitive for Dec64 {
     }
 }
 
-impl Primitive for Dec128 {
+impl Decode for Dec128 {
     fn decode_body(reader: &mut Reader, code: u8) -> Result<Self, DecodeError> {
         match code {
             code::DECIMAL_128 => reader.read_octets().map(Self),
@@ -163,7 +162,7 @@ impl Primitive for Dec128 {
     }
 }
 
-impl Primitive for char {
+impl Decode for char {
     fn decode_body(reader: &mut Reader, code: u8) -> Result<Self, DecodeError> {
         if code != code::CHAR {
             return Err(reader.unexpected(Type::Char, code));
@@ -174,7 +173,7 @@ impl Primitive for char {
     }
 }
 
-impl Primitive for Timestamp {
+impl Decode for Timestamp {
     #[inline]
     fn decode_body(reader: &mut Reader, code: u8) -> Result<Self, DecodeError> {
         match code {
@@ -186,7 +185,7 @@ impl Primitive for Timestamp {
     }
 }
 
-impl Primitive for Uuid {
+impl Decode for Uuid {
     fn decode_body(reader: &mut Reader, code: u8) -> Result<Self, DecodeError> {
         match code {
             code::UUID => reader.read_octets().map(Self),
@@ -195,7 +194,7 @@ impl Primitive for Uuid {
     }
 }
 
-impl Primitive for Bytes {
+impl Decode for Bytes {
     #[inline]
     fn decode_body(reader: &mut Reader, code: u8) -> Result<Self, DecodeError> {
         if !matches!(code, code::BINARY_8 | code::BINARY_32) {
@@ -206,51 +205,32 @@ impl Primitive for Bytes {
     }
 }
 
-impl Primitive for Str {
-    #[inline]
+impl Decode for Str {
+    #[inline(always)]
     fn decode_body(reader: &mut Reader, code: u8) -> Result<Self, DecodeError> {
         if !matches!(code, code::STRING_8 | code::STRING_32) {
             return Err(reader.unexpected(Type::String, code));
         }
-        let octets = read_text(reader, code, |octets| core::str::from_utf8(octets).is_ok())?;
-        octets
+        let is_utf8 = |octets: &[u8]| octets.is_ascii() || core::str::from_utf8(octets).is_ok();
+        reader
+            .read_text(code, is_utf8, DecodeErrorKind::InvalidUtf8)
             .map(Str::from_checked)
-            .ok_or_else(|| reader.error(DecodeErrorKind::InvalidUtf8))
     }
 }
 
-impl Primitive for Symbol {
-    #[inline]
+impl Decode for Symbol {
+    #[inline(always)]
     fn decode_body(reader: &mut Reader, code: u8) -> Result<Self, DecodeError> {
         if !matches!(code, code::SYMBOL_8 | code::SYMBOL_32) {
             return Err(reader.unexpected(Type::Symbol, code));
         }
-        let octets = read_text(reader, code, <[u8]>::is_ascii)?;
-        octets
+        reader
+            .read_text(code, <[u8]>::is_ascii, DecodeErrorKind::NotAscii)
             .map(Symbol::from_checked)
-            .ok_or_else(|| reader.error(DecodeErrorKind::NotAscii))
     }
 }
 
-/// Reads length and octets of a text; `None` if they are not `valid`.
-#[inline]
-fn read_text(
-    reader: &mut Reader,
-    code: u8,
-    valid: impl Fn(&[u8]) -> bool,
-) -> Result<Option<Octets>, DecodeError> {
-    let len = reader.read_len(code)?;
-    let slice = reader.read_slice(len)?;
-    if !valid(slice) {
-        return Ok(None);
-    }
-    match Octets::inline(slice) {
-        Some(octets) => Ok(Some(octets)),
-        None => Ok(Some(Octets::Shared(reader.last_bytes(len)))),
-    }
-}
-
-impl Primitive for DeliveryTag {
+impl Decode for DeliveryTag {
     #[inline]
     fn decode_body(reader: &mut Reader, code: u8) -> Result<Self, DecodeError> {
         if !matches!(code, code::BINARY_8 | code::BINARY_32) {
@@ -265,38 +245,3 @@ impl Primitive for DeliveryTag {
         })
     }
 }
-
-macro_rules! decode_from_code_on {
-    ($($type:ty),*) => {$(
-        impl Decode for $type {
-            #[inline]
-            fn decode(reader: &mut Reader) -> Result<Self, DecodeError> {
-                decode_primitive(reader)
-            }
-        }
-    )*};
-}
-
-decode_from_code_on!(
-    bool,
-    u8,
-    u16,
-    u32,
-    u64,
-    i8,
-    i16,
-    i32,
-    i64,
-    f32,
-    f64,
-    Dec32,
-    Dec64,
-    Dec128,
-    char,
-    Timestamp,
-    Uuid,
-    Bytes,
-    Str,
-    Symbol,
-    DeliveryTag
-);

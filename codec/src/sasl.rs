@@ -155,9 +155,9 @@ impl Encode for SaslFrame {
 }
 
 impl Decode for SaslFrame {
-    fn decode(reader: &mut Reader) -> Result<Self, DecodeError> {
-        let offset = reader.position();
-        Ok(match reader.read_descriptor()? {
+    fn decode_body(reader: &mut Reader, code: u8) -> Result<Self, DecodeError> {
+        let offset = reader.code_position();
+        Ok(match reader.read_descriptor_body(code)? {
             Some(descriptor::SASL_MECHANISMS) => Self::Mechanisms(decode_fields(reader)?),
             Some(descriptor::SASL_INIT) => Self::Init(decode_fields(reader)?),
             Some(descriptor::SASL_CHALLENGE) => Self::Challenge(decode_fields(reader)?),
@@ -181,8 +181,8 @@ impl Encode for SaslCode {
 }
 
 impl Decode for SaslCode {
-    fn decode(reader: &mut Reader) -> Result<Self, DecodeError> {
-        match u8::decode(reader)? {
+    fn decode_body(reader: &mut Reader, code: u8) -> Result<Self, DecodeError> {
+        match u8::decode_body(reader, code)? {
             0 => Ok(Self::Ok),
             1 => Ok(Self::Auth),
             2 => Ok(Self::Sys),

@@ -200,8 +200,8 @@ impl Encode for TerminusDurability {
 }
 
 impl Decode for TerminusDurability {
-    fn decode(reader: &mut Reader) -> Result<Self, DecodeError> {
-        match u32::decode(reader)? {
+    fn decode_body(reader: &mut Reader, code: u8) -> Result<Self, DecodeError> {
+        match u32::decode_body(reader, code)? {
             0 => Ok(Self::None),
             1 => Ok(Self::Configuration),
             2 => Ok(Self::UnsettledState),
@@ -235,8 +235,8 @@ impl Encode for TerminusExpiryPolicy {
 }
 
 impl Decode for TerminusExpiryPolicy {
-    fn decode(reader: &mut Reader) -> Result<Self, DecodeError> {
-        let symbol = Symbol::decode(reader)?;
+    fn decode_body(reader: &mut Reader, code: u8) -> Result<Self, DecodeError> {
+        let symbol = Symbol::decode_body(reader, code)?;
         match Self::ALL
             .into_iter()
             .find(|policy| symbol == *policy.name())
@@ -257,9 +257,9 @@ impl Encode for TargetArchetype {
 }
 
 impl Decode for TargetArchetype {
-    fn decode(reader: &mut Reader) -> Result<Self, DecodeError> {
-        let offset = reader.position();
-        match reader.read_descriptor()? {
+    fn decode_body(reader: &mut Reader, code: u8) -> Result<Self, DecodeError> {
+        let offset = reader.code_position();
+        match reader.read_descriptor_body(code)? {
             Some(descriptor::TARGET) => Ok(Self::Target(decode_fields(reader)?)),
             Some(descriptor::COORDINATOR) => Ok(Self::Coordinator(decode_fields(reader)?)),
             _ => {

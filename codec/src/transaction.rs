@@ -73,8 +73,8 @@ pub struct TransactionalState {
 struct TxnId(Bytes);
 
 impl Decode for TxnId {
-    fn decode(reader: &mut Reader) -> Result<Self, DecodeError> {
-        let octets = Bytes::decode(reader)?;
+    fn decode_body(reader: &mut Reader, code: u8) -> Result<Self, DecodeError> {
+        let octets = Bytes::decode_body(reader, code)?;
         if octets.len() > 32 {
             let reason = "a transaction id has more than 32 octets";
             return Err(reader.error(DecodeErrorKind::InvalidValue { reason }));

@@ -287,6 +287,24 @@ impl EmulatorOptions {
         self
     }
 
+    /// Serves this many receivers without an owner level on one partition in one consumer group.
+    pub fn max_receivers_without_epoch(mut self, receivers: usize) -> EmulatorOptions {
+        self.max_receivers_without_epoch = receivers;
+        self
+    }
+
+    /// Takes this many connections at a time.
+    pub fn max_connections(mut self, connections: usize) -> EmulatorOptions {
+        self.max_connections = connections;
+        self
+    }
+
+    /// Waits for so long when it is shut down.
+    pub fn shutdown_deadline(mut self, deadline: Duration) -> EmulatorOptions {
+        self.shutdown_deadline = deadline;
+        self
+    }
+
     /// Takes the time from this clock.
     pub fn clock(mut self, clock: Clock) -> EmulatorOptions {
         self.clock = clock;

@@ -145,7 +145,7 @@ impl Emulator {
             address: options.address,
             reason,
         };
-        let listener = Listener::bind(options.address, listener_options(&options))
+        let listener = Listener::bind(options.address, tcp_options(&options))
             .await
             .map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
@@ -247,7 +247,12 @@ fn listener_options(options: &EmulatorOptions) -> ListenerOptions {
     let sasl = SaslServerOptions::default()
         .mechanisms(MECHANISMS)
         .authenticator(login);
-    let listener = ListenerOptions::default().connection(connection).sasl(sasl);
+    ListenerOptions::default().connection(connection).sasl(sasl)
+}
+
+/// The same for TCP: with TLS, where the options have a certificate.
+fn tcp_options(options: &EmulatorOptions) -> ListenerOptions {
+    let listener = listener_options(options);
     #[cfg(feature = "tls")]
     if let Some(tls) = &options.tls {
         return listener.tls(tls.clone());

@@ -155,18 +155,14 @@ impl Engine {
         both: bool,
         waker: &Waker,
     ) -> Poll<SessionError> {
+        let connection = self.connection.ended.clone();
         let session = match self.session(key) {
             Ok((session, _)) => session,
             Err(error) => return Poll::Ready(error),
         };
-        match &session.ended {
-            Some(error)
-                if !both
-                    || session.endpoint.is_closed()
-                    || matches!(error, SessionError::Connection(_)) =>
-            {
-                Poll::Ready(error.clone())
-            }
+        match (&session.ended, connection) {
+            (Some(error), _) if !both || session.endpoint.is_closed() => Poll::Ready(error.clone()),
+            (Some(_), Some(error)) => Poll::Ready(error.into()), // the peer's end will not come
             _ => {
                 session.watchers.register(waker);
                 Poll::Pending

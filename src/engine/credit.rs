@@ -54,15 +54,24 @@ impl SenderCredit {
 pub(crate) struct ReceiverCredit {
     pub(crate) delivery_count: u32,
     pub(crate) link_credit: u32,
+    /// Deliveries that came without credit since the last grant (K-009).
+    pub(crate) excess: u32,
 }
 
 impl ReceiverCredit {
-    /// Counts a delivery that has begun to arrive; false if there was no credit for it (K-009).
-    pub(crate) fn on_delivery(&mut self) -> bool {
-        let covered = self.link_credit > 0;
+    /// Counts a delivery that has begun to arrive.
+    pub(crate) fn on_delivery(&mut self) {
         self.delivery_count = self.delivery_count.wrapping_add(1);
-        self.link_credit = self.link_credit.saturating_sub(1);
-        covered
+        match self.link_credit.checked_sub(1) {
+            Some(left) => self.link_credit = left,
+            None => self.excess = self.excess.saturating_add(1),
+        }
+    }
+
+    /// What the sender may start from here on.
+    pub(crate) fn grant(&mut self, link_credit: u32) {
+        self.link_credit = link_credit;
+        self.excess = 0;
     }
 
     /// Applies the sender's own count: it alone may move it, for example to drain (K-002).
@@ -113,12 +122,14 @@ mod tests {
 
     #[test]
     fn k_009_a_delivery_without_credit_is_noticed() {
-        let mut credit = ReceiverCredit {
-            delivery_count: 0,
-            link_credit: 1,
-        };
-        assert!(credit.on_delivery());
-        assert!(!credit.on_delivery());
+        let mut credit = ReceiverCredit::default();
+        credit.grant(1);
+        credit.on_delivery();
+        assert_eq!((credit.link_credit, credit.excess), (0, 0));
+        credit.on_delivery();
+        assert_eq!((credit.delivery_count, credit.excess), (2, 1));
+        credit.grant(1);
+        assert_eq!((credit.link_credit, credit.excess), (1, 0));
     }
 
     #[test]
@@ -126,13 +137,15 @@ mod tests {
         let mut credit = ReceiverCredit {
             delivery_count: u32::MAX,
             link_credit: 5,
+            excess: 0,
         };
         credit.on_flow(3);
         assert_eq!(
             credit,
             ReceiverCredit {
                 delivery_count: 3,
-                link_credit: 1
+                link_credit: 1,
+                excess: 0,
             }
         );
     }

@@ -6,8 +6,9 @@ use amqp10_codec::{DeliveryState, Flow, Outcome, Transfer};
 use bytes::Bytes;
 
 use super::effects::Effects;
+use super::endpoint::Half;
 use super::key::Key;
-use super::link::{Link, LinkEnd};
+use super::link::{Due, Link, LinkEnd};
 use super::receiver::{Inbound, Progress};
 use super::sender::{OneFrame, Outbound, PartialSend, write_in_one_frame, write_partial};
 use super::session::{Fault, Session};
@@ -18,7 +19,15 @@ use crate::error::{LinkError, SendError};
 impl Session {
     /// Deliveries that `link` may start now: credit, session window, output room and unsettled slots together.
     pub(super) fn sendable(&self, link: Key, effects: &Effects) -> usize {
-        let Some(LinkEnd::Sender(sender)) = self.links.get(link).map(|link| &link.end) else {
+        let Some(Link {
+            end: LinkEnd::Sender(sender),
+            due: Due {
+                attach: is_unannounced,
+                ..
+            },
+            ..
+        }) = self.links.get(link)
+        else {
             return 0;
         };
         let slots = effects
@@ -26,10 +35,20 @@ impl Session {
             .max_unsettled_deliveries
             .saturating_sub(self.outgoing.unsettled());
         let window = self.outgoing.window.remote_incoming_window as usize;
-        if effects.output.has_room() {
+        if effects.output.has_room() && !is_unannounced {
             sender.startable().min(window).min(slots)
         } else {
             0
+        }
+    }
+
+    /// Tells as many of those who wait to send on `link` as there is room for. Where the output is what is full, the next
+    /// swap tells them.
+    pub(super) fn wake_sender(&mut self, link: Key, effects: &mut Effects) {
+        let room = self.sendable(link, effects);
+        if let Some(sender) = self.links.get_mut(link).and_then(Link::sender_mut) {
+            effects.output.is_blocked |= !effects.output.has_room() && !sender.waiters.is_empty();
+            sender.waiters.wake(room, &mut effects.wakes);
         }
     }
 
@@ -134,13 +153,13 @@ impl Session {
         ticket: &mut Option<Ticket>,
         effects: &mut Effects,
     ) {
-        let room = self.sendable(key, effects);
         let Some(sender) = self.links.get_mut(key).and_then(Link::sender_mut) else {
             return;
         };
         sender.waiters.leave(ticket, &mut effects.wakes);
-        sender.waiters.wake(room, &mut effects.wakes);
-        if sender.is_draining {
+        let is_draining = sender.is_draining;
+        self.wake_sender(key, effects);
+        if is_draining {
             self.mark_flow(key, effects);
         }
     }
@@ -157,6 +176,7 @@ impl Session {
     pub(crate) fn abandon_outcome(&mut self, delivery: Key, effects: &mut Effects) {
         if self.outgoing.abandon(delivery, effects) {
             self.mark(effects);
+            self.wake_senders(effects);
         }
     }
 
@@ -208,15 +228,12 @@ impl Session {
 
     /// The link is free again: for the next sender, or for a detach that waited.
     fn finish_partial(&mut self, key: Key, effects: &mut Effects) {
-        let room = self.sendable(key, effects);
+        self.wake_sender(key, effects);
         let Some(link) = self.links.get_mut(key) else {
             return;
         };
         let has_detach = link.due.detach.is_some();
-        let is_draining = link.sender_mut().is_some_and(|sender| {
-            sender.waiters.wake(room, &mut effects.wakes);
-            sender.is_draining
-        });
+        let is_draining = link.sender_mut().is_some_and(|sender| sender.is_draining);
         if is_draining {
             self.mark_flow(key, effects);
         } else if has_detach {
@@ -242,6 +259,10 @@ impl Session {
             return Ok(());
         };
         let has_ended = link.ended.is_some();
+        let max_excess = match link.endpoint.local {
+            Half::Idle => 0, // not accepted yet: nothing was granted
+            _ => effects.limits.max_excess_deliveries,
+        };
         let Some(receiver) = link.receiver_mut() else {
             return Err(PeerFault::TransferToSender(handle).into());
         };
@@ -253,7 +274,7 @@ impl Session {
             }
         })? {
             // What goes on with a delivery that was cut short may name it again.
-            if !(has_ended && self.incoming.is_last(delivery_id)) {
+            if !has_ended || self.incoming.is_next(delivery_id) {
                 self.incoming.on_delivery_id(delivery_id)?;
             }
         }
@@ -264,7 +285,7 @@ impl Session {
         let size = payload.len();
         let queued_before = receiver.queue.len();
         let progress = receiver
-            .on_transfer(transfer, payload, effects.pass)
+            .on_transfer(transfer, payload, effects.pass, max_excess)
             .map_err(|fault| fault.at(key))?;
         if receiver.queue.len() > queued_before {
             let whole = receiver
@@ -272,12 +293,11 @@ impl Session {
                 .back()
                 .map_or(size, |delivery| delivery.payload.len());
             self.incoming.queued_bytes += whole;
-            receiver
-                .waiters
-                .wake(receiver.queue.len(), &mut effects.wakes);
+            receiver.wake_waiters(&mut effects.wakes);
         }
-        let is_flow_due = is_discarded && receiver.top_up().is_some();
-        if receiver.finish_drain() {
+        let has_drained = receiver.finish_drain();
+        let is_flow_due = (is_discarded || has_drained) && receiver.top_up().is_some();
+        if has_drained {
             receiver.waiters.wake_all(&mut effects.wakes);
             link.watchers.wake_all(&mut effects.wakes);
         }
@@ -298,7 +318,7 @@ impl Session {
             Progress::Continued { .. } => {}
         }
         if is_flow_due {
-            self.mark_flow(key, effects); // K-025: it used up credit, and nobody will take it
+            self.mark_flow(key, effects); // K-025: it used up credit that nobody takes; or a drain is over
         }
         Ok(())
     }
@@ -352,10 +372,7 @@ impl Session {
         let ended = link.ended.clone();
         let receiver = link.receiver_mut().ok_or(LinkError::WrongRole)?;
         let queued = receiver.queue.len();
-        let is_manual = receiver.grant == super::receiver::Credit::Manual;
-        let cannot_fill =
-            is_manual && queued > 0 && queued + (receiver.credit.link_credit as usize) < max;
-        let is_ready = queued >= max || is_over || ended.is_some() || cannot_fill;
+        let is_ready = queued >= max || is_over || ended.is_some() || receiver.cannot_fill(max);
         if !is_ready || !(receiver.waiters.is_next(*ticket) || is_over || ended.is_some()) {
             receiver.batch_wanted = receiver
                 .batch_wanted
@@ -370,6 +387,9 @@ impl Session {
         }
         self.leave_receivers(key, ticket, effects);
         self.take_batch(key, max, batch, effects);
+        if let Some(receiver) = self.links.get_mut(key).and_then(Link::receiver_mut) {
+            receiver.wake_waiters(&mut effects.wakes);
+        }
         match ended {
             Some(error) if batch.is_empty() => Poll::Ready(Err(error)),
             _ => Poll::Ready(Ok(())),
@@ -439,9 +459,7 @@ impl Session {
         };
         receiver.batch_wanted = 0;
         receiver.waiters.leave(ticket, &mut effects.wakes);
-        receiver
-            .waiters
-            .wake(receiver.queue.len(), &mut effects.wakes);
+        receiver.wake_waiters(&mut effects.wakes);
     }
 
     /// Settles a received delivery with `state`. Settled already: nothing happens (P-014).
@@ -490,7 +508,9 @@ impl Session {
             return Err(error.clone());
         }
         let receiver = link.receiver_mut().ok_or(LinkError::WrongRole)?;
-        receiver.credit.link_credit = receiver.credit.link_credit.saturating_add(additional);
+        receiver
+            .credit
+            .grant(receiver.credit.link_credit.saturating_add(additional));
         self.mark_flow(key, effects);
         Ok(())
     }
@@ -529,7 +549,7 @@ impl Session {
         let Some(link) = self
             .links
             .get_mut(key)
-            .filter(|link| link.due.flow && link.is_attached())
+            .filter(|link| link.due.flow && link.is_attached() && !link.due.attach)
         else {
             return false;
         };
@@ -553,7 +573,7 @@ impl Session {
             }
             LinkEnd::Receiver(receiver) => {
                 if let Some(granted) = receiver.top_up() {
-                    receiver.credit.link_credit = granted;
+                    receiver.credit.grant(granted);
                 }
                 Flow {
                     delivery_count: Some(receiver.credit.delivery_count),

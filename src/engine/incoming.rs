@@ -43,12 +43,15 @@ impl Incoming {
         }
     }
 
+    /// Deliveries that arrived and are not settled.
+    #[cfg(test)]
+    pub(crate) fn unsettled(&self) -> usize {
+        self.unsettled.len()
+    }
+
     /// Counts the next delivery-id; ids follow each other without a gap in a session (D-008).
     pub(crate) fn on_delivery_id(&mut self, delivery_id: u32) -> Result<(), PeerFault> {
-        if let Some(last) = self
-            .last_delivery_id
-            .filter(|last| last.wrapping_add(1) != delivery_id)
-        {
+        if let (false, Some(last)) = (self.is_next(delivery_id), self.last_delivery_id) {
             return Err(PeerFault::DeliveryIdGap {
                 last,
                 found: delivery_id,
@@ -58,9 +61,10 @@ impl Incoming {
         Ok(())
     }
 
-    /// Whether this is the delivery-id that came last.
-    pub(crate) fn is_last(&self, delivery_id: u32) -> bool {
-        self.last_delivery_id == Some(delivery_id)
+    /// Whether a delivery of this id would be a new one.
+    pub(crate) fn is_next(&self, delivery_id: u32) -> bool {
+        self.last_delivery_id
+            .is_none_or(|last| last.wrapping_add(1) == delivery_id)
     }
 
     /// Remembers a delivery until it is settled.

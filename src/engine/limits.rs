@@ -13,6 +13,9 @@ pub struct Limits {
     /// Unsettled deliveries in each direction of a session. A sender waits at this number; a receiving link that passes it
     /// is detached. Default 262 144, of some 64 octets each.
     pub max_unsettled_deliveries: usize,
+    /// Deliveries that a sender may start beyond its credit between two grants; after one more the link is detached. The
+    /// standard allows none [2.6.7], but some brokers lose count of a few when credit arrives while they send. Default 256.
+    pub max_excess_deliveries: u32,
     /// Sent deliveries whose receipt was dropped and that the peer has not settled. Beyond it the oldest is settled by the
     /// sender, so that a peer that never settles costs bounded memory. Default 8192.
     pub max_abandoned_deliveries: usize,
@@ -35,6 +38,7 @@ impl Default for Limits {
             max_links_per_session: 1024,
             max_pending_links: 128,
             max_unsettled_deliveries: 262_144,
+            max_excess_deliveries: 256,
             max_abandoned_deliveries: 8192,
             max_partial_delivery_bytes: 64 << 20,
             max_queued_bytes: 16 << 20,

@@ -9,6 +9,7 @@ use super::effects::{Effects, LinkKey};
 use super::endpoint::Half;
 use super::key::Key;
 use super::link::{Link, LinkEnd, ReceiverSettings, opposite};
+use super::outgoing::reached;
 use super::session::{Fault, Session, without_details};
 use super::violation::PeerFault;
 use crate::error::LinkError;
@@ -108,13 +109,13 @@ impl Session {
 
     /// Whether the detach is complete, in both directions.
     pub(crate) fn poll_detached(&mut self, key: Key, waker: &Waker) -> Poll<LinkError> {
+        let session = self.ended.clone();
         let Some(link) = self.links.get_mut(key) else {
             return Poll::Ready(LinkError::LocalDetached);
         };
-        match &link.ended {
-            Some(error) if link.endpoint.is_closed() || matches!(error, LinkError::Session(_)) => {
-                Poll::Ready(error.clone())
-            }
+        match (&link.ended, session) {
+            (Some(error), _) if link.endpoint.is_closed() => Poll::Ready(error.clone()),
+            (Some(_), Some(error)) => Poll::Ready(error.into()), // the peer's detach will not come
             _ => {
                 link.watchers.register(waker);
                 Poll::Pending
@@ -192,6 +193,8 @@ impl Session {
             if matches!(link.end, LinkEnd::Receiver(_)) {
                 self.mark_flow(key, effects);
             }
+        } else {
+            self.mark_link(key, effects); // given up meanwhile: its detach has waited for this answer
         }
         Ok(())
     }
@@ -346,6 +349,7 @@ impl Session {
             link.detach(detach.closed, None, reason.clone()); // L-027
         }
         self.fail_link(key, reason, effects);
+        self.wake_senders(effects); // other links have the room that its deliveries took
         self.mark_link(key, effects);
         self.reap_link(key, effects);
         Ok(())
@@ -364,10 +368,7 @@ impl Session {
 
     /// The link that a detach without an attach refuses: the one with this handle, or the only one without an answer.
     fn unanswered_attach(&self, handle: u32) -> Option<Key> {
-        let mut waiting = self
-            .links
-            .iter()
-            .filter(|(_, link)| link.awaits_attach() && link.ended.is_none());
+        let mut waiting = self.links.iter().filter(|(_, link)| link.awaits_attach());
         let first = waiting.next()?;
         if let Some((key, _)) = self
             .links
@@ -384,6 +385,7 @@ impl Session {
         let Some(link) = self.links.get_mut(key) else {
             return;
         };
+        let reached = reached(&reason, effects);
         let reason = link.ended.get_or_insert(reason).clone();
         if let LinkError::Session(_) = reason {
             link.is_refusal_pending = false;
@@ -395,7 +397,10 @@ impl Session {
             effects.garbage.push(partial.into_rest());
             self.outgoing.partials.retain(|other| *other != key);
         }
-        self.outgoing.fail(Some(key), &reason, effects);
+        self.outgoing.fail(Some(key), &reason, reached, effects);
+        if self.outgoing.unsettled() == 0 {
+            self.settled_watchers.wake_all(&mut effects.wakes);
+        }
         self.incoming.forget_link(key, effects);
     }
 
@@ -412,6 +417,9 @@ impl Session {
         }
         if link.ended.is_none() {
             self.detach_link(key, closed, None, LinkError::LocalDetached, effects);
+        }
+        if self.is_window_due(effects) {
+            self.mark(effects);
         }
         self.reap_link(key, effects);
     }
@@ -440,6 +448,9 @@ impl Session {
     pub(super) fn flush_attaches(&mut self, effects: &mut Effects) {
         for position in 0..self.due_links.len() {
             let key = self.due_links[position];
+            if self.is_name_leaving(key) {
+                continue;
+            }
             let Some(link) = self.links.get_mut(key).filter(|link| link.due.attach) else {
                 continue;
             };
@@ -459,23 +470,65 @@ impl Session {
                 };
                 self.fail_link(key, reason, effects);
             }
+            self.wake_sender(key, effects);
         }
     }
 
-    /// Writes the detaches that are due. One waits for the rest of a delivery under way.
+    /// Whether another link of the same name still owes its detach: on the wire that comes first (L-001).
+    fn is_name_leaving(&self, key: Key) -> bool {
+        let Some(link) = self.links.get(key).filter(|link| link.due.attach) else {
+            return false;
+        };
+        self.links.iter().any(|(other, leaving)| {
+            other != key
+                && leaving.is_named(&link.attach.name, link.attach.role)
+                && leaving.endpoint.local == Half::Open
+                && leaving.due.detach.is_some()
+                && !leaving.due.attach
+        })
+    }
+
+    /// A name is free on the wire: who waited for it may attach.
+    fn mark_successors(&mut self, name: &Str, role: Role, effects: &mut Effects) {
+        for position in 0..self.links.positions() {
+            if let Some(key) = self.links.key_at(position)
+                && self
+                    .links
+                    .get(key)
+                    .is_some_and(|link| link.due.attach && link.is_named(name, role))
+            {
+                self.mark_link(key, effects);
+            }
+        }
+    }
+
+    /// Writes the detaches that are due. One waits for the rest of a delivery under way, and for the peer's attach, which
+    /// would be taken for a new link otherwise.
     pub(super) fn flush_detaches(&mut self, effects: &mut Effects) {
-        for key in std::mem::take(&mut self.due_links) {
+        let mut due_links = std::mem::take(&mut self.due_links);
+        for key in &due_links {
+            if let Some(link) = self.links.get_mut(*key) {
+                link.is_due = false; // a detach may make any of them due again
+            }
+        }
+        for key in due_links.drain(..) {
             let Some(link) = self.links.get_mut(key) else {
                 continue;
             };
-            link.is_due = false;
             let is_sending = link
                 .sender_mut()
                 .is_some_and(|sender| sender.partial.is_some());
-            if !is_sending && let Some(detach) = link.due.detach.take() {
+            let is_early = link.due.attach || link.awaits_attach();
+            if !is_sending
+                && !is_early
+                && let Some(detach) = link.due.detach.take()
+            {
                 self.write_detach(key, detach, effects);
             }
             self.reap_link(key, effects);
+        }
+        if self.due_links.is_empty() {
+            self.due_links = due_links; // its memory is used again
         }
     }
 
@@ -500,6 +553,8 @@ impl Session {
             // A bare condition fits the 512 octets that every peer takes.
             let _ = effects.output.write(self.outgoing_channel, &bare);
         }
+        let (name, role) = (link.attach.name.clone(), link.attach.role);
         link.watchers.wake_all(&mut effects.wakes);
+        self.mark_successors(&name, role, effects);
     }
 }

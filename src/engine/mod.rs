@@ -37,6 +37,8 @@ mod receiver;
 mod sender;
 mod serial;
 mod session;
+#[cfg(test)]
+mod simulation;
 mod timer;
 mod unsettled;
 mod violation;
@@ -435,6 +437,11 @@ impl Engine {
     /// Nothing is left to read or write: the driver may end.
     pub(crate) fn is_over(&self) -> bool {
         self.connection.is_over() && (self.connection.is_cut || !self.has_output())
+    }
+
+    /// The stream is gone, or was given up: nothing may be written any more.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.connection.is_cut
     }
 
     pub(crate) fn has_wakers(&self) -> bool {

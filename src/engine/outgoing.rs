@@ -124,8 +124,15 @@ impl Outgoing {
         });
     }
 
-    /// Ends the wait for every delivery of `link` (or of all links): the outcome will not come.
-    pub(crate) fn fail(&mut self, link: Option<Key>, error: &LinkError, effects: &mut Effects) {
+    /// Ends the wait for every delivery of `link` (or of all links): the outcome will not come. No more than `reached`
+    /// octets of the stream can get to the peer.
+    pub(crate) fn fail(
+        &mut self,
+        link: Option<Key>,
+        error: &LinkError,
+        reached: u64,
+        effects: &mut Effects,
+    ) {
         let Self {
             deliveries,
             unsettled,
@@ -138,7 +145,7 @@ impl Outgoing {
             if link.is_some_and(|link| link != sent.link) {
                 return true;
             }
-            let result = Err(lost(sent.position, error, effects.written));
+            let result = Err(lost(sent.position, error, reached));
             if resolve(sent, result, effects) {
                 deliveries.remove(*key);
             }
@@ -218,9 +225,18 @@ fn resolve(
     }
 }
 
-/// What became of a delivery at stream position `position` when `written` octets had been handed to the stream.
-pub(crate) fn lost(position: u64, error: &LinkError, written: u64) -> SendError {
-    if position >= written {
+/// How much of the stream can get to the peer when `cause` ends something. What stands in the output still goes out before
+/// an end of our own; after one of the peer's, or without a stream, nobody reads it any more.
+pub(crate) fn reached(cause: &LinkError, effects: &Effects) -> u64 {
+    match cause.is_local_end() {
+        true => effects.output.position(),
+        false => effects.written,
+    }
+}
+
+/// What became of a delivery at stream position `position` when no more than `reached` octets can get to the peer.
+fn lost(position: u64, error: &LinkError, reached: u64) -> SendError {
+    if position >= reached {
         SendError::NotSent(error.clone())
     } else {
         SendError::Unknown(error.clone())

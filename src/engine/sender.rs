@@ -196,7 +196,7 @@ fn write_payload(payload: &Payload, buffer: &mut bytes::BytesMut) -> Result<(), 
     Ok(())
 }
 
-/// Writes the next frame of a partial delivery, as large as the peer takes; true if it was the last.
+/// Writes the next frame of a partial delivery, as large as the peer takes. True if it was the last one.
 pub(crate) fn write_partial(
     channel: u16,
     partial: &mut PartialSend,
@@ -236,12 +236,12 @@ pub(crate) fn write_partial(
 }
 
 impl PartialSend {
-    /// A delivery of several frames, none of them written.
-    pub(crate) fn new(first: Transfer, payload: Bytes) -> Self {
+    /// The whole of a delivery, of which nothing has been written.
+    pub(crate) fn new(transfer: Transfer, payload: Bytes) -> Self {
         Self {
             transfer: Transfer {
                 more: true,
-                ..first
+                ..transfer
             },
             rest: payload,
         }

@@ -61,6 +61,22 @@ pub enum LinkError {
 }
 
 impl LinkError {
+    /// Whether this side ended it, in order, with a frame of its own.
+    pub(crate) fn is_local_end(&self) -> bool {
+        match self {
+            Self::Session(SessionError::Connection(error)) => matches!(
+                error,
+                ConnectionError::LocalClosed
+                    | ConnectionError::Violation(_)
+                    | ConnectionError::IdleTimeout(_)
+            ),
+            Self::Session(error) => {
+                matches!(error, SessionError::LocalEnded | SessionError::Violation(_))
+            }
+            _ => false,
+        }
+    }
+
     /// The error that the peer gave, if it did.
     pub fn remote_error(&self) -> Option<&AmqpError> {
         match self {

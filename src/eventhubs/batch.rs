@@ -119,7 +119,7 @@ impl EventBatch {
         let room = self.max_bytes.saturating_sub(self.payload.len());
         // Spares encoding what can't fit by its body alone.
         if event.body().len() > room {
-            return Err(BatchFull { event });
+            return Err(BatchFull::new(event));
         }
         let mark = self.payload.len();
         let displaced = self.key.as_ref().map(|key| event.set_partition_key(key));
@@ -129,7 +129,7 @@ impl EventBatch {
             if let Some(displaced) = displaced {
                 event.clear_partition_key(displaced);
             }
-            return Err(BatchFull { event });
+            return Err(BatchFull::new(event));
         }
         self.count += 1;
         Ok(())
@@ -169,13 +169,19 @@ impl EventBatch {
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[error("the event does not fit in what is left of the batch")]
 pub struct BatchFull {
-    event: Event,
+    event: Box<Event>,
 }
 
 impl BatchFull {
+    fn new(event: Event) -> Self {
+        Self {
+            event: Box::new(event),
+        }
+    }
+
     /// The event.
     pub fn into_event(self) -> Event {
-        self.event
+        *self.event
     }
 }
 

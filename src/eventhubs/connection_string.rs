@@ -73,9 +73,9 @@ impl ConnectionString {
     ) -> Result<Self, ConnectionStringError> {
         let (host, port) = parse_endpoint(host, 0)?;
         for (part, text) in [
-            (Part::SharedAccessKeyName, key_name),
-            (Part::SharedAccessKey, key),
-            (Part::EntityPath, hub),
+            (ConnectionStringPart::SharedAccessKeyName, key_name),
+            (ConnectionStringPart::SharedAccessKey, key),
+            (ConnectionStringPart::EntityPath, hub),
         ] {
             if text.is_empty() {
                 return Err(part.refused(0, "a text that is not empty"));
@@ -151,14 +151,14 @@ impl FromStr for ConnectionString {
         let pairs = Pairs::parse(text)?;
         let end = text.len();
         let (offset, endpoint) = pairs
-            .get(Part::Endpoint)
-            .ok_or_else(|| Part::Endpoint.refused(end, "`Endpoint=sb://host/`"))?;
+            .get(ConnectionStringPart::Endpoint)
+            .ok_or_else(|| ConnectionStringPart::Endpoint.refused(end, "`Endpoint=sb://host/`"))?;
         let (host, port) = parse_endpoint(endpoint, offset)?;
         Ok(Self {
             host,
             port,
             entity_path: pairs
-                .get(Part::EntityPath)
+                .get(ConnectionStringPart::EntityPath)
                 .map(|(_, value)| value.to_owned()),
             credential: pairs.credential(end)?,
             emulator: pairs.emulator()?,
@@ -169,7 +169,7 @@ impl FromStr for ConnectionString {
 /// A part of a connection string.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Part {
+pub enum ConnectionStringPart {
     /// A pair as such: its key, or the `=`.
     Pair,
     /// `Endpoint`.
@@ -186,7 +186,7 @@ pub enum Part {
     UseDevelopmentEmulator,
 }
 
-impl Part {
+impl ConnectionStringPart {
     const KEYS: [Self; 6] = [
         Self::Endpoint,
         Self::EntityPath,
@@ -217,7 +217,7 @@ impl Part {
     }
 }
 
-impl fmt::Display for Part {
+impl fmt::Display for ConnectionStringPart {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
@@ -231,7 +231,7 @@ pub enum ConnectionStringError {
     #[error("connection string: {part} at offset {offset}: expected {expected}")]
     Malformed {
         /// Which part.
-        part: Part,
+        part: ConnectionStringPart,
         /// Where, in octets from the start of the text.
         offset: usize,
         /// What should stand there.
@@ -249,7 +249,7 @@ const KNOWN_KEYS: &str = "Endpoint, EntityPath, SharedAccessKeyName, SharedAcces
                           UseDevelopmentEmulator, followed by `=`";
 
 /// The pairs of the text, each value with its offset.
-struct Pairs<'a>(Vec<(Part, usize, &'a str)>);
+struct Pairs<'a>(Vec<(ConnectionStringPart, usize, &'a str)>);
 
 impl<'a> Pairs<'a> {
     fn parse(text: &'a str) -> Result<Self, ConnectionStringError> {
@@ -259,11 +259,11 @@ impl<'a> Pairs<'a> {
             rest = rest.trim_start_matches([';', ' ', '\r', '\n']);
             let offset = text.len() - rest.len();
             let (after, (key, value)) =
-                pair(rest).map_err(|_| Part::Pair.refused(offset, KNOWN_KEYS))?;
-            let part = Part::KEYS
+                pair(rest).map_err(|_| ConnectionStringPart::Pair.refused(offset, KNOWN_KEYS))?;
+            let part = ConnectionStringPart::KEYS
                 .into_iter()
                 .find(|part| part.as_str().eq_ignore_ascii_case(key.trim()))
-                .ok_or_else(|| Part::Pair.refused(offset, KNOWN_KEYS))?;
+                .ok_or_else(|| ConnectionStringPart::Pair.refused(offset, KNOWN_KEYS))?;
             if pairs.get(part).is_some() {
                 return Err(part.refused(offset, "each key once"));
             }
@@ -278,15 +278,15 @@ impl<'a> Pairs<'a> {
         Ok(pairs)
     }
 
-    fn get(&self, wanted: Part) -> Option<(usize, &'a str)> {
+    fn get(&self, wanted: ConnectionStringPart) -> Option<(usize, &'a str)> {
         let found = self.0.iter().find(|(part, ..)| *part == wanted)?;
         Some((found.1, found.2))
     }
 
     fn credential(&self, end: usize) -> Result<SharedAccess, ConnectionStringError> {
-        let name = self.get(Part::SharedAccessKeyName);
-        let key = self.get(Part::SharedAccessKey);
-        let signature = self.get(Part::SharedAccessSignature);
+        let name = self.get(ConnectionStringPart::SharedAccessKeyName);
+        let key = self.get(ConnectionStringPart::SharedAccessKey);
+        let signature = self.get(ConnectionStringPart::SharedAccessSignature);
         match (name, key, signature) {
             (Some((_, name)), Some((_, key)), None) => Ok(SharedAccess::Key {
                 name: name.to_owned(),
@@ -294,28 +294,25 @@ impl<'a> Pairs<'a> {
             }),
             (None, None, Some((_, signature))) => Ok(SharedAccess::Signature(signature.into())),
             (None, None, None) => Ok(SharedAccess::Absent),
-            (_, _, Some((offset, _))) => Err(Part::SharedAccessSignature.refused(
+            (_, _, Some((offset, _))) => Err(ConnectionStringPart::SharedAccessSignature.refused(
                 offset,
                 "either a signature or SharedAccessKeyName and SharedAccessKey, not both",
             )),
-            (None, Some(_), None) => {
-                Err(Part::SharedAccessKeyName
-                    .refused(end, "the policy's name beside SharedAccessKey"))
-            }
-            (Some(_), None, None) => {
-                Err(Part::SharedAccessKey
-                    .refused(end, "the policy's key beside SharedAccessKeyName"))
-            }
+            (None, Some(_), None) => Err(ConnectionStringPart::SharedAccessKeyName
+                .refused(end, "the policy's name beside SharedAccessKey")),
+            (Some(_), None, None) => Err(ConnectionStringPart::SharedAccessKey
+                .refused(end, "the policy's key beside SharedAccessKeyName")),
         }
     }
 
     fn emulator(&self) -> Result<bool, ConnectionStringError> {
-        match self.get(Part::UseDevelopmentEmulator) {
+        match self.get(ConnectionStringPart::UseDevelopmentEmulator) {
             None => Ok(false),
             Some((_, value)) if value.eq_ignore_ascii_case("true") => Ok(true),
             Some((_, value)) if value.eq_ignore_ascii_case("false") => Ok(false),
             Some((offset, _)) => {
-                Err(Part::UseDevelopmentEmulator.refused(offset, "`true` or `false`"))
+                Err(ConnectionStringPart::UseDevelopmentEmulator
+                    .refused(offset, "`true` or `false`"))
             }
         }
     }
@@ -334,7 +331,8 @@ fn parse_endpoint(
     offset: usize,
 ) -> Result<(String, Option<u16>), ConnectionStringError> {
     let end = offset + text.len();
-    let refused = |rest: &str, expected| Part::Endpoint.refused(end - rest.len(), expected);
+    let refused =
+        |rest: &str, expected| ConnectionStringPart::Endpoint.refused(end - rest.len(), expected);
 
     let (rest, scheme) = scheme(text).unwrap_or((text, "sb"));
     if !scheme.eq_ignore_ascii_case("sb") {
@@ -368,6 +366,7 @@ fn port(input: &str) -> IResult<&str, u16> {
 
 #[cfg(test)]
 mod tests {
+    use super::ConnectionStringPart as Part;
     use super::*;
 
     const AZURE: &str = "Endpoint=sb://ns.servicebus.windows.net/;SharedAccessKeyName=Root;SharedAccessKey=aa==;EntityPath=hub";

@@ -332,36 +332,50 @@ impl PartitionConsumer {
     fn recover(&mut self, cause: Cause) -> Option<EventHubsError> {
         let error = self.failure(cause);
         let random = self.source.namespace.random();
-        match self.retries.next(&error, random) {
-            Some(pause) => {
-                tracing::warn!(%error, ?pause, "will attach again");
-                self.state = self.attaching(pause, self.retries.clone());
-                None
+        let Some(pause) = self.retries.next(&error, random) else {
+            return Some(self.fail(error));
+        };
+        tracing::warn!(%error, ?pause, "will attach again");
+        let start = self.resume();
+        let source = self.source.clone();
+        let retries = self.retries.clone();
+        let dead = std::mem::replace(&mut self.state, State::Ended);
+        self.state = State::Recovering(Box::pin(async move {
+            if let State::Receiving { attached, .. } = dead {
+                source.namespace.give_up_link(&error, &attached).await;
             }
-            None => Some(self.fail(error)),
-        }
+            source.attach(start, pause, retries).await
+        }));
+        None
     }
 
-    /// What can pass is tried afresh by the next call; what can't is the end.
+    /// What can pass is tried afresh by the next call, after a pause; what can't is the end.
     fn fail(&mut self, error: EventHubsError) -> EventHubsError {
         self.retries = self.source.namespace.retries();
         self.state = if error.is_retryable() {
-            self.attaching(Duration::ZERO, self.retries.clone())
+            let policy = &self.source.namespace.options().retry;
+            let pause = policy.delay(0, self.source.namespace.random());
+            let start = self.resume();
+            let attaching = self
+                .source
+                .clone()
+                .attach(start, pause, self.retries.clone());
+            State::Recovering(Box::pin(attaching))
         } else {
             State::Ended
         };
         error
     }
 
-    fn attaching(&mut self, pause: Duration, retries: Retries) -> State {
-        let start = match &self.last {
+    /// Where to go on: after the last event that was taken.
+    fn resume(&mut self) -> Position {
+        match &self.last {
             Some((number, offset)) => {
                 self.resumed_after = Some(*number);
                 Position::offset(offset.as_str())
             }
             None => self.source.options.position.clone(),
-        };
-        State::Recovering(Box::pin(self.source.clone().attach(start, pause, retries)))
+        }
     }
 }
 

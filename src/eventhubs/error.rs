@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::auth::TokenError;
 use super::connection_string::ConnectionStringError;
-use super::retry::{Verdict, classify};
+use super::retry::{Rebuild, Verdict, classify};
 use crate::codec::{AmqpError, Outcome};
 use crate::request::{RequestError, Status};
 use crate::{ConnectError, LinkError, RecvError, SendError, SessionError};
@@ -157,7 +157,15 @@ impl EventHubsError {
     /// Whether the same operation may succeed later. The client has tried as often as its
     /// [`RetryPolicy`](super::RetryPolicy) allows before it returned the error.
     pub fn is_retryable(&self) -> bool {
-        classify(&self.cause).1 != Verdict::Never
+        match classify(&self.cause).1 {
+            // A token that is refused twice is bad.
+            Verdict::Never
+            | Verdict::Again {
+                rebuild: Rebuild::Token,
+                ..
+            } => false,
+            Verdict::Again { .. } => true,
+        }
     }
 
     /// How much of the way to the service died.

@@ -26,6 +26,7 @@ mod connection_string;
 mod consumer;
 mod error;
 mod event;
+mod grants;
 mod namespace;
 mod options;
 mod partition_key;
@@ -38,7 +39,9 @@ pub mod wire;
 
 pub use batch::{BatchFull, BatchOptions, EventBatch, Route};
 pub use client::Client;
-pub use connection_string::{ConnectionString, ConnectionStringError, Part, SharedAccess};
+pub use connection_string::{
+    ConnectionString, ConnectionStringError, ConnectionStringPart, SharedAccess,
+};
 pub use consumer::{ConsumerOptions, PartitionConsumer};
 pub use error::{ErrorKind, EventHubsError, Scope};
 pub use event::{Event, LastEnqueued, ReceivedEvent};

@@ -1,13 +1,14 @@
 //! The one place where connections, authorizations and links are made, and made anew after a failure.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex as StdMutex, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime};
 
 use tokio::sync::{Mutex, Notify};
 
 use super::auth::{Token, TokenSource};
 use super::error::{Cause, EventHubsError};
+use super::grants::{Authorization, Grants, LONGEST_PAUSE};
 use super::options::ClientOptions;
 use super::retry::{Rebuild, Retries, Verdict, classify};
 use super::time::to_timestamp;
@@ -20,13 +21,6 @@ use crate::{
     Connection, ConnectionOptions, Receiver, ReceiverOptions, Sender, SenderOptions, Session,
     SessionOptions,
 };
-
-/// Longest pause between two looks at the tokens: time of day may jump, and machines sleep.
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
-/// Pause after a renewal that failed.
-const RENEWAL_RETRY: Duration = Duration::from_secs(30);
-/// A token is renewed this long before its end, or when a third of its life is left if that is less.
-const RENEWAL_MARGIN: Duration = Duration::from_secs(600);
 
 /// What the handles of one client share.
 pub(super) struct Namespace {
@@ -57,18 +51,7 @@ pub(super) struct Live {
     connection: Connection,
     cbs: Mutex<Option<CbsClient>>,
     management: Mutex<Option<(ManagementClient, Arc<Authorization>)>>,
-    grants: StdMutex<Vec<Grant>>,
-}
-
-/// Held by whatever needs an audience; when the last one is gone, its token isn't renewed any more.
-pub(super) struct Authorization {
-    audience: String,
-}
-
-struct Grant {
-    holder: Weak<Authorization>,
-    expires_at: Option<SystemTime>,
-    renew_at: Option<SystemTime>,
+    grants: Grants,
 }
 
 /// A link with what it stands on. It has a session for itself, so that what ends a session ends one link.
@@ -185,7 +168,7 @@ impl Namespace {
             connection,
             cbs: Mutex::default(),
             management: Mutex::default(),
-            grants: StdMutex::default(),
+            grants: Grants::default(),
         }))
     }
 
@@ -224,14 +207,14 @@ impl Namespace {
             Verdict::Again {
                 rebuild: Rebuild::Token,
                 ..
-            } => live.revoke(audience),
+            } => live.grants.revoke(audience),
             _ => {}
         }
     }
 
     /// The same for a failure of a link that had been attached.
     pub(super) async fn give_up_link<L>(&self, error: &EventHubsError, attached: &Attached<L>) {
-        let audience = &attached.authorization.audience;
+        let audience = attached.authorization.audience();
         self.give_up(error, &attached.live, audience).await;
     }
 
@@ -373,17 +356,12 @@ impl Namespace {
     /// Sees to it that `address` may be used on this connection.
     async fn authorize(&self, live: &Live, address: &Address) -> Result<Arc<Authorization>, Cause> {
         let audience = self.audience(address);
-        if let Some(authorization) = live.authorization(&audience, self.options.clock.now()) {
+        if let Some(authorization) = live.grants.find(&audience, self.options.clock.now()) {
             return Ok(authorization);
         }
         let expires_at = self.put_token(live, &audience).await?;
-        let authorization = Arc::new(Authorization { audience });
         let now = self.options.clock.now();
-        live.lock_grants().push(Grant {
-            holder: Arc::downgrade(&authorization),
-            expires_at,
-            renew_at: expires_at.map(|end| renewal_time(now, end)),
-        });
+        let authorization = live.grants.add(audience, expires_at, now);
         self.renewal.notify_one();
         Ok(authorization)
     }
@@ -435,20 +413,19 @@ impl Namespace {
         let Some(live) = live.filter(|live| !live.connection.is_closed()) else {
             return LONGEST_PAUSE;
         };
-        for authorization in live.due(self.options.clock.now()) {
-            let renewed = self.put_token(&live, &authorization.audience).await;
+        for authorization in live.grants.due(self.options.clock.now()) {
+            let audience = authorization.audience();
+            let renewed = self.put_token(&live, audience).await;
             let now = self.options.clock.now();
-            let next = match &renewed {
-                Ok(expires_at) => expires_at.map(|end| renewal_time(now, end)),
+            match renewed {
+                Ok(expires_at) => live.grants.renewed(&authorization, expires_at, now),
                 Err(error) => {
-                    let audience = &authorization.audience;
                     tracing::warn!(%error, audience, "could not renew a token");
-                    now.checked_add(RENEWAL_RETRY)
+                    live.grants.postpone(&authorization, now);
                 }
-            };
-            live.renewed(&authorization, renewed.ok().flatten(), next);
+            }
         }
-        live.next_renewal(self.options.clock.now())
+        live.grants.next_renewal(self.options.clock.now())
     }
 
     /// Closes the connection. Nothing works afterwards.
@@ -471,71 +448,6 @@ impl Drop for Namespace {
     }
 }
 
-impl Live {
-    fn lock_grants(&self) -> std::sync::MutexGuard<'_, Vec<Grant>> {
-        // Nothing that panics runs under this lock.
-        self.grants.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The authorization for an audience, if somebody holds it and its token lives.
-    fn authorization(&self, audience: &str, now: SystemTime) -> Option<Arc<Authorization>> {
-        let mut grants = self.lock_grants();
-        grants.retain(|grant| grant.holder.strong_count() > 0);
-        grants
-            .iter()
-            .filter(|grant| grant.expires_at.is_none_or(|end| end > now))
-            .filter_map(|grant| grant.holder.upgrade())
-            .find(|authorization| authorization.audience == audience)
-    }
-
-    /// Forgets an authorization that the service didn't honour.
-    fn revoke(&self, audience: &str) {
-        self.lock_grants().retain(|grant| {
-            let holder = grant.holder.upgrade();
-            holder.is_some_and(|authorization| authorization.audience != audience)
-        });
-    }
-
-    fn due(&self, now: SystemTime) -> Vec<Arc<Authorization>> {
-        let grants = self.lock_grants();
-        let due = grants
-            .iter()
-            .filter(|grant| grant.renew_at.is_some_and(|at| at <= now));
-        due.filter_map(|grant| grant.holder.upgrade()).collect()
-    }
-
-    fn renewed(
-        &self,
-        authorization: &Arc<Authorization>,
-        expires_at: Option<SystemTime>,
-        renew_at: Option<SystemTime>,
-    ) {
-        let mut grants = self.lock_grants();
-        let grant = grants
-            .iter_mut()
-            .find(|grant| std::ptr::eq(grant.holder.as_ptr(), Arc::as_ptr(authorization)));
-        if let Some(grant) = grant {
-            grant.expires_at = expires_at.or(grant.expires_at);
-            grant.renew_at = renew_at;
-        }
-    }
-
-    fn next_renewal(&self, now: SystemTime) -> Duration {
-        let next = self.lock_grants().iter().filter_map(|g| g.renew_at).min();
-        next.map_or(LONGEST_PAUSE, |at| {
-            let pause = at.duration_since(now).unwrap_or_default();
-            // Never a busy loop, whatever a token source says.
-            pause.clamp(Duration::from_secs(1), LONGEST_PAUSE)
-        })
-    }
-}
-
-/// When a token that ends at `end` is to be renewed.
-fn renewal_time(now: SystemTime, end: SystemTime) -> SystemTime {
-    let left = end.duration_since(now).unwrap_or_default();
-    now + (left - RENEWAL_MARGIN.min(left / 3))
-}
-
 /// Renews tokens until the last handle of the client is gone.
 async fn renew_tokens(namespace: Weak<Namespace>, wake: Arc<Notify>) {
     while let Some(alive) = namespace.upgrade() {
@@ -545,22 +457,5 @@ async fn renew_tokens(namespace: Weak<Namespace>, wake: Arc<Notify>) {
             () = tokio::time::sleep(pause) => {}
             () = wake.notified() => {}
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::UNIX_EPOCH;
-
-    use super::*;
-
-    #[test]
-    fn tokens_are_renewed_well_before_their_end() {
-        let at = |seconds| UNIX_EPOCH + Duration::from_secs(seconds);
-        // An hour: ten minutes before the end.
-        assert_eq!(renewal_time(at(0), at(3600)), at(3000));
-        // Two minutes: when a third is left.
-        assert_eq!(renewal_time(at(0), at(120)), at(80));
-        assert_eq!(renewal_time(at(100), at(50)), at(100));
     }
 }

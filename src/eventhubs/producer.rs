@@ -12,6 +12,7 @@ use super::batch::{BatchOptions, EventBatch, Route};
 use super::error::{Cause, EventHubsError};
 use super::event::Event;
 use super::namespace::{Attached, Namespace};
+use super::retry::spares_link;
 use super::wire::{self, Address};
 use crate::codec::Outcome;
 use crate::{OutgoingMessage, SendError, Sender};
@@ -200,10 +201,7 @@ impl Producer {
             return Ok(());
         };
         let error = EventHubsError::new(attempt(address), cause);
-        if !matches!(
-            error.cause(),
-            Cause::NotAccepted(_) | Cause::Send(SendError::MessageTooLarge { .. })
-        ) {
+        if !spares_link(error.cause()) {
             self.detach(address, &attached).await;
         }
         self.shared.namespace.give_up_link(&error, &attached).await;

@@ -203,6 +203,14 @@ fn at_least(dead: Rebuild, (kind, verdict): (ErrorKind, Verdict)) -> (ErrorKind,
     (kind, verdict)
 }
 
+/// Whether a link on which a send failed so can carry the next one.
+pub(super) fn spares_link(cause: &Cause) -> bool {
+    match classify(cause).1 {
+        Verdict::Again { rebuild, .. } => rebuild == Rebuild::Nothing,
+        Verdict::Never => !matches!(cause, Cause::OutcomeTimedOut(_)),
+    }
+}
+
 fn connect_kind(error: &ConnectError) -> ErrorKind {
     match error {
         ConnectError::Url(_) => ErrorKind::InvalidArgument,
@@ -591,6 +599,18 @@ mod tests {
         assert_eq!(retries.next(&unknown, 0), None);
         let mut retries = retries.repeat_unknown(true);
         assert!(retries.next(&unknown, 0).is_some());
+    }
+
+    #[test]
+    fn a_link_is_spared_by_what_concerns_one_message_only() {
+        let limit = Duration::from_secs(60);
+        let large = SendError::MessageTooLarge { size: 2, limit: 1 };
+        assert!(spares_link(&Cause::Send(large)));
+        assert!(spares_link(&rejected(eventhubs::ARGUMENT_ERROR)));
+        assert!(spares_link(&rejected(eventhubs::SERVER_BUSY)));
+        assert!(!spares_link(&rejected(amqp::UNAUTHORIZED_ACCESS)));
+        assert!(!spares_link(&Cause::TimedOut(limit)));
+        assert!(!spares_link(&Cause::OutcomeTimedOut(limit)));
     }
 
     #[test]

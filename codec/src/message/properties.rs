@@ -100,15 +100,15 @@ impl Encode for MessageId {
 }
 
 impl Decode for MessageId {
-    fn decode(reader: &mut Reader) -> Result<Self, DecodeError> {
-        match Type::of_code(reader.peek_code()?) {
-            Some(Type::String) => Str::decode(reader).map(Self::String),
-            Some(Type::Ulong) => u64::decode(reader).map(Self::Ulong),
-            Some(Type::Uuid) => Uuid::decode(reader).map(Self::Uuid),
-            Some(Type::Binary) => Bytes::decode(reader).map(Self::Binary),
+    fn decode_body(reader: &mut Reader, code: u8) -> Result<Self, DecodeError> {
+        match Type::of_code(code) {
+            Some(Type::String) => Str::decode_body(reader, code).map(Self::String),
+            Some(Type::Ulong) => u64::decode_body(reader, code).map(Self::Ulong),
+            Some(Type::Uuid) => Uuid::decode_body(reader, code).map(Self::Uuid),
+            Some(Type::Binary) => Bytes::decode_body(reader, code).map(Self::Binary),
             _ => {
                 let reason = "a message-id is a ulong, uuid, binary or string";
-                Err(reader.error(DecodeErrorKind::InvalidValue { reason }))
+                Err(reader.error_at_code(DecodeErrorKind::InvalidValue { reason }))
             }
         }
     }

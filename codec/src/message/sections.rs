@@ -14,7 +14,7 @@ use crate::value::{Annotations, ApplicationProperties, Value};
 ///
 /// [`scan`](Sections::scan) steps over the sections and checks their order; each is decoded when it is asked
 /// for, and the bytes as they came stay available, to forward them unchanged (M-006).
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Sections {
     message: Bytes,
     /// Where the values of the sections begin, after their descriptors.
@@ -44,28 +44,20 @@ impl Sections {
     /// What is no section (M-008), sections that are out of order or repeated (M-001, M-004), bodies of two
     /// kinds (M-003), and lengths beyond the message. A message without body is accepted (M-005).
     pub fn scan(message: Bytes) -> Result<Self, DecodeError> {
-        let len = message.len();
-        let mut reader = Reader::new(message.clone());
-        let mut sections = Self {
-            message,
-            header: None,
-            delivery_annotations: None,
-            message_annotations: None,
-            properties: None,
-            application_properties: None,
-            footer: None,
-            body: None,
-            bare: len..len,
-        };
+        let mut reader = Reader::new(message);
+        let mut sections = Self::default();
         let mut last = 0;
+        let mut bare = None;
         while reader.remaining() > 0 {
             let start = reader.position();
             let descriptor = sections.place(&mut reader, &mut last)?;
             reader.skip_value()?;
             if (descriptor::PROPERTIES..descriptor::FOOTER).contains(&descriptor) {
-                sections.bare = sections.bare.start.min(start)..reader.position();
+                bare = Some(bare.map_or(start, |bare: Range<usize>| bare.start)..reader.position());
             }
         }
+        sections.bare = bare.unwrap_or_default();
+        sections.message = reader.into_input();
         Ok(sections)
     }
 
@@ -173,20 +165,13 @@ impl Sections {
 
     /// The whole message, every section decoded.
     pub fn message(&self) -> Result<Message, DecodeError> {
-        let reader = &mut self.reader();
-        Ok(Message {
-            header: read(reader, self.header, decode_fields)?,
-            delivery_annotations: read(reader, self.delivery_annotations, Annotations::decode)?,
-            message_annotations: read(reader, self.message_annotations, Annotations::decode)?,
-            properties: read(reader, self.properties, decode_fields)?,
-            application_properties: read(
-                reader,
-                self.application_properties,
-                ApplicationProperties::decode,
-            )?,
-            body: self.read_body(reader)?,
-            footer: read(reader, self.footer, Annotations::decode)?,
-        })
+        self.read_message(&mut self.reader())
+    }
+
+    /// The whole message, every section decoded.
+    pub(super) fn into_message(mut self) -> Result<Message, DecodeError> {
+        let reader = &mut Reader::new(core::mem::take(&mut self.message));
+        self.read_message(reader)
     }
 
     /// The sections that no intermediary may change, as they came: properties, application properties, body.
@@ -201,6 +186,22 @@ impl Sections {
 
     fn reader(&self) -> Reader {
         Reader::new(self.message.clone())
+    }
+
+    fn read_message(&self, reader: &mut Reader) -> Result<Message, DecodeError> {
+        Ok(Message {
+            header: read(reader, self.header, decode_fields)?,
+            delivery_annotations: read(reader, self.delivery_annotations, Annotations::decode)?,
+            message_annotations: read(reader, self.message_annotations, Annotations::decode)?,
+            properties: read(reader, self.properties, decode_fields)?,
+            application_properties: read(
+                reader,
+                self.application_properties,
+                ApplicationProperties::decode,
+            )?,
+            body: self.read_body(reader)?,
+            footer: read(reader, self.footer, Annotations::decode)?,
+        })
     }
 
     fn read_body(&self, reader: &mut Reader) -> Result<Body, DecodeError> {
@@ -222,6 +223,7 @@ impl Sections {
     }
 }
 
+#[inline(always)]
 fn read<T>(
     reader: &mut Reader,
     position: Option<usize>,

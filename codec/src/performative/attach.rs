@@ -125,8 +125,7 @@ impl Encode for UnsettledMap {
 }
 
 impl Decode for UnsettledMap {
-    fn decode(reader: &mut Reader) -> Result<Self, DecodeError> {
-        let code = reader.read_code()?;
+    fn decode_body(reader: &mut Reader, code: u8) -> Result<Self, DecodeError> {
         let map = reader.enter_map(code)?;
         let mut entries = Vec::new();
         for _ in 0..map.count / 2 {

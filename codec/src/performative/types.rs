@@ -31,8 +31,8 @@ impl Encode for Role {
 
 impl Decode for Role {
     #[inline]
-    fn decode(reader: &mut Reader) -> Result<Self, DecodeError> {
-        Ok(if bool::decode(reader)? {
+    fn decode_body(reader: &mut Reader, code: u8) -> Result<Self, DecodeError> {
+        Ok(if bool::decode_body(reader, code)? {
             Role::Receiver
         } else {
             Role::Sender
@@ -60,8 +60,8 @@ impl Encode for SenderSettleMode {
 }
 
 impl Decode for SenderSettleMode {
-    fn decode(reader: &mut Reader) -> Result<Self, DecodeError> {
-        match u8::decode(reader)? {
+    fn decode_body(reader: &mut Reader, code: u8) -> Result<Self, DecodeError> {
+        match u8::decode_body(reader, code)? {
             0 => Ok(Self::Unsettled),
             1 => Ok(Self::Settled),
             2 => Ok(Self::Mixed),
@@ -88,8 +88,8 @@ impl Encode for ReceiverSettleMode {
 }
 
 impl Decode for ReceiverSettleMode {
-    fn decode(reader: &mut Reader) -> Result<Self, DecodeError> {
-        match u8::decode(reader)? {
+    fn decode_body(reader: &mut Reader, code: u8) -> Result<Self, DecodeError> {
+        match u8::decode_body(reader, code)? {
             0 => Ok(Self::First),
             1 => Ok(Self::Second),
             _ => Err(out_of_range(reader, "a receiver-settle-mode is 0 or 1")),

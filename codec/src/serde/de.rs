@@ -12,7 +12,7 @@ use super::variant::{Named, UnitVariant, Variant};
 use crate::code::{self, Type};
 use crate::error::{DecodeError, DecodeErrorKind};
 use crate::primitive::{Dec32, Dec64, Dec128, Timestamp, Uuid};
-use crate::read::{Primitive, Reader};
+use crate::read::{Decode, Reader};
 
 /// The input, twice: to read it, and to borrow from it for as long as the caller has it.
 pub(super) struct Source<'de> {
@@ -175,7 +175,7 @@ impl<'a, 'de> Deserializer<'a, 'de> {
         }
     }
 
-    fn body<T: Primitive>(&mut self, code: u8) -> Result<T, DecodeError> {
+    fn body<T: Decode>(&mut self, code: u8) -> Result<T, DecodeError> {
         T::decode_body(&mut self.source.reader, code)
     }
 

@@ -7,7 +7,7 @@ use super::map::PREALLOCATED;
 use super::{Described, Value};
 use crate::code::{self, Type};
 use crate::error::DecodeError;
-use crate::read::{Decode, Primitive, Reader, decode_primitive};
+use crate::read::{Decode, Reader};
 use crate::write::{Encode, Writer};
 
 /// `[1.6.24]` Values of one type (T-041).
@@ -214,12 +214,6 @@ fn element_code<'a>(mut elements: impl Iterator<Item = &'a Value> + Clone) -> u8
 }
 
 impl Decode for Array {
-    fn decode(reader: &mut Reader) -> Result<Self, DecodeError> {
-        decode_primitive(reader)
-    }
-}
-
-impl Primitive for Array {
     fn decode_body(reader: &mut Reader, code: u8) -> Result<Self, DecodeError> {
         let array = reader.enter_array(code)?;
         let mut elements = Vec::new();

@@ -3,11 +3,16 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
+use bytes::Bytes;
+
 use super::map::PREALLOCATED;
 use super::{Array, Described, Map, Value};
 use crate::code::{self, Type};
 use crate::error::{DecodeError, DecodeErrorKind};
-use crate::read::{Decode, Primitive, Reader, decode_primitive};
+use crate::primitive::Timestamp;
+use crate::read::{Decode, Reader};
+use crate::symbol::Symbol;
+use crate::text::Str;
 use crate::write::{Encode, Writer};
 
 impl Encode for Value {
@@ -124,74 +129,113 @@ impl Value {
 }
 
 impl Decode for Value {
-    #[inline]
-    fn decode(reader: &mut Reader) -> Result<Self, DecodeError> {
-        decode_primitive(reader)
+    fn decode_body(reader: &mut Reader, code: u8) -> Result<Self, DecodeError> {
+        let mut value = Value::Null;
+        value.decode_into(reader, code)?;
+        Ok(value)
     }
 }
 
-impl Primitive for Value {
-    fn decode_body(reader: &mut Reader, code: u8) -> Result<Self, DecodeError> {
-        let Some(type_of) = Type::of_code(code) else {
-            return Err(reader.error_at_code(DecodeErrorKind::UnknownFormatCode(code)));
-        };
-        Ok(match type_of {
-            Type::Null => Value::Null,
-            Type::Boolean => Value::Bool(bool::decode_body(reader, code)?),
-            Type::Ubyte => Value::Ubyte(u8::decode_body(reader, code)?),
-            Type::Ushort => Value::Ushort(u16::decode_body(reader, code)?),
-            Type::Uint => Value::Uint(u32::decode_body(reader, code)?),
-            Type::Ulong => Value::Ulong(u64::decode_body(reader, code)?),
-            Type::Byte => Value::Byte(i8::decode_body(reader, code)?),
-            Type::Short => Value::Short(i16::decode_body(reader, code)?),
-            Type::Int => Value::Int(i32::decode_body(reader, code)?),
-            Type::Long => Value::Long(i64::decode_body(reader, code)?),
-            Type::Float => Value::Float(f32::decode_body(reader, code)?),
-            Type::Double => Value::Double(f64::decode_body(reader, code)?),
-            Type::Decimal32 => Value::Decimal32(Primitive::decode_body(reader, code)?),
-            Type::Decimal64 => Value::Decimal64(Primitive::decode_body(reader, code)?),
-            Type::Decimal128 => Value::Decimal128(Primitive::decode_body(reader, code)?),
-            Type::Char => Value::Char(char::decode_body(reader, code)?),
-            Type::Timestamp => Value::Timestamp(Primitive::decode_body(reader, code)?),
-            Type::Uuid => Value::Uuid(Primitive::decode_body(reader, code)?),
-            Type::Binary => Value::Binary(Primitive::decode_body(reader, code)?),
-            Type::String => Value::String(Primitive::decode_body(reader, code)?),
-            Type::Symbol => Value::Symbol(Primitive::decode_body(reader, code)?),
-            Type::List => Value::List(Vec::decode_body(reader, code)?),
-            Type::Map => Value::Map(Map::decode_body(reader, code)?),
-            Type::Array => Value::Array(Array::decode_body(reader, code)?),
-            Type::Described => Value::Described(Box::new(Described::decode_body(reader, code)?)),
-        })
+impl Value {
+    /// Reads a value into its place, which was null. Moving a value just made costs more than making it, so
+    /// each branch writes where the value stays.
+    pub(super) fn decode_into(&mut self, reader: &mut Reader, code: u8) -> Result<(), DecodeError> {
+        match code {
+            code::NULL => {}
+            code::TRUE => self.put(Value::Bool(true)),
+            code::FALSE => self.put(Value::Bool(false)),
+            code::BOOLEAN => self.put(Value::Bool(bool::decode_body(reader, code)?)),
+            code::UBYTE => self.put(Value::Ubyte(u8::decode_body(reader, code)?)),
+            code::USHORT => self.put(Value::Ushort(u16::decode_body(reader, code)?)),
+            code::UINT_0 | code::UINT_8 | code::UINT => {
+                self.put(Value::Uint(u32::decode_body(reader, code)?))
+            }
+            code::ULONG_0 | code::ULONG_8 | code::ULONG => {
+                self.put(Value::Ulong(u64::decode_body(reader, code)?))
+            }
+            code::BYTE => self.put(Value::Byte(i8::decode_body(reader, code)?)),
+            code::SHORT => self.put(Value::Short(i16::decode_body(reader, code)?)),
+            code::INT_8 | code::INT => self.put(Value::Int(i32::decode_body(reader, code)?)),
+            code::LONG_8 | code::LONG => self.put(Value::Long(i64::decode_body(reader, code)?)),
+            code::FLOAT => self.put(Value::Float(f32::decode_body(reader, code)?)),
+            code::DOUBLE => self.put(Value::Double(f64::decode_body(reader, code)?)),
+            code::TIMESTAMP => self.put(Value::Timestamp(Timestamp::decode_body(reader, code)?)),
+            _ => return self.decode_wide_into(reader, code),
+        }
+        Ok(())
     }
+
+    /// The part of [`decode_into`](Value::decode_into) for values that are more than a word.
+    fn decode_wide_into(&mut self, reader: &mut Reader, code: u8) -> Result<(), DecodeError> {
+        match code {
+            code::BINARY_8 | code::BINARY_32 => {
+                self.put(Value::Binary(Bytes::decode_body(reader, code)?))
+            }
+            code::STRING_8 | code::STRING_32 => {
+                self.put(Value::String(Str::decode_body(reader, code)?))
+            }
+            code::SYMBOL_8 | code::SYMBOL_32 => {
+                self.put(Value::Symbol(Symbol::decode_body(reader, code)?))
+            }
+            _ => self.put(decode_rare(reader, code)?),
+        }
+        Ok(())
+    }
+
+    /// Replaces a null, which there is no need to drop.
+    #[inline(always)]
+    fn put(&mut self, value: Value) {
+        core::mem::forget(core::mem::replace(self, value));
+    }
+}
+
+/// Reads the values that are large or seldom, for which a copy does not matter.
+fn decode_rare(reader: &mut Reader, code: u8) -> Result<Value, DecodeError> {
+    let Some(type_of) = Type::of_code(code) else {
+        return Err(reader.error_at_code(DecodeErrorKind::UnknownFormatCode(code)));
+    };
+    Ok(match type_of {
+        Type::Decimal32 => Value::Decimal32(Decode::decode_body(reader, code)?),
+        Type::Decimal64 => Value::Decimal64(Decode::decode_body(reader, code)?),
+        Type::Decimal128 => Value::Decimal128(Decode::decode_body(reader, code)?),
+        Type::Char => Value::Char(char::decode_body(reader, code)?),
+        Type::Uuid => Value::Uuid(Decode::decode_body(reader, code)?),
+        Type::Map => Value::Map(Map::decode_body(reader, code)?),
+        Type::Array => Value::Array(Array::decode_body(reader, code)?),
+        Type::Described => Value::Described(Box::new(Described::decode_body(reader, code)?)),
+        _ => Value::List(Vec::decode_body(reader, code)?),
+    })
+}
+
+/// Makes room for so many values, but not for too many on the word of a count alone, and reads each in place.
+pub(super) fn decode_each<T: Default>(
+    count: usize,
+    mut decode_into: impl FnMut(&mut T) -> Result<(), DecodeError>,
+) -> Result<Vec<T>, DecodeError> {
+    let mut values = Vec::with_capacity(count.min(PREALLOCATED));
+    while values.len() < count {
+        let start = values.len();
+        values.resize_with(count.min(start + PREALLOCATED), T::default);
+        values[start..].iter_mut().try_for_each(&mut decode_into)?;
+    }
+    Ok(values)
 }
 
 /// A list.
 impl Decode for Vec<Value> {
-    fn decode(reader: &mut Reader) -> Result<Self, DecodeError> {
-        decode_primitive(reader)
-    }
-}
-
-impl Primitive for Vec<Value> {
     fn decode_body(reader: &mut Reader, code: u8) -> Result<Self, DecodeError> {
         let list = reader.enter_list(code)?;
         let count = list.count as usize;
-        let mut items = Vec::with_capacity(count.min(PREALLOCATED));
-        for _ in 0..count {
-            items.push(Value::decode(reader)?);
-        }
+        let items = decode_each(count, |item: &mut Value| {
+            let code = reader.read_code()?;
+            item.decode_into(reader, code)
+        })?;
         reader.leave(list)?;
         Ok(items)
     }
 }
 
 impl Decode for Described {
-    fn decode(reader: &mut Reader) -> Result<Self, DecodeError> {
-        decode_primitive(reader)
-    }
-}
-
-impl Primitive for Described {
     fn decode_body(reader: &mut Reader, code: u8) -> Result<Self, DecodeError> {
         if code != code::DESCRIBED {
             return Err(reader.unexpected(Type::Described, code));

@@ -3,7 +3,8 @@
 use alloc::vec::Vec;
 
 use super::Value;
-use super::map::{FEW, PREALLOCATED};
+use super::encoding::decode_each;
+use super::map::FEW;
 use crate::code::Type;
 use crate::error::{DecodeError, DecodeErrorKind};
 use crate::read::{Decode, Reader};
@@ -31,6 +32,12 @@ impl From<u64> for AnnotationKey {
     }
 }
 
+impl Default for AnnotationKey {
+    fn default() -> Self {
+        Self::Ulong(0)
+    }
+}
+
 impl PartialEq<str> for AnnotationKey {
     fn eq(&self, other: &str) -> bool {
         matches!(self, Self::Symbol(symbol) if symbol == other)
@@ -47,10 +54,10 @@ impl Encode for AnnotationKey {
 }
 
 impl Decode for AnnotationKey {
-    fn decode(reader: &mut Reader) -> Result<Self, DecodeError> {
-        match Type::of_code(reader.peek_code()?) {
-            Some(Type::Ulong) => u64::decode(reader).map(Self::Ulong),
-            _ => Symbol::decode(reader).map(Self::Symbol),
+    fn decode_body(reader: &mut Reader, code: u8) -> Result<Self, DecodeError> {
+        match Type::of_code(code) {
+            Some(Type::Ulong) => u64::decode_body(reader, code).map(Self::Ulong),
+            _ => Symbol::decode_body(reader, code).map(Self::Symbol),
         }
     }
 }
@@ -58,7 +65,7 @@ impl Decode for AnnotationKey {
 /// The verbs that the map types have in common. They are types of their own, not one with a parameter, so
 /// that a message cannot get filters for annotations.
 macro_rules! keyed_map {
-    ($(#[$doc:meta])* $name:ident, $key:ty, $decode_value:path) => {
+    ($(#[$doc:meta])* $name:ident, $key:ty, $check_value:path) => {
         $(#[$doc])*
         #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
         pub struct $name {
@@ -162,8 +169,8 @@ macro_rules! keyed_map {
         }
 
         impl Decode for $name {
-            fn decode(reader: &mut Reader) -> Result<Self, DecodeError> {
-                let entries = decode_entries(reader, $decode_value)?;
+            fn decode_body(reader: &mut Reader, code: u8) -> Result<Self, DecodeError> {
+                let entries = decode_entries(reader, code, $check_value)?;
                 Ok(Self { entries })
             }
         }
@@ -172,24 +179,24 @@ macro_rules! keyed_map {
 
 keyed_map! {
     /// `[2.8.13]` An ordered map from symbols to values, such as the properties of a link (T-068).
-    Fields, Symbol, Value::decode
+    Fields, Symbol, check_any
 }
 
 keyed_map! {
     /// `[3.5.8]` The filters of a source: names to described values; null is no filter.
-    FilterSet, Symbol, Value::decode
+    FilterSet, Symbol, check_any
 }
 
 keyed_map! {
     /// `[3.2.10]` An ordered map from symbols, which applications begin with `x-opt-`, to values.
-    Annotations, AnnotationKey, Value::decode
+    Annotations, AnnotationKey, check_any
 }
 
 keyed_map! {
     /// `[3.2.5]` An ordered map from strings to values of simple types (B-001).
     ///
     /// [`insert`](Self::insert) takes any value: what a peer does with a list, a map or an array is not defined.
-    ApplicationProperties, Str, decode_simple
+    ApplicationProperties, Str, check_simple
 }
 
 impl ApplicationProperties {
@@ -225,17 +232,18 @@ fn encode_entries<K: Encode>(entries: &[(K, Value)], writer: &mut Writer<'_>) {
     writer.end_map(mark, entries.len() * 2);
 }
 
-fn decode_entries<K: Decode + Ord>(
+fn decode_entries<K: Decode + Default + Ord>(
     reader: &mut Reader,
-    decode_value: fn(&mut Reader) -> Result<Value, DecodeError>,
+    code: u8,
+    check_value: fn(&Value) -> Result<(), DecodeErrorKind>,
 ) -> Result<Vec<(K, Value)>, DecodeError> {
-    let code = reader.read_code()?;
     let map = reader.enter_map(code)?;
-    let count = map.count as usize / 2;
-    let mut entries = Vec::with_capacity(count.min(PREALLOCATED));
-    for _ in 0..count {
-        entries.push((K::decode(reader)?, decode_value(reader)?));
-    }
+    let entries = decode_each(map.count as usize / 2, |(key, value): &mut (K, Value)| {
+        *key = K::decode(reader)?;
+        let code = reader.read_code()?;
+        value.decode_into(reader, code)?;
+        check_value(value).map_err(|kind| reader.error(kind))
+    })?;
     reader.leave(map)?;
     if has_equal_keys(&entries) {
         return Err(reader.error(DecodeErrorKind::DuplicateKey));
@@ -257,19 +265,18 @@ pub(crate) fn has_equal_keys<K: Ord, V>(entries: &[(K, V)]) -> bool {
     keys.windows(2).any(|pair| pair[0] == pair[1])
 }
 
+fn check_any(_: &Value) -> Result<(), DecodeErrorKind> {
+    Ok(())
+}
+
 /// A null, a simple value, or a simple value with a descriptor (B-001, B-002).
-fn decode_simple(reader: &mut Reader) -> Result<Value, DecodeError> {
-    let offset = reader.position();
-    let value = Value::decode(reader)?;
+fn check_simple(value: &Value) -> Result<(), DecodeErrorKind> {
     let described = value
         .as_described()
-        .map_or(&value, |described| &described.value);
+        .map_or(value, |described| &described.value);
     if described.is_simple() {
-        return Ok(value);
+        return Ok(());
     }
     let reason = "application-properties hold values of simple types only";
-    Err(DecodeError::new(
-        offset,
-        DecodeErrorKind::InvalidValue { reason },
-    ))
+    Err(DecodeErrorKind::InvalidValue { reason })
 }

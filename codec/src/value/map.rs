@@ -5,10 +5,10 @@ use alloc::vec::Vec;
 use bytes::BytesMut;
 
 use super::Value;
-use crate::error::DecodeErrorKind;
-use crate::read::{Decode, Primitive, Reader};
+use super::encoding::decode_each;
+use crate::error::{DecodeError, DecodeErrorKind};
+use crate::read::{Decode, Reader};
 use crate::write::{Encode, Writer};
-use crate::{DecodeError, read};
 
 /// So many entries are compared pair by pair; above, keys are sorted.
 pub(super) const FEW: usize = 16;
@@ -142,19 +142,15 @@ impl Map {
 }
 
 impl Decode for Map {
-    fn decode(reader: &mut Reader) -> Result<Self, DecodeError> {
-        read::decode_primitive(reader)
-    }
-}
-
-impl Primitive for Map {
     fn decode_body(reader: &mut Reader, code: u8) -> Result<Self, DecodeError> {
         let map = reader.enter_map(code)?;
         let count = map.count as usize / 2;
-        let mut entries = Vec::with_capacity(count.min(PREALLOCATED));
-        for _ in 0..count {
-            entries.push((Value::decode(reader)?, Value::decode(reader)?));
-        }
+        let entries = decode_each(count, |(key, value): &mut (Value, Value)| {
+            let code = reader.read_code()?;
+            key.decode_into(reader, code)?;
+            let code = reader.read_code()?;
+            value.decode_into(reader, code)
+        })?;
         reader.leave(map)?;
         if has_equal_keys(&entries) {
             return Err(reader.error(DecodeErrorKind::DuplicateKey));

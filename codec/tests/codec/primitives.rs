@@ -431,9 +431,9 @@ fn errors_say_where() {
     let error = decode_value(hex("c0 05 02 41 a1 01 ff")).unwrap_err();
     assert_eq!(
         (error.offset, &error.kind),
-        (7, &DecodeErrorKind::InvalidUtf8)
+        (6, &DecodeErrorKind::InvalidUtf8)
     );
-    assert_eq!(error.to_string(), "a string is not UTF-8 at octet 7");
+    assert_eq!(error.to_string(), "a string is not UTF-8 at octet 6");
 }
 
 #[test]

@@ -3,6 +3,8 @@
 use amqp10::codec::condition;
 use amqp10::emulator::EmulatorError;
 use amqp10::{ConnectionError, ReceiverOptions};
+#[cfg(feature = "tls")]
+use amqp10::{TlsConfig, TlsServerConfig};
 
 use super::*;
 
@@ -33,6 +35,38 @@ async fn it_is_reached_over_tcp_by_what_its_connection_string_says() {
         .await
         .unwrap();
     assert_eq!(texts(&receiver, 1).await, ["over tcp"]);
+}
+
+#[cfg(feature = "tls")]
+#[tokio::test]
+async fn with_a_certificate_tcp_is_tls_and_its_connection_string_says_so() {
+    let certificate = include_bytes!("../../data/server.pem");
+    let server =
+        TlsServerConfig::from_pem(certificate, include_bytes!("../../data/server-key.pem"));
+    let emulator = Emulator::start(options().tls(server.unwrap()))
+        .await
+        .unwrap();
+    assert!(
+        !emulator
+            .connection_string()
+            .contains("UseDevelopmentEmulator")
+    );
+
+    let roots = TlsConfig::with_root_certificates(include_bytes!("../../data/ca.pem")).unwrap();
+    let url = format!("amqps://localhost:{}", emulator.local_addr().port());
+    let connection = Connection::open(&url, ConnectionOptions::default().tls(roots))
+        .await
+        .unwrap();
+    let session = connection.begin(SessionOptions::default()).await.unwrap();
+    authorize(&session, "sb://localhost/orders").await;
+    publish(&session, &["over tls"]).await;
+    // Within the process there is nobody to hide from.
+    let (_connection, session) = root(&emulator).await;
+    let receiver = session
+        .attach_receiver(reader_address(0), ReceiverOptions::default())
+        .await
+        .unwrap();
+    assert_eq!(texts(&receiver, 1).await, ["over tls"]);
 }
 
 #[tokio::test]
@@ -132,9 +166,7 @@ async fn idle_links_and_connections_are_closed_if_the_options_say_so() {
 
 #[tokio::test]
 async fn connections_beyond_the_limit_are_refused() {
-    let mut options = options();
-    options.max_connections = 1;
-    let emulator = Emulator::start(options).await.unwrap();
+    let emulator = Emulator::start(options().max_connections(1)).await.unwrap();
     let url = format!("amqp://localhost:{}", emulator.local_addr().port());
     let first = Connection::open(&url, ConnectionOptions::default())
         .await

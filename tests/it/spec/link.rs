@@ -648,11 +648,11 @@ async fn an_attach_given_up_is_detached_and_its_late_answer_belongs_to_it() {
     });
     let asked = peer.expect_attach().await;
     attaching.abort();
-    assert!(peer.expect_detach().await.closed);
+    peer.expect_nothing().await; // a detach before the answer would make the answer look like a new link
     let reserved = session.attach_sender("node", options()).await.unwrap_err();
     assert!(matches!(reserved, LinkError::NameInUse), "{reserved:?}");
     peer.send(peer::answer_to(&asked)).await;
-    peer.send(detach(true, None)).await;
+    assert!(peer.answer_detach().await.closed);
     peer.expect_nothing().await;
     // Name and handle are free again.
     let (again, asked) = tokio::join!(
@@ -666,13 +666,11 @@ async fn an_attach_given_up_is_detached_and_its_late_answer_belongs_to_it() {
 #[tokio::test(start_paused = true)]
 async fn an_attach_that_is_never_answered_meets_the_deadline() {
     let (mut peer, session) = scene::session().await;
-    let attaching = tokio::spawn(async move {
-        session
-            .attach_sender("node", SenderOptions::default())
-            .await
-    });
-    peer.expect_attach().await;
-    let error = attaching.await.unwrap().unwrap_err();
+    let (attached, asked) = tokio::join!(
+        session.attach_sender("node", SenderOptions::default()),
+        peer.expect_attach()
+    );
+    let error = attached.unwrap_err();
     assert!(
         matches!(
             error,
@@ -683,6 +681,7 @@ async fn an_attach_that_is_never_answered_meets_the_deadline() {
         ),
         "{error:?}"
     );
+    peer.send(peer::answer_to(&asked)).await;
     peer.expect_detach().await;
 }
 

@@ -1,0 +1,123 @@
+//! Keys, tokens, their ends and renewals.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::SystemTime;
+
+use amqp10::eventhubs::auth::{SasKey, TokenFn, TokenSource};
+use amqp10::eventhubs::{Clock, ErrorKind};
+use amqp10::{emulator, eventhubs};
+
+use super::*;
+
+const KEY_NAME: &str = "RootManageSharedAccessKey";
+
+/// The key of a connection string.
+fn key(connection_string: &str) -> String {
+    let (_, rest) = connection_string.split_once("SharedAccessKey=").unwrap();
+    rest.split(';').next().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn a_wrong_key_is_refused_and_not_shown() {
+    let emulator = emulator().await;
+    let key = key(&emulator.connection_string());
+    let wrong = emulator.connection_string().replace(&key, "not-the-key");
+    let client = Client::connect(&wrong, options(&emulator)).await.unwrap();
+    for error in [
+        soon(producer(&client).send("x")).await.unwrap_err(),
+        soon(client.hub_properties()).await.unwrap_err(),
+        soon(client.consumer("0", ConsumerOptions::default()))
+            .await
+            .unwrap_err(),
+    ] {
+        assert_eq!(error.kind(), ErrorKind::Unauthorized, "{error}");
+        let shown = format!("{error} {error:?}");
+        assert!(!shown.contains("not-the-key"), "{shown}");
+        assert!(!shown.contains("sig="), "{shown}");
+    }
+}
+
+#[tokio::test]
+async fn a_ready_made_signature_opens_the_hub() {
+    let emulator = emulator().await;
+    let key = SasKey::new(KEY_NAME, key(&emulator.connection_string()));
+    let end = SystemTime::now() + Duration::from_secs(600);
+    let token = key.sign("sb://localhost/orders", end);
+    let text = format!(
+        "Endpoint=sb://localhost;SharedAccessSignature={};EntityPath=orders;UseDevelopmentEmulator=true",
+        token.text()
+    );
+    let client = Client::connect(&text, options(&emulator)).await.unwrap();
+    producer(&client).send_to(to("0"), "x").await.unwrap();
+    assert_eq!(text_of(&client).await, "x");
+}
+
+async fn text_of(client: &Client) -> String {
+    text(&next(&mut from_start(client, "0").await).await).to_owned()
+}
+
+/// Tokens of two minutes, under a clock that runs as fast as the test likes: links live on for an hour, and each token is
+/// replaced before it ends.
+#[tokio::test(start_paused = true)]
+async fn tokens_are_renewed_before_they_end() {
+    let started = (SystemTime::now(), tokio::time::Instant::now());
+    let now = move || started.0 + started.1.elapsed();
+    let emulator = start(EmulatorOptions::new().clock(emulator::Clock::new(now))).await;
+    let key = SasKey::new(KEY_NAME, key(&emulator.connection_string()))
+        .with_lifetime(Duration::from_secs(120));
+    let asked = Arc::new(AtomicU32::new(0));
+    let counter = asked.clone();
+    let source = TokenFn::new(move |resource: String, now| {
+        counter.fetch_add(1, Ordering::Relaxed);
+        assert_eq!(resource, "sb://localhost/orders");
+        let token = key.sign(&resource, now + Duration::from_secs(120));
+        async move { Ok(token) }
+    });
+    let options = options(&emulator)
+        .token_source(source)
+        .clock(Clock::new(now));
+    let client = Client::connect(&emulator.connection_string(), options)
+        .await
+        .unwrap();
+    let producer = producer(&client);
+    let mut consumer = from_start(&client, "0").await;
+    for minute in 0..60 {
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        producer.send_to(to("0"), minute.to_string()).await.unwrap();
+        assert_eq!(text(&next(&mut consumer).await), minute.to_string());
+    }
+    let asked = asked.load(Ordering::Relaxed);
+    // Two audiences, every 80 seconds at the latest.
+    assert!((60..300).contains(&asked), "{asked}");
+}
+
+#[tokio::test]
+async fn the_background_task_ends_with_the_last_handle() {
+    struct Watched(SasKey, #[allow(dead_code)] Arc<()>);
+    impl TokenSource for Watched {
+        fn token<'a>(
+            &'a self,
+            resource: &'a str,
+            now: SystemTime,
+        ) -> eventhubs::auth::TokenFuture<'a> {
+            self.0.token(resource, now)
+        }
+    }
+    let emulator = emulator().await;
+    let alive = Arc::new(());
+    let key = SasKey::new(KEY_NAME, key(&emulator.connection_string()));
+    let options = options(&emulator).token_source(Watched(key, alive.clone()));
+    let client = Client::connect(&emulator.connection_string(), options)
+        .await
+        .unwrap();
+    let producer = producer(&client);
+    drop(client);
+    producer.send("the producer holds it, too").await.unwrap();
+    drop(producer);
+    soon(async {
+        while Arc::strong_count(&alive) > 1 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await;
+}

@@ -1,0 +1,87 @@
+//! The Event Hubs client against the emulator.
+
+mod authorization;
+mod publishing;
+mod reading;
+mod recovery;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use amqp10::Connection;
+use amqp10::emulator::{Emulator, EmulatorOptions};
+use amqp10::eventhubs::{
+    Client, ClientOptions, Connector, ConsumerOptions, PartitionConsumer, Position, Producer,
+    ProducerOptions, ReceivedEvent, RetryPolicy, Route,
+};
+
+const HUB: &str = "orders";
+const PARTITIONS: u32 = 4;
+
+/// An emulator that outlives the client's connector.
+async fn emulator() -> Arc<Emulator> {
+    start(EmulatorOptions::new()).await
+}
+
+async fn start(options: EmulatorOptions) -> Arc<Emulator> {
+    let options = options.hub(HUB, PARTITIONS).port(0);
+    Arc::new(Emulator::start(options).await.unwrap())
+}
+
+/// Options that reach an emulator within the process, and don't lose time.
+fn options(emulator: &Arc<Emulator>) -> ClientOptions {
+    let retry = RetryPolicy::default()
+        .first_delay(Duration::from_millis(10))
+        .max_delay(Duration::from_millis(100));
+    let emulator = emulator.clone();
+    let connector = Connector::new(move |options| {
+        let stream = emulator.connect();
+        async move { Connection::open_with_stream(stream, options).await }
+    });
+    ClientOptions::default()
+        .hub(HUB)
+        .retry(retry)
+        .connector(connector)
+}
+
+async fn client(emulator: &Arc<Emulator>) -> Client {
+    Client::connect(&emulator.connection_string(), options(emulator))
+        .await
+        .unwrap()
+}
+
+fn producer(client: &Client) -> Producer {
+    client.producer(ProducerOptions::default())
+}
+
+fn to(partition: &str) -> Route {
+    Route::Partition(partition.to_owned())
+}
+
+async fn from_start(client: &Client, partition: &str) -> PartitionConsumer {
+    let options = ConsumerOptions::default().position(Position::earliest());
+    client.consumer(partition, options).await.unwrap()
+}
+
+/// The next event, which must come soon.
+async fn next(consumer: &mut PartitionConsumer) -> ReceivedEvent {
+    soon(consumer.recv()).await.unwrap()
+}
+
+/// Whatever is waited for must come soon.
+async fn soon<T>(future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(20), future)
+        .await
+        .expect("it should have come by now")
+}
+
+fn text(event: &ReceivedEvent) -> &str {
+    std::str::from_utf8(event.body()).unwrap()
+}
+
+/// Publishes `count` numbered events to partition 0, starting with `first`.
+async fn publish_numbers(producer: &Producer, first: u32, count: u32) {
+    for number in first..first + count {
+        producer.send_to(to("0"), number.to_string()).await.unwrap();
+    }
+}

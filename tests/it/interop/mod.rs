@@ -1,0 +1,34 @@
+//! Agreement with other implementations: brokers that we connect to, and clients that connect to us.
+//!
+//! `eval "$(.ci/peers/up)"` installs and starts them. Without it these tests are skipped and say so; with
+//! `AMQP10_PEERS=required` a missing peer is an error.
+
+mod broker;
+#[cfg(feature = "emulator")]
+mod eventhubs_python;
+mod json;
+mod node;
+mod node_clients;
+mod peers;
+mod program;
+mod proton_broker;
+mod proton_client;
+mod rabbitmq3;
+mod rabbitmq4;
+mod rhea_client;
+
+use std::time::Duration;
+
+/// What is waited for must come within 60 s.
+async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
+    let limit = Duration::from_secs(60);
+    let waited = tokio::time::timeout(limit, future).await;
+    waited.unwrap_or_else(|_| panic!("no end of {what} within {limit:?}"))
+}
+
+/// Octets of a body that depend on `number`; the clients in other languages make the same.
+fn pattern(number: usize, size: usize) -> Vec<u8> {
+    (number..number + size)
+        .map(|position| (position % 251) as u8)
+        .collect()
+}

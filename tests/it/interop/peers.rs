@@ -1,0 +1,42 @@
+//! Which real peers there are: `.ci/peers/up` starts them and prints the variables that name them.
+
+use std::env;
+
+/// Value of the variable that names a peer. Without it the test is skipped, or fails where peers are required.
+pub fn find(variable: &str) -> Option<String> {
+    let found = env::var(variable).ok().filter(|value| !value.is_empty());
+    if found.is_none() {
+        let required = env::var("AMQP10_PEERS").is_ok_and(|value| value == "required");
+        assert!(
+            !required,
+            "{variable} is not set, but AMQP10_PEERS=required"
+        );
+        eprintln!("skipped: {variable} is not set; eval \"$(.ci/peers/up)\" starts the peers");
+    }
+    found
+}
+
+/// URL of RabbitMQ 3.10 with its AMQP 1.0 plugin.
+pub fn rabbitmq3() -> Option<String> {
+    find("AMQP10_RABBITMQ3")
+}
+
+/// URL of RabbitMQ 4.
+pub fn rabbitmq4() -> Option<String> {
+    find("AMQP10_RABBITMQ4")
+}
+
+/// URL of the example broker of Qpid Proton C++.
+pub fn proton_broker() -> Option<String> {
+    find("AMQP10_PROTON_BROKER")
+}
+
+/// The Python that has the clients of `tests/interop`.
+pub fn python() -> Option<String> {
+    find("AMQP10_PYTHON")
+}
+
+/// The folder that holds the Node modules.
+pub fn node_modules() -> Option<String> {
+    find("AMQP10_NODE_MODULES")
+}
