@@ -12,7 +12,7 @@ use super::link::{Link, LinkEnd, ReceiverSettings, opposite};
 use super::outgoing::reached;
 use super::session::{Fault, Session, without_details};
 use super::violation::PeerFault;
-use crate::error::LinkError;
+use crate::error::{LinkError, SessionError};
 
 impl Session {
     pub(super) fn link_mut(&mut self, key: Key) -> Result<&mut Link, LinkError> {
@@ -262,7 +262,9 @@ impl Session {
         if let Some(error) = &link.ended {
             return Err(error.clone());
         }
-        let handle = self.allocate_handle(key, effects)?;
+        let handle = self
+            .allocate_handle(key, effects)
+            .inspect_err(|_| self.end_without_handles(effects))?;
         if let Some(link) = self.links.get_mut(key) {
             link.accept(answer, settings);
         }
@@ -275,7 +277,7 @@ impl Session {
     /// they came instead of a null one, for peers that cannot read a null.
     pub(crate) fn refuse(&mut self, key: Key, error: AmqpError, echo: bool, effects: &mut Effects) {
         let Ok(handle) = self.allocate_handle(key, effects) else {
-            return;
+            return self.end_without_handles(effects);
         };
         self.set_output_handle(key, handle);
         let Some(link) = self.links.get_mut(key) else {
@@ -288,6 +290,13 @@ impl Session {
         link.due.attach = true;
         link.detach(true, Some(error), LinkError::LocalDetached);
         self.mark_link(key, effects);
+    }
+
+    /// Without a handle an attach cannot even be refused (S-008).
+    fn end_without_handles(&mut self, effects: &mut Effects) {
+        let violation = PeerFault::NoHandleForAnswer.violation();
+        let error = violation.to_amqp_error();
+        self.end(Some(error), SessionError::Violation(violation), effects);
     }
 
     /// Whether an incoming link still waits for an answer.
