@@ -7,5 +7,6 @@ mod emulator;
 mod eventhubs;
 mod handles;
 mod interop;
+mod limits;
 mod spec;
 mod support;
