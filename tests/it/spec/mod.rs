@@ -3,8 +3,10 @@
 mod connection;
 mod credit;
 mod disposition;
+mod ending;
 mod frame;
 mod link;
+mod sasl;
 mod session;
 mod transfer;
 mod window;
