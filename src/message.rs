@@ -10,7 +10,7 @@ use crate::engine::{Outbound, Payload};
 /// Most of the time it is made by `into()`, from a [`Message`], a string (an amqp-value section) or bytes (a data section).
 #[derive(Clone, Debug, PartialEq)]
 pub struct OutgoingMessage {
-    outbound: Outbound,
+    pub(crate) outbound: Outbound,
 }
 
 impl OutgoingMessage {
@@ -42,10 +42,6 @@ impl OutgoingMessage {
     pub fn with_state(mut self, state: impl Into<DeliveryState>) -> Self {
         self.outbound.state = Some(state.into());
         self
-    }
-
-    pub(crate) fn into_outbound(self) -> Outbound {
-        self.outbound
     }
 }
 

@@ -75,7 +75,9 @@ impl Sender {
         &self,
         message: impl Into<OutgoingMessage>,
     ) -> Result<Receipt, SendError> {
-        let delivery = self.transfer(message.into(), false).await?;
+        let mut message = message.into();
+        self.encode_large(&mut message.outbound)?;
+        let delivery = self.transfer(&message.outbound, false).await?;
         Ok(Receipt {
             link: self.link.clone(),
             delivery,
@@ -92,15 +94,13 @@ impl Sender {
     ///
     /// Dropped before it resolves, nothing was sent. Once it resolved, the message is in the output.
     pub async fn send_settled(&self, message: impl Into<OutgoingMessage>) -> Result<(), SendError> {
-        self.transfer(message.into(), true).await.map(|_| ())
+        let mut message = message.into();
+        self.encode_large(&mut message.outbound)?;
+        self.transfer(&message.outbound, true).await.map(|_| ())
     }
 
-    async fn transfer(
-        &self,
-        message: OutgoingMessage,
-        settled: bool,
-    ) -> Result<Option<Key>, SendError> {
-        let outbound = self.prepare(message)?;
+    /// Waits for its turn and sends. The message stays where it is: it is large, and moved for nothing otherwise.
+    async fn transfer(&self, outbound: &Outbound, settled: bool) -> Result<Option<Key>, SendError> {
         let mut place = PlaceInQueue {
             link: &self.link,
             ticket: None,
@@ -108,31 +108,26 @@ impl Sender {
         poll_fn(|cx| {
             let PlaceInQueue { link, ticket } = &mut place;
             link.shared().with(|engine| {
-                engine.poll_transfer(link.key, ticket, &outbound, settled, cx.waker())
+                engine.poll_transfer(link.key, ticket, outbound, settled, cx.waker())
             })
         })
         .await
     }
 
     /// What surely needs several frames is encoded here, outside the lock.
-    fn prepare(&self, message: OutgoingMessage) -> Result<Outbound, SendError> {
-        let outbound = message.into_outbound();
+    fn encode_large(&self, outbound: &mut Outbound) -> Result<(), SendError> {
         let max_frame_size = self.link.session.connection().handle.max_frame_size();
-        match &outbound.payload {
-            Payload::Message(message)
-                if message.body_len() + PERFORMATIVE_ROOM > max_frame_size =>
-            {
-                let mut octets = BytesMut::with_capacity(message.body_len() + PERFORMATIVE_ROOM);
-                let mut writer = Writer::new(&mut octets);
-                message.encode(&mut writer);
-                writer.finish()?;
-                Ok(Outbound {
-                    payload: Payload::Encoded(octets.freeze()),
-                    ..outbound
-                })
-            }
-            _ => Ok(outbound),
+        let Payload::Message(message) = &outbound.payload else {
+            return Ok(());
+        };
+        if message.body_len() + PERFORMATIVE_ROOM > max_frame_size {
+            let mut octets = BytesMut::with_capacity(message.body_len() + PERFORMATIVE_ROOM);
+            let mut writer = Writer::new(&mut octets);
+            message.encode(&mut writer);
+            writer.finish()?;
+            outbound.payload = Payload::Encoded(octets.freeze());
         }
+        Ok(())
     }
 
     /// Deliveries that the peer's credit allows now.

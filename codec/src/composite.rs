@@ -41,7 +41,7 @@ impl<T: Composite> Encode for T {
 impl<T: Composite> Decode for T {
     #[inline]
     fn decode_body(reader: &mut Reader, code: u8) -> Result<Self, DecodeError> {
-        let offset = reader.position() - 1;
+        let offset = reader.code_position();
         if reader.read_descriptor_body(code)? != Some(T::DESCRIPTOR) {
             return Err(DecodeError::new(
                 offset,
@@ -53,7 +53,7 @@ impl<T: Composite> Decode for T {
 }
 
 /// Reads the list of a composite whose descriptor has been read.
-#[inline]
+#[inline(always)]
 pub(crate) fn decode_fields<T: Composite>(reader: &mut Reader) -> Result<T, DecodeError> {
     let mut fields = FieldReader::begin(reader, T::NAME)?;
     let composite = T::read_fields(&mut fields)?;

@@ -19,6 +19,8 @@ pub(crate) enum Octets {
 pub(crate) struct Inline([u8; INLINE + 1]);
 
 impl Octets {
+    pub(crate) const EMPTY: Self = Self::Inline(Inline([0; INLINE + 1]));
+
     pub(crate) const fn from_static(octets: &'static [u8]) -> Self {
         Self::Shared(Bytes::from_static(octets))
     }

@@ -144,7 +144,7 @@ fn encode_no_fields(writer: &mut Writer<'_>, descriptor: u64) {
 
 impl Decode for Outcome {
     fn decode_body(reader: &mut Reader, code: u8) -> Result<Self, DecodeError> {
-        let offset = reader.position() - 1;
+        let offset = reader.code_position();
         let descriptor = reader.read_descriptor_body(code)?;
         match decode_outcome(reader, descriptor)? {
             Some(outcome) => Ok(outcome),
@@ -189,7 +189,7 @@ impl Encode for DeliveryState {
 
 impl Decode for DeliveryState {
     fn decode_body(reader: &mut Reader, code: u8) -> Result<Self, DecodeError> {
-        let offset = reader.position() - 1;
+        let offset = reader.code_position();
         match reader.read_descriptor_body(code)? {
             Some(descriptor::RECEIVED) => Ok(Self::Received(decode_fields(reader)?)),
             Some(descriptor::TRANSACTIONAL_STATE) => {

@@ -83,7 +83,7 @@ impl Encode for Performative {
 
 impl Decode for Performative {
     fn decode_body(reader: &mut Reader, code: u8) -> Result<Self, DecodeError> {
-        let offset = reader.position() - 1;
+        let offset = reader.code_position();
         Ok(match reader.read_descriptor_body(code)? {
             Some(descriptor::TRANSFER) => Self::Transfer(decode_fields(reader)?),
             Some(descriptor::DISPOSITION) => Self::Disposition(decode_fields(reader)?),

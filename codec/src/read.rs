@@ -141,10 +141,15 @@ impl Reader {
         DecodeError::new(self.position, kind)
     }
 
+    /// Where the format code just read is.
+    pub(crate) fn code_position(&self) -> usize {
+        self.position.saturating_sub(1)
+    }
+
     /// An error at the format code just read.
     #[cold]
     pub fn error_at_code(&self, kind: DecodeErrorKind) -> DecodeError {
-        DecodeError::new(self.position.saturating_sub(1), kind)
+        DecodeError::new(self.code_position(), kind)
     }
 
     /// The error for a format code, just read, that does not encode `expected`.

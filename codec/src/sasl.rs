@@ -156,7 +156,7 @@ impl Encode for SaslFrame {
 
 impl Decode for SaslFrame {
     fn decode_body(reader: &mut Reader, code: u8) -> Result<Self, DecodeError> {
-        let offset = reader.position() - 1;
+        let offset = reader.code_position();
         Ok(match reader.read_descriptor_body(code)? {
             Some(descriptor::SASL_MECHANISMS) => Self::Mechanisms(decode_fields(reader)?),
             Some(descriptor::SASL_INIT) => Self::Init(decode_fields(reader)?),

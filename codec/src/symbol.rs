@@ -60,7 +60,7 @@ impl Symbol {
 
 impl Default for Symbol {
     fn default() -> Self {
-        Self::from_static("")
+        Self(Octets::EMPTY)
     }
 }
 

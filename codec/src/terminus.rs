@@ -258,7 +258,7 @@ impl Encode for TargetArchetype {
 
 impl Decode for TargetArchetype {
     fn decode_body(reader: &mut Reader, code: u8) -> Result<Self, DecodeError> {
-        let offset = reader.position() - 1;
+        let offset = reader.code_position();
         match reader.read_descriptor_body(code)? {
             Some(descriptor::TARGET) => Ok(Self::Target(decode_fields(reader)?)),
             Some(descriptor::COORDINATOR) => Ok(Self::Coordinator(decode_fields(reader)?)),

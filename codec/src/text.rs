@@ -21,7 +21,7 @@ pub struct Str(Octets);
 
 impl Str {
     /// The empty string.
-    pub const EMPTY: Str = Str::from_static("");
+    pub const EMPTY: Str = Str(Octets::EMPTY);
 
     /// A string in static memory: no allocation, no copy.
     pub const fn from_static(text: &'static str) -> Self {

@@ -237,7 +237,11 @@ impl ConnectionEnd {
     /// The stream is gone.
     pub(crate) fn cut(&mut self, reason: ConnectionError, effects: &mut Effects) {
         self.is_cut = true;
-        self.ended.get_or_insert(reason);
+        if matches!(reason, ConnectionError::Timeout { .. }) {
+            self.ended = Some(reason); // our close was not answered, which is news to who closed
+        } else {
+            self.ended.get_or_insert(reason);
+        }
         self.due_open = false;
         self.due_close = None;
         self.timers = Timers::default();

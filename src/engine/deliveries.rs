@@ -41,6 +41,16 @@ impl Session {
         }
     }
 
+    /// Tells as many of those who wait to send on `link` as there is room for. Where the output is what is full, the next
+    /// swap tells them.
+    pub(super) fn wake_sender(&mut self, link: Key, effects: &mut Effects) {
+        let room = self.sendable(link, effects);
+        if let Some(sender) = self.links.get_mut(link).and_then(Link::sender_mut) {
+            effects.output.is_blocked |= !effects.output.has_room() && !sender.waiters.is_empty();
+            sender.waiters.wake(room, &mut effects.wakes);
+        }
+    }
+
     /// Sends one delivery if it is this caller's turn and there is room; else the caller waits and nothing has changed.
     /// The key of an unsettled delivery leads to its outcome.
     pub(crate) fn poll_transfer(
@@ -113,23 +123,25 @@ impl Session {
             sender,
             effects,
         )?;
+        if let OneFrame::TooLarge(payload) = written {
+            // The first frame goes now, because delivery-ids must leave in their order (D-008); flush does the rest.
+            let mut partial = PartialSend::new(transfer, payload);
+            write_partial(self.outgoing_channel, &mut partial, effects);
+            sender.partial = Some(partial);
+            self.outgoing.partials.push_back(key);
+        }
         sender.credit.consume();
+        self.outgoing.window.consume();
+        effects.output.messages += 1;
         let delivery = if settled {
             self.outgoing.commit_settled();
             None
         } else {
             Some(self.outgoing.commit_unsettled(key, position))
         };
-        effects.output.messages += 1;
-        if let OneFrame::TooLarge(payload) = written {
-            // The first frame goes out at once: ids and counts on the wire keep the order in which they were taken (D-008).
-            let mut partial = PartialSend::new(transfer, payload);
-            write_partial(self.outgoing_channel, &mut partial, effects);
-            sender.partial = Some(partial);
-            self.outgoing.partials.push_back(key);
+        if !self.outgoing.partials.is_empty() {
             self.mark(effects);
         }
-        self.outgoing.window.consume();
         Ok(delivery)
     }
 
@@ -140,13 +152,13 @@ impl Session {
         ticket: &mut Option<Ticket>,
         effects: &mut Effects,
     ) {
-        let room = self.sendable(key, effects);
         let Some(sender) = self.links.get_mut(key).and_then(Link::sender_mut) else {
             return;
         };
         sender.waiters.leave(ticket, &mut effects.wakes);
-        sender.waiters.wake(room, &mut effects.wakes);
-        if sender.is_draining {
+        let is_draining = sender.is_draining;
+        self.wake_sender(key, effects);
+        if is_draining {
             self.mark_flow(key, effects);
         }
     }
@@ -163,6 +175,7 @@ impl Session {
     pub(crate) fn abandon_outcome(&mut self, delivery: Key, effects: &mut Effects) {
         if self.outgoing.abandon(delivery, effects) {
             self.mark(effects);
+            self.wake_senders(effects);
         }
     }
 
@@ -214,15 +227,12 @@ impl Session {
 
     /// The link is free again: for the next sender, or for a detach that waited.
     fn finish_partial(&mut self, key: Key, effects: &mut Effects) {
-        let room = self.sendable(key, effects);
+        self.wake_sender(key, effects);
         let Some(link) = self.links.get_mut(key) else {
             return;
         };
         let has_detach = link.due.detach.is_some();
-        let is_draining = link.sender_mut().is_some_and(|sender| {
-            sender.waiters.wake(room, &mut effects.wakes);
-            sender.is_draining
-        });
+        let is_draining = link.sender_mut().is_some_and(|sender| sender.is_draining);
         if is_draining {
             self.mark_flow(key, effects);
         } else if has_detach {
@@ -258,11 +268,15 @@ impl Session {
                 Err(fault.at(key))
             }
         })? {
-            self.incoming.on_delivery_id(delivery_id)?;
+            // What goes on with a delivery that was cut short may name it again.
+            if !(has_ended && self.incoming.is_last(delivery_id)) {
+                self.incoming.on_delivery_id(delivery_id)?;
+            }
         }
         if has_ended {
             return Ok(()); // L-030: in flight when our detach left
         }
+        let is_aborted = transfer.aborted;
         let size = payload.len();
         let queued_before = receiver.queue.len();
         let progress = receiver
@@ -279,16 +293,13 @@ impl Session {
                 .back()
                 .map_or(size, |delivery| delivery.payload.len());
             self.incoming.queued_bytes += whole;
-            receiver
-                .waiters
-                .wake(receiver.queue.len(), &mut effects.wakes);
+            receiver.wake_waiters(&mut effects.wakes);
         }
-        if receiver.finish_drain() {
-            let is_flow_due = receiver.top_up().is_some();
+        let has_drained = receiver.finish_drain();
+        let is_flow_due = (is_aborted || has_drained) && receiver.top_up().is_some();
+        if has_drained {
+            receiver.waiters.wake_all(&mut effects.wakes);
             link.watchers.wake_all(&mut effects.wakes);
-            if is_flow_due {
-                self.mark_flow(key, effects);
-            }
         }
         match progress {
             Progress::Began {
@@ -305,6 +316,9 @@ impl Session {
                 self.incoming.forget(delivery_id, effects)
             }
             Progress::Continued { .. } => {}
+        }
+        if is_flow_due {
+            self.mark_flow(key, effects); // K-025: an aborted delivery used up credit that nobody takes; a drain is over
         }
         Ok(())
     }
@@ -335,6 +349,9 @@ impl Session {
             return Poll::Ready(Err(error));
         }
         receiver.waiters.wait(ticket, 1, waker, &mut effects.wakes);
+        if receiver.top_up().is_some() {
+            self.mark_flow(key, effects); // K-015: the sender gave credit back
+        }
         Poll::Pending
     }
 
@@ -355,10 +372,7 @@ impl Session {
         let ended = link.ended.clone();
         let receiver = link.receiver_mut().ok_or(LinkError::WrongRole)?;
         let queued = receiver.queue.len();
-        let is_manual = receiver.grant == super::receiver::Credit::Manual;
-        let cannot_fill =
-            is_manual && queued > 0 && queued + (receiver.credit.link_credit as usize) < max;
-        let is_ready = queued >= max || is_over || ended.is_some() || cannot_fill;
+        let is_ready = queued >= max || is_over || ended.is_some() || receiver.cannot_fill(max);
         if !is_ready || !(receiver.waiters.is_next(*ticket) || is_over || ended.is_some()) {
             receiver.batch_wanted = receiver
                 .batch_wanted
@@ -373,6 +387,9 @@ impl Session {
         }
         self.leave_receivers(key, ticket, effects);
         self.take_batch(key, max, batch, effects);
+        if let Some(receiver) = self.links.get_mut(key).and_then(Link::receiver_mut) {
+            receiver.wake_waiters(&mut effects.wakes);
+        }
         match ended {
             Some(error) if batch.is_empty() => Poll::Ready(Err(error)),
             _ => Poll::Ready(Ok(())),
@@ -442,9 +459,7 @@ impl Session {
         };
         receiver.batch_wanted = 0;
         receiver.waiters.leave(ticket, &mut effects.wakes);
-        receiver
-            .waiters
-            .wake(receiver.queue.len(), &mut effects.wakes);
+        receiver.wake_waiters(&mut effects.wakes);
     }
 
     /// Settles a received delivery with `state`. Settled already: nothing happens (P-014).

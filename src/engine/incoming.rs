@@ -64,6 +64,11 @@ impl Incoming {
         Ok(())
     }
 
+    /// Whether this is the delivery-id that came last.
+    pub(crate) fn is_last(&self, delivery_id: u32) -> bool {
+        self.last_delivery_id == Some(delivery_id)
+    }
+
     /// Remembers a delivery until it is settled.
     pub(crate) fn hold(
         &mut self,

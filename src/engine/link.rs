@@ -129,7 +129,7 @@ impl Link {
         self.endpoint.local = Half::Open;
         self.is_held = true;
         self.due.attach = true;
-        self.due.flow = true;
+        self.due.flow |= matches!(self.end, LinkEnd::Receiver(_)); // a sender owes one only if it was asked
         if let Some(remote) = self.remote_attach.clone() {
             self.learn(&remote);
         }
@@ -153,13 +153,9 @@ impl Link {
         self.endpoint.is_open() && !self.is_refusal_pending && self.ended.is_none()
     }
 
-    /// We attached and wait for the peer's attach.
+    /// We attached and wait for the peer's attach, though we may have detached since.
     pub(crate) fn awaits_attach(&self) -> bool {
-        self.endpoint
-            == Endpoint {
-                local: Half::Open,
-                remote: Half::Idle,
-            }
+        self.endpoint.local != Half::Idle && self.endpoint.remote == Half::Idle
     }
 
     /// Whether the peer's answer lacks the terminus that we asked for: a refusal, whose reason follows (L-013). A null that

@@ -9,6 +9,7 @@ use super::effects::{Effects, LinkKey};
 use super::endpoint::Half;
 use super::key::Key;
 use super::link::{Link, LinkEnd, ReceiverSettings, opposite};
+use super::outgoing::reached;
 use super::session::{Fault, Session, without_details};
 use super::violation::PeerFault;
 use crate::error::LinkError;
@@ -308,6 +309,10 @@ impl Session {
         let Some(link) = self.links.get_mut(key) else {
             return;
         };
+        let is_unanswered = link.endpoint.local == Half::Idle && link.ended.is_none();
+        if let (true, Some(error)) = (is_unanswered, &error) {
+            return self.refuse(key, error.clone(), false, effects);
+        }
         link.detach(closed, error, reason);
         link.wake_all(effects);
         self.incoming.forget_link(key, effects);
@@ -320,6 +325,7 @@ impl Session {
             Err(fault) => self.unanswered_attach(detach.handle).ok_or(fault)?, // L-015
         };
         self.input_handles.clear(detach.handle);
+        self.forget_pending(key, effects);
         let Some(link) = self.links.get_mut(key) else {
             return Ok(());
         };
@@ -343,9 +349,21 @@ impl Session {
             link.detach(detach.closed, None, reason.clone()); // L-027
         }
         self.fail_link(key, reason, effects);
+        self.wake_senders(effects); // other links have the room that its deliveries took
         self.mark_link(key, effects);
         self.reap_link(key, effects);
         Ok(())
+    }
+
+    /// A link that waits to be accepted is over before that.
+    fn forget_pending(&self, key: Key, effects: &mut Effects) {
+        let link = LinkKey {
+            session: self.key,
+            link: key,
+        };
+        effects
+            .pending_links
+            .retain(|(pending, _)| *pending != link);
     }
 
     /// The link that a detach without an attach refuses: the one with this handle, or the only one without an answer.
@@ -367,6 +385,7 @@ impl Session {
         let Some(link) = self.links.get_mut(key) else {
             return;
         };
+        let reached = reached(&reason, effects);
         let reason = link.ended.get_or_insert(reason).clone();
         if let LinkError::Session(_) = reason {
             link.is_refusal_pending = false;
@@ -378,7 +397,7 @@ impl Session {
             effects.garbage.push(partial.into_rest());
             self.outgoing.partials.retain(|other| *other != key);
         }
-        self.outgoing.fail(Some(key), &reason, effects);
+        self.outgoing.fail(Some(key), &reason, reached, effects);
         if self.outgoing.unsettled() == 0 {
             self.settled_watchers.wake_all(&mut effects.wakes);
         }
@@ -451,10 +470,7 @@ impl Session {
                 };
                 self.fail_link(key, reason, effects);
             }
-            let room = self.sendable(key, effects);
-            if let Some(sender) = self.links.get_mut(key).and_then(Link::sender_mut) {
-                sender.waiters.wake(room, &mut effects.wakes);
-            }
+            self.wake_sender(key, effects);
         }
     }
 
@@ -468,24 +484,37 @@ impl Session {
                 && leaving.is_named(&link.attach.name, link.attach.role)
                 && leaving.endpoint.local == Half::Open
                 && leaving.due.detach.is_some()
+                && !leaving.due.attach
         })
     }
 
-    /// A name is free on the wire: a link that waited for it may attach.
-    fn mark_successor(&mut self, name: &Str, role: Role, effects: &mut Effects) {
-        if let Some(key) = self.find_link(name, role, |link| link.due.attach) {
-            self.mark_link(key, effects);
+    /// A name is free on the wire: who waited for it may attach.
+    fn mark_successors(&mut self, name: &Str, role: Role, effects: &mut Effects) {
+        for position in 0..self.links.positions() {
+            if let Some(key) = self.links.key_at(position)
+                && self
+                    .links
+                    .get(key)
+                    .is_some_and(|link| link.due.attach && link.is_named(name, role))
+            {
+                self.mark_link(key, effects);
+            }
         }
     }
 
     /// Writes the detaches that are due. One waits for the rest of a delivery under way, and for the peer's attach, which
     /// would be taken for a new link otherwise.
     pub(super) fn flush_detaches(&mut self, effects: &mut Effects) {
-        for key in std::mem::take(&mut self.due_links) {
+        let mut due_links = std::mem::take(&mut self.due_links);
+        for key in &due_links {
+            if let Some(link) = self.links.get_mut(*key) {
+                link.is_due = false; // a detach may make any of them due again
+            }
+        }
+        for key in due_links.drain(..) {
             let Some(link) = self.links.get_mut(key) else {
                 continue;
             };
-            link.is_due = false;
             let is_sending = link
                 .sender_mut()
                 .is_some_and(|sender| sender.partial.is_some());
@@ -497,6 +526,9 @@ impl Session {
                 self.write_detach(key, detach, effects);
             }
             self.reap_link(key, effects);
+        }
+        if self.due_links.is_empty() {
+            self.due_links = due_links; // its memory is used again
         }
     }
 
@@ -523,6 +555,6 @@ impl Session {
         }
         let (name, role) = (link.attach.name.clone(), link.attach.role);
         link.watchers.wake_all(&mut effects.wakes);
-        self.mark_successor(&name, role, effects);
+        self.mark_successors(&name, role, effects);
     }
 }

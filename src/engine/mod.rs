@@ -151,10 +151,7 @@ impl Engine {
             match timer {
                 Timer::IdleIn => self.on_idle(now),
                 Timer::IdleOut => {} // flush writes the heartbeat
-                Timer::Close => self.handle_cut(ConnectionError::Timeout {
-                    operation: "close",
-                    after: self.connection.settings.operation_timeout,
-                }),
+                Timer::Close => self.on_unanswered_close(),
                 Timer::PendingLink => self.refuse_forgotten_links(now),
             }
         }
@@ -178,6 +175,17 @@ impl Engine {
             &mut self.effects,
         ); // C-014
         self.fail_all();
+    }
+
+    /// The peer did not answer our close (C-027). Who closed for no other reason learns that.
+    fn on_unanswered_close(&mut self) {
+        self.connection
+            .ended
+            .take_if(|reason| matches!(reason, ConnectionError::LocalClosed));
+        self.handle_cut(ConnectionError::Timeout {
+            operation: "close",
+            after: self.connection.settings.operation_timeout,
+        });
     }
 
     fn close_for(&mut self, fault: &PeerFault, now: Instant) {
@@ -429,6 +437,11 @@ impl Engine {
     /// Nothing is left to read or write: the driver may end.
     pub(crate) fn is_over(&self) -> bool {
         self.connection.is_over() && (self.connection.is_cut || !self.has_output())
+    }
+
+    /// The stream is gone, or was given up: nothing may be written any more.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.connection.is_cut
     }
 
     pub(crate) fn has_wakers(&self) -> bool {

@@ -124,19 +124,20 @@ impl Outgoing {
         });
     }
 
-    /// Ends the wait for every delivery of `link` (or of all links): the outcome will not come.
-    pub(crate) fn fail(&mut self, link: Option<Key>, error: &LinkError, effects: &mut Effects) {
+    /// Ends the wait for every delivery of `link` (or of all links): the outcome will not come. No more than `reached`
+    /// octets of the stream can get to the peer.
+    pub(crate) fn fail(
+        &mut self,
+        link: Option<Key>,
+        error: &LinkError,
+        reached: u64,
+        effects: &mut Effects,
+    ) {
         let Self {
             deliveries,
             unsettled,
             ..
         } = self;
-        // What stands in the output still goes out before an end of our own; after one of the peer's, or without a
-        // stream, nobody reads it any more.
-        let reached = match error.is_local_end() {
-            true => effects.output.position(),
-            false => effects.written,
-        };
         unsettled.retain(|_, key| {
             let Some(sent) = deliveries.get_mut(*key) else {
                 return false;
@@ -221,6 +222,15 @@ fn resolve(
             sent.progress = first; // O-002: a terminal state never changes
             false
         }
+    }
+}
+
+/// How much of the stream can get to the peer when `cause` ends something. What stands in the output still goes out before
+/// an end of our own; after one of the peer's, or without a stream, nobody reads it any more.
+pub(crate) fn reached(cause: &LinkError, effects: &Effects) -> u64 {
+    match cause.is_local_end() {
+        true => effects.output.position(),
+        false => effects.written,
     }
 }
 

@@ -9,7 +9,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::credit::ReceiverCredit;
 use super::violation::PeerFault;
-use super::wait::WaitQueue;
+use super::wait::{WaitQueue, Wakes};
 
 /// Payloads smaller than this are copied out of their read buffer if they stay queued, so that they do not pin it.
 const PINNING_THRESHOLD: usize = 4096;
@@ -292,6 +292,26 @@ impl ReceiverEnd {
                 early.payload = Bytes::copy_from_slice(&early.payload);
             }
             self.owned += 1;
+        }
+    }
+
+    /// Whether something is queued, but `max` deliveries will not come together without a grant of the application's.
+    pub(crate) fn cannot_fill(&self, max: usize) -> bool {
+        let queued = self.queue.len();
+        self.grant == Credit::Manual
+            && queued > 0
+            && queued.saturating_add(self.credit.link_credit as usize) < max
+    }
+
+    /// Wakes those for whom enough is queued, and who is next if no more will come for it.
+    pub(crate) fn wake_waiters(&mut self, wakes: &mut Wakes) {
+        self.waiters.wake(self.queue.len(), wakes);
+        if self
+            .waiters
+            .next_wanted()
+            .is_some_and(|max| self.cannot_fill(max))
+        {
+            self.waiters.wake_next(wakes);
         }
     }
 

@@ -7,7 +7,7 @@ use super::endpoint::{Endpoint, Half};
 use super::incoming::Incoming;
 use super::key::{Key, NumberTable, Slab};
 use super::link::{Link, LinkEnd};
-use super::outgoing::Outgoing;
+use super::outgoing::{Outgoing, reached};
 use super::violation::{PeerFault, Scope};
 use super::wait::Watchers;
 use crate::error::{LinkError, SessionError};
@@ -205,7 +205,8 @@ impl Session {
                     self.fail_link(link, error.clone(), effects);
                 }
             }
-            self.outgoing.fail(None, &error, effects);
+            self.outgoing
+                .fail(None, &error, reached(&error, effects), effects);
         }
         self.watchers.wake_all(&mut effects.wakes);
         self.settled_watchers.wake_all(&mut effects.wakes);
@@ -251,10 +252,12 @@ impl Session {
             }
             LinkEnd::Receiver(receiver) => {
                 receiver.on_flow(flow);
-                if receiver.finish_drain() {
-                    is_flow_due |= receiver.top_up().is_some(); // automatic credit starts anew
-                    link.watchers.wake_all(&mut effects.wakes);
+                receiver.wake_waiters(&mut effects.wakes);
+                let has_drained = receiver.finish_drain();
+                is_flow_due |= receiver.top_up().is_some(); // the sender gave credit back
+                if has_drained {
                     receiver.waiters.wake_all(&mut effects.wakes);
+                    link.watchers.wake_all(&mut effects.wakes);
                 }
             }
         }
@@ -290,12 +293,7 @@ impl Session {
             let Some(key) = self.links.key_at(position) else {
                 continue;
             };
-            let room = self.sendable(key, effects);
-            if let Some(sender) = self.links.get_mut(key).and_then(Link::sender_mut)
-                && room > 0
-            {
-                sender.waiters.wake(room, &mut effects.wakes);
-            }
+            self.wake_sender(key, effects);
         }
         if !self.outgoing.partials.is_empty() {
             self.mark(effects);

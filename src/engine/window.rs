@@ -71,7 +71,7 @@ impl IncomingWindow {
 
     /// Whether half is used and a flow should open it again (W-013).
     pub(crate) fn is_low(&self) -> bool {
-        self.remaining <= self.size / 2
+        self.remaining <= self.size / 2 && self.remaining < self.size
     }
 
     /// Opens the window in full again.

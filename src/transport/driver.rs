@@ -1,5 +1,6 @@
 //! The one task of a connection: it moves octets between the stream and the engine.
 
+use std::collections::VecDeque;
 use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -44,7 +45,7 @@ pub(crate) struct Driver {
     /// How much the next read makes room for: grows with use, shrinks without.
     read_size: usize,
     limits: FrameLimits,
-    frames: Vec<AmqpFrame>,
+    frames: VecDeque<AmqpFrame>,
     /// The input holds no frames any more: it is read to its end and dropped, so that our close is not lost in a reset.
     is_draining: bool,
     output: BytesMut,
@@ -102,7 +103,7 @@ impl Driver {
             input: read_ahead,
             read_size: SMALLEST_READ,
             limits,
-            frames: Vec::new(),
+            frames: VecDeque::new(),
             is_draining: false,
             output: BytesMut::new(),
             needs_flush: false,
@@ -135,7 +136,6 @@ impl Driver {
             let is_blocked = match self.poll_output(cx) {
                 Poll::Ready(Ok(())) => false,
                 Poll::Ready(Err(error)) => {
-                    self.output.clear();
                     self.apply(
                         cx.waker(),
                         Some(Ending::Cut(ConnectionError::Lost(Arc::new(error)))),
@@ -170,7 +170,9 @@ impl Driver {
             engine.handle_written(written);
             engine.handle_timeout(now);
             engine.flush(now);
-            let next = if is_blocked {
+            let next = if engine.is_cut() {
+                Next::Over
+            } else if is_blocked {
                 Next::Rest(engine.poll_timeout())
             } else if engine.has_output() {
                 take_output(engine, output, had_company, has_waited)
@@ -192,8 +194,13 @@ impl Driver {
     /// Applies decoded frames, some at a time, and then what ended the input.
     fn apply(&mut self, waker: &std::task::Waker, ending: Option<Ending>) {
         let now = clock::now();
+        let written = std::mem::take(&mut self.written);
         let Self { shared, frames, .. } = self;
-        shared.with_driver(waker, |engine| (engine.handle_activity(now), false));
+        shared.with_driver(waker, |engine| {
+            engine.handle_written(written); // before a cut: what was handed over is not "not sent"
+            engine.handle_activity(now);
+            ((), false)
+        });
         while !frames.is_empty() {
             shared.with_driver(waker, |engine| {
                 let count = frames.len().min(FRAMES_PER_LOCK);
@@ -207,6 +214,11 @@ impl Driver {
         }
         let Some(ending) = ending else { return };
         self.is_draining |= matches!(ending, Ending::NoFrame(_));
+        if let Ending::Cut(_) = ending {
+            // What was not handed over is reported as not sent, so it must not be.
+            self.output.clear();
+            self.needs_flush = false;
+        }
         shared.with_driver(waker, |engine| {
             match ending {
                 Ending::Cut(reason) => engine.handle_cut(reason),
@@ -283,7 +295,7 @@ impl Driver {
                     return Some(Ending::NoFrame(FrameError::UnknownType { frame_type })); // Y-012
                 }
                 Ok(Some(raw)) => match frame::decode_amqp(raw) {
-                    Ok(frame) => self.frames.push(frame),
+                    Ok(frame) => self.frames.push_back(frame),
                     Err(error) => return Some(Ending::Undecodable(error)),
                 },
                 Err(error) => return Some(Ending::NoFrame(error)),

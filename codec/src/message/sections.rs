@@ -223,6 +223,7 @@ impl Sections {
     }
 }
 
+#[inline(always)]
 fn read<T>(
     reader: &mut Reader,
     position: Option<usize>,

@@ -212,7 +212,7 @@ pub(super) fn decode_each<T: Default>(
     count: usize,
     mut decode_into: impl FnMut(&mut T) -> Result<(), DecodeError>,
 ) -> Result<Vec<T>, DecodeError> {
-    let mut values = Vec::new();
+    let mut values = Vec::with_capacity(count.min(PREALLOCATED));
     while values.len() < count {
         let start = values.len();
         values.resize_with(count.min(start + PREALLOCATED), T::default);

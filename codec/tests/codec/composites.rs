@@ -385,3 +385,27 @@ fn conditions_of_errors_are_kept() {
     assert_eq!(decode::<AmqpError>(encode(&error)).unwrap(), error); // E-019
     assert_eq!(error.to_string(), "com.microsoft:timeout: busy");
 }
+
+#[test]
+fn the_drawing_of_a_described_list() {
+    let disposition = Disposition {
+        role: Role::Receiver,
+        first: 0,
+        last: None,
+        settled: true,
+        state: Some(Outcome::Accepted.into()),
+        batchable: false,
+    };
+    let drawn = "00 53 15 c0 09 05 41 43 40 41 00 53 24 45";
+    assert_eq!(to_hex(&encode(&disposition)), drawn.replace(' ', ""));
+    for text in [
+        include_str!("../../src/lib.rs"),
+        include_str!("../../README.md"),
+    ] {
+        let octets = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(
+            text.lines()
+                .any(|line| octets(line).contains("00 53 15 c0 09 05 41 43 40 41 00 53 24 45"))
+        );
+    }
+}

@@ -255,3 +255,12 @@ fn every_prefix_of_every_performative_is_refused() {
         }
     }
 }
+
+#[test]
+fn bodies_without_the_code_that_belongs_to_them() {
+    for code in 0..=0xff {
+        let _ = Open::decode_body(&mut Reader::new(Bytes::new()), code);
+        let _ = DeliveryState::decode_body(&mut Reader::new(Bytes::new()), code);
+        let _ = Value::decode_body(&mut Reader::new(Bytes::new()), code);
+    }
+}

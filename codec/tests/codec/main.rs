@@ -5,6 +5,7 @@ mod composites;
 mod frames;
 mod hostile;
 mod messages;
+mod no_std;
 mod primitives;
 mod roundtrip;
 mod spec;

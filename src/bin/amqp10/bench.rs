@@ -1,6 +1,7 @@
 //! `amqp10 bench`: how many messages a second, over one connection, one session and one link.
 
 use std::collections::VecDeque;
+use std::io::Write;
 use std::time::{Duration, Instant};
 
 use amqp10::codec::Role;
@@ -58,12 +59,12 @@ enum Mode {
     Pull,
 }
 
-pub fn run(arguments: Arguments) -> Result<(), Failure> {
+pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     runtime()?.block_on(async {
         match arguments.mode {
-            Mode::Send => send(&arguments).await,
-            Mode::Recv => listen(&arguments).await,
-            Mode::Pull => pull(&arguments).await,
+            Mode::Send => send(arguments).await,
+            Mode::Recv => listen(arguments).await,
+            Mode::Pull => pull(arguments).await,
         }
     })
 }
@@ -115,7 +116,7 @@ async fn send(arguments: &Arguments) -> Result<(), Failure> {
     } else {
         send_pipelined(&sender, &body, arguments).await?;
     }
-    meter.print("amqp10");
+    meter.print("amqp10")?;
     sender.close().await?;
     connection.close().await?;
     Ok(())
@@ -182,7 +183,7 @@ async fn pull(arguments: &Arguments) -> Result<(), Failure> {
         .await?;
     let meter = Meter::start(arguments.count);
     receive(&receiver, arguments).await?;
-    meter.print("amqp10-pull");
+    meter.print("amqp10-pull")?;
     receiver.close().await?;
     connection.close().await?;
     Ok(())
@@ -225,7 +226,7 @@ impl Meter {
         }
     }
 
-    fn print(mut self, peer: &str) {
+    fn print(mut self, peer: &str) -> Result<(), Failure> {
         let seconds = self.start.elapsed().as_secs_f64();
         let mut line = serde_json::json!({
             "peer": peer,
@@ -240,7 +241,7 @@ impl Meter {
                 line[name] = rounded(latency.as_secs_f64() * 1e6, 1).into();
             }
         }
-        println!("{line}");
+        writeln!(std::io::stdout(), "{line}").map_err(Failure::output)
     }
 }
 

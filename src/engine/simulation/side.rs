@@ -61,7 +61,6 @@ pub(super) struct Side {
     pub(super) engine: Engine,
     /// Taken out of the engine and not yet handed to the stream.
     driver: BytesMut,
-    unreported: usize,
     /// Handed to the stream and not yet read by the other side.
     pub(super) wire: BytesMut,
     input: BytesMut,
@@ -90,7 +89,7 @@ impl Side {
             open: Open {
                 container_id: name.into(),
                 max_frame_size,
-                channel_max: 7,
+                channel_max: 63,
                 idle_time_out: Some(30_000),
                 ..Open::default()
             },
@@ -102,7 +101,6 @@ impl Side {
             name,
             engine: Engine::new(settings, limits, Layout::Short, window, now),
             driver: BytesMut::new(),
-            unreported: 0,
             wire: BytesMut::new(),
             input: BytesMut::new(),
             max_frame_size,
@@ -146,9 +144,7 @@ impl Side {
 
     /// Flushes and hands at most `octets` to the stream.
     pub(super) fn write(&mut self, octets: usize, now: Instant) -> bool {
-        let written = std::mem::take(&mut self.unreported);
         self.call(|engine| {
-            engine.handle_written(written);
             engine.handle_timeout(now);
             engine.flush(now);
         });
@@ -160,7 +156,7 @@ impl Side {
         let octets = octets.min(self.driver.len());
         let handed_over = self.driver.split_to(octets);
         self.wire.extend_from_slice(&handed_over);
-        self.unreported += octets;
+        self.call(|engine| engine.handle_written(octets));
         octets > 0 || self.engine.has_due_work()
     }
 
@@ -184,12 +180,8 @@ impl Side {
     /// The stream breaks. What the driver has not written is gone.
     pub(super) fn cut(&mut self) {
         self.may_end = true;
-        let written = std::mem::take(&mut self.unreported);
         self.driver.clear();
-        self.call(|engine| {
-            engine.handle_written(written);
-            engine.handle_cut(ConnectionError::eof());
-        });
+        self.call(|engine| engine.handle_cut(ConnectionError::eof()));
     }
 
     pub(super) fn is_idle(&self) -> bool {

@@ -1,0 +1,115 @@
+//! `amqp10 emulator`: an Event Hubs namespace as a program.
+
+use std::io::Write;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+use amqp10::TlsServerConfig;
+use amqp10::emulator::{Emulator, EmulatorOptions};
+
+use crate::failure::{Context, Failure};
+use crate::signals::ended_from_outside;
+
+/// Runs an Event Hubs namespace on this machine, in memory, until it is interrupted.
+///
+/// The first line of its output is the connection string, for this tool and for any Event Hubs client that speaks AMQP. With
+/// one hub, the string names it (EntityPath); with several, clients say which one they mean.
+///
+///   amqp10 emulator --hub orders:4 --hub audit:1 --group orders:billing
+#[derive(clap::Args)]
+#[command(verbatim_doc_comment)]
+pub struct Arguments {
+    /// Port to listen on; 0 picks a free one
+    #[arg(long, default_value_t = 5672)]
+    port: u16,
+    /// Address to listen on
+    #[arg(long, value_name = "IP", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
+    bind: IpAddr,
+    /// A hub and its number of partitions; may be repeated [default: events:4]
+    #[arg(long = "hub", value_name = "NAME:PARTITIONS", value_parser = hub)]
+    hubs: Vec<(String, u32)>,
+    /// A consumer group of a hub, besides $Default; may be repeated
+    #[arg(long = "group", value_name = "HUB:GROUP", value_parser = group)]
+    groups: Vec<(String, String)>,
+    /// Serve TLS, with a certificate chain and its key (PEM files)
+    #[arg(long, num_args = 2, value_names = ["CERT", "KEY"])]
+    tls: Option<Vec<PathBuf>>,
+    /// Value of the shared access key, any text [default: a new random one each time]
+    #[arg(long, env = "AMQP10_EMULATOR_KEY", hide_env_values = true)]
+    key: Option<String>,
+}
+
+pub async fn run(arguments: Arguments) -> Result<(), Failure> {
+    let emulator = Emulator::start(arguments.options()?).await?;
+    let connection_string = match arguments.only_hub() {
+        Some(hub) => emulator.connection_string_for(hub),
+        None => emulator.connection_string(),
+    };
+    let mut stdout = std::io::stdout();
+    writeln!(stdout, "{connection_string}")
+        .and_then(|()| stdout.flush())
+        .map_err(Failure::output)?;
+    ended_from_outside().await;
+    emulator.shutdown().await;
+    Ok(())
+}
+
+const DEFAULT_HUB: (&str, u32) = ("events", 4);
+
+impl Arguments {
+    fn options(&self) -> Result<EmulatorOptions, Failure> {
+        let mut options = EmulatorOptions::new().address(SocketAddr::new(self.bind, self.port));
+        if self.hubs.is_empty() && self.groups.is_empty() {
+            options = options.hub(DEFAULT_HUB.0, DEFAULT_HUB.1);
+        }
+        for (name, partitions) in &self.hubs {
+            options = options.hub(name, *partitions);
+        }
+        for (hub, group) in &self.groups {
+            if !self
+                .hubs
+                .iter()
+                .any(|(name, _)| name.eq_ignore_ascii_case(hub))
+            {
+                return Err(Failure::new(format!(
+                    "--group {hub}:{group} names a hub that is not there: add --hub {hub}:PARTITIONS"
+                )));
+            }
+            options = options.consumer_group(hub, group);
+        }
+        if let Some(key) = &self.key {
+            let name = options.key_name.clone();
+            options = options.key(name, key);
+        }
+        if let Some([certificate, key]) = self.tls.as_deref() {
+            let chain = std::fs::read(certificate)
+                .context(format!("cannot read {}", certificate.display()))?;
+            let key = std::fs::read(key).context(format!("cannot read {}", key.display()))?;
+            let tls = TlsServerConfig::from_pem(&chain, &key);
+            options = options.tls(tls.context("cannot serve TLS with that certificate")?);
+        }
+        Ok(options)
+    }
+
+    fn only_hub(&self) -> Option<&str> {
+        match self.hubs.as_slice() {
+            [] => Some(DEFAULT_HUB.0),
+            [(name, _)] => Some(name),
+            _ => None,
+        }
+    }
+}
+
+fn hub(text: &str) -> Result<(String, u32), String> {
+    let expected = || "expected NAME:PARTITIONS, for example orders:4".to_owned();
+    let (name, partitions) = text.rsplit_once(':').ok_or_else(expected)?;
+    let partitions = partitions.parse().map_err(|_| expected())?;
+    Ok((name.to_owned(), partitions))
+}
+
+fn group(text: &str) -> Result<(String, String), String> {
+    let (hub, group) = text
+        .split_once(':')
+        .ok_or("expected HUB:GROUP, for example orders:billing")?;
+    Ok((hub.to_owned(), group.to_owned()))
+}
