@@ -372,7 +372,7 @@ impl Session {
         let ended = link.ended.clone();
         let receiver = link.receiver_mut().ok_or(LinkError::WrongRole)?;
         let queued = receiver.queue.len();
-        let is_ready = queued >= max || is_over || ended.is_some() || receiver.cannot_fill(max);
+        let is_ready = queued >= max || is_over || ended.is_some() || receiver.is_exhausted();
         if !is_ready || !(receiver.waiters.is_next(*ticket) || is_over || ended.is_some()) {
             receiver.batch_wanted = receiver
                 .batch_wanted

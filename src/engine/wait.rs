@@ -99,11 +99,6 @@ impl WaitQueue {
         self.order.front().copied() == ticket.map(|Ticket(key)| key)
     }
 
-    /// How much the one who is next waits for.
-    pub(crate) fn next_wanted(&self) -> Option<usize> {
-        Some(self.waiters.get(*self.order.front()?)?.wanted)
-    }
-
     /// Takes a place at the end, or renews the waker of the place already held.
     pub(crate) fn wait(
         &mut self,

@@ -20,7 +20,9 @@ pub fn options() -> ConnectionOptions {
 }
 
 pub async fn connect(url: &str, options: ConnectionOptions) -> Connection {
-    soon("the open", Connection::open(url, options)).await.unwrap()
+    soon("the open", Connection::open(url, options))
+        .await
+        .unwrap()
 }
 
 /// Closes what must close without an error.
@@ -44,11 +46,18 @@ impl Links {
         let receiver = session.attach_receiver(address, receiver);
         let receiver = soon("the receiver's attach", receiver).await.unwrap();
         let connection = connection.clone();
-        Self { connection, session, sender, receiver }
+        Self {
+            connection,
+            session,
+            sender,
+            receiver,
+        }
     }
 
     pub async fn send(&self, message: impl Into<Message>) -> Outcome {
-        soon("the outcome", self.sender.send(message.into())).await.unwrap()
+        soon("the outcome", self.sender.send(message.into()))
+            .await
+            .unwrap()
     }
 
     pub async fn recv(&self) -> Delivery {
@@ -62,8 +71,12 @@ impl Links {
 
     /// Every endpoint closes without an error.
     pub async fn close(self) {
-        soon("the sender's detach", self.sender.close()).await.unwrap();
-        soon("the receiver's detach", self.receiver.close()).await.unwrap();
+        soon("the sender's detach", self.sender.close())
+            .await
+            .unwrap();
+        soon("the receiver's detach", self.receiver.close())
+            .await
+            .unwrap();
         soon("the end", self.session.end()).await.unwrap();
         close(self.connection).await;
     }
@@ -95,7 +108,10 @@ async fn pipelined(links: &Links, count: usize, size: usize) {
             let message = delivery.message().unwrap();
             let id = message.properties.unwrap().message_id;
             assert_eq!(id, Some(MessageId::Ulong(number as u64)));
-            assert!(message.body == Body::Data(pattern(number, size).into()), "body {number}");
+            assert!(
+                message.body == Body::Data(pattern(number, size).into()),
+                "body {number}"
+            );
             delivery.accept().unwrap();
         }
     };
@@ -135,7 +151,11 @@ pub async fn messages_of_file(
     let links = Links::open(connection, address, ReceiverOptions::default()).await;
     for mut line in json::lines_of(file) {
         drop_numbered_annotations(&mut line);
-        assert_eq!(links.send(json::from_json(&line)).await, Outcome::Accepted, "{line}");
+        assert_eq!(
+            links.send(json::from_json(&line)).await,
+            Outcome::Accepted,
+            "{line}"
+        );
         let delivery = links.recv().await;
         let mut received = json::to_json(&delivery.message().unwrap());
         strip(&line, &mut received);
@@ -158,7 +178,11 @@ pub async fn settled_messages(connection: &Connection, address: &str) {
     let count = 1000;
     let sending = async {
         for number in 0..count {
-            links.sender.send_settled(numbered(number, 100)).await.unwrap();
+            links
+                .sender
+                .send_settled(numbered(number, 100))
+                .await
+                .unwrap();
         }
     };
     let receiving = async {
@@ -217,10 +241,11 @@ fn accept_all<'a>(deliveries: impl IntoIterator<Item = &'a Delivery>) {
 }
 
 fn numbers(batch: &[Delivery]) -> Vec<u64> {
-    let number = |delivery: &Delivery| match delivery.message().unwrap().properties.unwrap().message_id {
-        Some(MessageId::Ulong(number)) => number,
-        other => panic!("no number: {other:?}"),
-    };
+    let number =
+        |delivery: &Delivery| match delivery.message().unwrap().properties.unwrap().message_id {
+            Some(MessageId::Ulong(number)) => number,
+            other => panic!("no number: {other:?}"),
+        };
     batch.iter().map(number).collect()
 }
 
@@ -260,7 +285,11 @@ pub fn translatable() -> Message {
         .with("int", 7)
         .with("long", 1_i64 << 40)
         .with("double", 0.5);
-    let header = Header { durable: true, priority: 7, ..Header::default() };
+    let header = Header {
+        durable: true,
+        priority: 7,
+        ..Header::default()
+    };
     Message::data(pattern(0, 300))
         .with_header(header)
         .with_properties(properties)

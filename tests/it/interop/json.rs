@@ -29,9 +29,18 @@ pub fn to_json(message: &Message) -> Json {
             sections.insert(name.into(), fields.into());
         }
     };
-    put("delivery_annotations", annotations(&message.delivery_annotations));
-    put("message_annotations", annotations(&message.message_annotations));
-    let properties = message.application_properties.iter().flat_map(|map| map.iter());
+    put(
+        "delivery_annotations",
+        annotations(&message.delivery_annotations),
+    );
+    put(
+        "message_annotations",
+        annotations(&message.message_annotations),
+    );
+    let properties = message
+        .application_properties
+        .iter()
+        .flat_map(|map| map.iter());
     put(
         "application_properties",
         sorted(properties.map(|(key, value)| json!([["string", key.as_str()], typed(value)]))),
@@ -43,8 +52,18 @@ pub fn to_json(message: &Message) -> Json {
             sections.insert(name.into(), fields.into());
         }
     };
-    put_fields("header", message.header.as_ref().map(header).unwrap_or_default());
-    put_fields("properties", message.properties.as_ref().map(properties_fields).unwrap_or_default());
+    put_fields(
+        "header",
+        message.header.as_ref().map(header).unwrap_or_default(),
+    );
+    put_fields(
+        "properties",
+        message
+            .properties
+            .as_ref()
+            .map(properties_fields)
+            .unwrap_or_default(),
+    );
     sections.into()
 }
 
@@ -55,7 +74,9 @@ fn sorted(pairs: impl Iterator<Item = Json>) -> Vec<Json> {
 }
 
 fn annotations(annotations: &Option<Annotations>) -> Vec<Json> {
-    let pairs = annotations.iter().flat_map(|annotations| annotations.iter());
+    let pairs = annotations
+        .iter()
+        .flat_map(|annotations| annotations.iter());
     sorted(pairs.map(|(key, value)| {
         let key = match key {
             AnnotationKey::Symbol(symbol) => json!(["symbol", symbol.as_str()]),
@@ -68,8 +89,14 @@ fn annotations(annotations: &Option<Annotations>) -> Vec<Json> {
 fn body(body: &Body) -> Vec<Json> {
     let (kind, contents) = match body {
         Body::Data(octets) => ("data", vec![json!(hex(octets))]),
-        Body::DataSections(sections) => ("data", sections.iter().map(|octets| json!(hex(octets))).collect()),
-        Body::Sequences(sections) => ("sequence", sections.iter().map(|items| list(items)).collect()),
+        Body::DataSections(sections) => (
+            "data",
+            sections.iter().map(|octets| json!(hex(octets))).collect(),
+        ),
+        Body::Sequences(sections) => (
+            "sequence",
+            sections.iter().map(|items| list(items)).collect(),
+        ),
         Body::Value(value) => ("value", vec![typed(value)]),
         Body::Empty => return Vec::new(),
     };
@@ -79,11 +106,23 @@ fn body(body: &Body) -> Vec<Json> {
 fn header(header: &Header) -> Object<String, Json> {
     let default = Header::default();
     let fields = [
-        ("durable", (header.durable != default.durable).then_some(Value::Bool(header.durable))),
-        ("priority", (header.priority != default.priority).then_some(Value::Ubyte(header.priority))),
+        (
+            "durable",
+            (header.durable != default.durable).then_some(Value::Bool(header.durable)),
+        ),
+        (
+            "priority",
+            (header.priority != default.priority).then_some(Value::Ubyte(header.priority)),
+        ),
         ("ttl", header.ttl.map(Value::Uint)),
-        ("first_acquirer", header.first_acquirer.then_some(Value::Bool(true))),
-        ("delivery_count", (header.delivery_count > 0).then_some(Value::Uint(header.delivery_count))),
+        (
+            "first_acquirer",
+            header.first_acquirer.then_some(Value::Bool(true)),
+        ),
+        (
+            "delivery_count",
+            (header.delivery_count > 0).then_some(Value::Uint(header.delivery_count)),
+        ),
     ];
     present(fields)
 }
@@ -108,8 +147,14 @@ fn properties_fields(properties: &Properties) -> Object<String, Json> {
         ("correlation_id", id(&properties.correlation_id)),
         ("content_type", symbol(&properties.content_type)),
         ("content_encoding", symbol(&properties.content_encoding)),
-        ("absolute_expiry_time", properties.absolute_expiry_time.map(Value::Timestamp)),
-        ("creation_time", properties.creation_time.map(Value::Timestamp)),
+        (
+            "absolute_expiry_time",
+            properties.absolute_expiry_time.map(Value::Timestamp),
+        ),
+        (
+            "creation_time",
+            properties.creation_time.map(Value::Timestamp),
+        ),
         ("group_id", string(&properties.group_id)),
         ("group_sequence", properties.group_sequence.map(Value::Uint)),
         ("reply_to_group_id", string(&properties.reply_to_group_id)),
@@ -117,7 +162,9 @@ fn properties_fields(properties: &Properties) -> Object<String, Json> {
 }
 
 fn present<const N: usize>(fields: [(&str, Option<Value>); N]) -> Object<String, Json> {
-    let present = fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), typed(&value?))));
+    let present = fields
+        .into_iter()
+        .filter_map(|(name, value)| Some((name.to_owned(), typed(&value?))));
     present.collect()
 }
 
@@ -151,12 +198,19 @@ fn typed(value: &Value) -> Json {
         Value::Symbol(text) => json!(["symbol", text.as_str()]),
         Value::List(items) => json!(["list", list(items)]),
         Value::Map(map) => {
-            let pairs: Json = map.iter().map(|(key, value)| json!([typed(key), typed(value)])).collect();
+            let pairs: Json = map
+                .iter()
+                .map(|(key, value)| json!([typed(key), typed(value)]))
+                .collect();
             json!(["map", pairs])
         }
         Value::Array(array) => json!(["array", list(array.as_slice())]),
         Value::Described(described) => {
-            json!(["described", typed(&described.descriptor), typed(&described.value)])
+            json!([
+                "described",
+                typed(&described.descriptor),
+                typed(&described.value)
+            ])
         }
     }
 }
@@ -183,11 +237,13 @@ pub fn from_json(message: &Json) -> Message {
 }
 
 fn array(json: &Json) -> &[Json] {
-    json.as_array().unwrap_or_else(|| panic!("not an array: {json}"))
+    json.as_array()
+        .unwrap_or_else(|| panic!("not an array: {json}"))
 }
 
 fn text(json: &Json) -> &str {
-    json.as_str().unwrap_or_else(|| panic!("not a text: {json}"))
+    json.as_str()
+        .unwrap_or_else(|| panic!("not a text: {json}"))
 }
 
 fn annotations_from(pairs: &Json) -> Annotations {
@@ -196,12 +252,17 @@ fn annotations_from(pairs: &Json) -> Annotations {
         Value::Ulong(number) => AnnotationKey::Ulong(number),
         other => panic!("no key of annotations: {other:?}"),
     };
-    array(pairs).iter().map(|pair| (key(&pair[0]), value(&pair[1]))).collect()
+    array(pairs)
+        .iter()
+        .map(|pair| (key(&pair[0]), value(&pair[1])))
+        .collect()
 }
 
 fn application_properties_from(pairs: &Json) -> ApplicationProperties {
     let pairs = array(pairs).iter();
-    pairs.map(|pair| (Str::from(text(&pair[0][1])), value(&pair[1]))).collect()
+    pairs
+        .map(|pair| (Str::from(text(&pair[0][1])), value(&pair[1])))
+        .collect()
 }
 
 fn body_from(body: &Json) -> Body {
@@ -272,7 +333,9 @@ fn value(typed: &Json) -> Value {
         "bool" => Value::Bool(content == true),
         "list" => Value::List(values(content)),
         "map" => {
-            let pairs = array(content).iter().map(|pair| (value(&pair[0]), value(&pair[1])));
+            let pairs = array(content)
+                .iter()
+                .map(|pair| (value(&pair[0]), value(&pair[1])));
             Value::Map(pairs.collect::<Map>())
         }
         "array" => Value::Array(Array::try_from(values(content)).unwrap()),
@@ -308,7 +371,9 @@ fn scalar(name: &str, text: &str) -> Value {
 
 fn unhex(text: &str) -> Vec<u8> {
     let digits = (0..text.len()).step_by(2).map(|at| &text[at..at + 2]);
-    digits.map(|octet| u8::from_str_radix(octet, 16).unwrap()).collect()
+    digits
+        .map(|octet| u8::from_str_radix(octet, 16).unwrap())
+        .collect()
 }
 
 fn fixed<const N: usize>(text: &str) -> [u8; N] {

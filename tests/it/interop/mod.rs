@@ -28,5 +28,7 @@ async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
 
 /// Octets of a body that depend on `number`; the clients in other languages make the same.
 fn pattern(number: usize, size: usize) -> Vec<u8> {
-    (number..number + size).map(|position| (position % 251) as u8).collect()
+    (number..number + size)
+        .map(|position| (position % 251) as u8)
+        .collect()
 }

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 use amqp10::codec::condition;
 use amqp10::{
     AcceptLinkOptions, AcceptedLink, AmqpError, Connection, ConnectionOptions, IncomingLink,
-    Listener, ListenerOptions, Message, Outcome, Receiver, SaslMechanism, SaslServerOptions, Sender,
-    StaticUsers,
+    Listener, ListenerOptions, Message, Outcome, Receiver, SaslMechanism, SaslServerOptions,
+    Sender, StaticUsers,
 };
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
@@ -45,7 +45,11 @@ impl Server {
         let listener = Arc::new(Listener::bind("127.0.0.1:0", options).await.unwrap());
         let nodes = Arc::new(Nodes::default());
         let serving = tokio::spawn(serve(listener.clone(), nodes.clone()));
-        Self { listener, nodes, serving }
+        Self {
+            listener,
+            nodes,
+            serving,
+        }
     }
 
     /// `amqp://` and what comes after; `login` is empty or `user:password@`.
@@ -90,7 +94,12 @@ impl Drop for Server {
 
 impl Nodes {
     fn get(&self, name: &str) -> Arc<Node> {
-        self.0.lock().unwrap().entry(name.into()).or_default().clone()
+        self.0
+            .lock()
+            .unwrap()
+            .entry(name.into())
+            .or_default()
+            .clone()
     }
 }
 
@@ -164,7 +173,9 @@ async fn hand_out(sender: Sender, node: Arc<Node>) {
                 _ = sender.closed() => return,
             }
         };
-        let Ok(receipt) = sender.send_with_receipt(message).await else { return };
+        let Ok(receipt) = sender.send_with_receipt(message).await else {
+            return;
+        };
         let node = node.clone();
         tokio::spawn(async move {
             if let Ok(outcome) = receipt.await {

@@ -7,7 +7,10 @@ pub fn find(variable: &str) -> Option<String> {
     let found = env::var(variable).ok().filter(|value| !value.is_empty());
     if found.is_none() {
         let required = env::var("AMQP10_PEERS").is_ok_and(|value| value == "required");
-        assert!(!required, "{variable} is not set, but AMQP10_PEERS=required");
+        assert!(
+            !required,
+            "{variable} is not set, but AMQP10_PEERS=required"
+        );
         eprintln!("skipped: {variable} is not set; eval \"$(.ci/peers/up)\" starts the peers");
     }
     found

@@ -10,7 +10,9 @@ use super::{json, peers, soon};
 
 /// Path of a file of `tests/interop`.
 pub fn path_of(name: &str) -> PathBuf {
-    [env!("CARGO_MANIFEST_DIR"), "tests", "interop", name].iter().collect()
+    [env!("CARGO_MANIFEST_DIR"), "tests", "interop", name]
+        .iter()
+        .collect()
 }
 
 /// A client program and what runs it.
@@ -25,19 +27,31 @@ impl Program {
     /// A program in Python; `None` if the test is to be skipped.
     pub fn python(file: &'static str) -> Option<Self> {
         let interpreter = peers::python()?;
-        Some(Self { interpreter, file, node_path: None })
+        Some(Self {
+            interpreter,
+            file,
+            node_path: None,
+        })
     }
 
     /// A program for Node; `None` if the test is to be skipped.
     pub fn node(file: &'static str) -> Option<Self> {
         let node_path = Some(peers::node_modules()?);
-        Some(Self { interpreter: "node".into(), file, node_path })
+        Some(Self {
+            interpreter: "node".into(),
+            file,
+            node_path,
+        })
     }
 
     /// Runs it to its end: what it printed, or what it complained about.
     pub async fn run(&self, arguments: &[&str]) -> Result<String, String> {
         let mut command = Command::new(&self.interpreter);
-        command.arg(path_of(self.file)).args(arguments).stdin(Stdio::null()).kill_on_drop(true);
+        command
+            .arg(path_of(self.file))
+            .args(arguments)
+            .stdin(Stdio::null())
+            .kill_on_drop(true);
         if let Some(node_path) = &self.node_path {
             command.env("NODE_PATH", node_path);
         }

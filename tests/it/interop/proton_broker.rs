@@ -28,7 +28,9 @@ scenario!(ten_thousand_small_messages twenty_messages_of_1_mib settled_messages 
 
 #[tokio::test]
 async fn frames_of_any_size() {
-    let Some(url) = peers::proton_broker() else { return };
+    let Some(url) = peers::proton_broker() else {
+        return;
+    };
     let (connection, address) = queue(&url).await;
     broker::frames_of_any_size(&url, &address).await;
     close(connection).await;
@@ -36,14 +38,18 @@ async fn frames_of_any_size() {
 
 #[tokio::test]
 async fn every_type_of_value() {
-    let Some(url) = peers::proton_broker() else { return };
+    let Some(url) = peers::proton_broker() else {
+        return;
+    };
     let (connection, address) = queue(&url).await;
     broker::messages_of_file(&connection, &address, "messages.jsonl", |_, _| ()).await;
 }
 
 #[tokio::test]
 async fn no_sasl_at_all() {
-    let Some(url) = peers::proton_broker() else { return };
+    let Some(url) = peers::proton_broker() else {
+        return;
+    };
     let options = ConnectionOptions::default().credentials(Credentials::None);
     let connection = connect(&url, options).await;
     broker::settled_messages(&connection, &uuid::Uuid::new_v4().to_string()).await;

@@ -29,7 +29,9 @@ scenario!(ten_thousand_small_messages twenty_messages_of_1_mib settled_messages 
 
 #[tokio::test]
 async fn frames_of_any_size() {
-    let Some(url) = peers::rabbitmq3() else { return };
+    let Some(url) = peers::rabbitmq3() else {
+        return;
+    };
     let (connection, address) = queue(&url).await;
     broker::frames_of_any_size(&url, &address).await;
     broker::close(connection).await;
@@ -37,7 +39,9 @@ async fn frames_of_any_size() {
 
 #[tokio::test]
 async fn what_can_be_translated_comes_back_equal() {
-    let Some(url) = peers::rabbitmq3() else { return };
+    let Some(url) = peers::rabbitmq3() else {
+        return;
+    };
     let (connection, address) = queue(&url).await;
     let links = Links::open(&connection, &address, ReceiverOptions::default()).await;
     let sent = broker::translatable();
@@ -52,7 +56,9 @@ async fn what_can_be_translated_comes_back_equal() {
 
 #[tokio::test]
 async fn an_address_that_makes_no_sense_is_refused() {
-    let Some(url) = peers::rabbitmq3() else { return };
+    let Some(url) = peers::rabbitmq3() else {
+        return;
+    };
     let connection = connect(&url, options()).await;
     let session = connection.begin(SessionOptions::default()).await.unwrap();
     let receiver = session.attach_receiver("/nonsense/name", ReceiverOptions::default());
@@ -63,8 +69,18 @@ async fn an_address_that_makes_no_sense_is_refused() {
 
 #[tokio::test]
 async fn a_wrong_password_is_told_as_such() {
-    let Some(url) = peers::rabbitmq3() else { return };
+    let Some(url) = peers::rabbitmq3() else {
+        return;
+    };
     let url = url.replace("guest:guest", "guest:wrong");
-    let error = soon("the refusal", Connection::open(&url, options())).await.unwrap_err();
-    assert!(matches!(error, ConnectError::Sasl(SaslError::AuthenticationFailed { .. })), "{error:?}");
+    let error = soon("the refusal", Connection::open(&url, options()))
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(
+            error,
+            ConnectError::Sasl(SaslError::AuthenticationFailed { .. })
+        ),
+        "{error:?}"
+    );
 }

@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
-use amqp10::codec::{Annotations, Body, Fields, Map, MessageId, Properties, SenderSettleMode, Source, Target, condition};
+use amqp10::codec::{
+    Annotations, Body, Fields, Map, MessageId, Properties, SenderSettleMode, Source, Target,
+    condition,
+};
 use amqp10::{
-    ConnectError, Connection, LinkError, Message, Modified, Outcome, ReceiverOptions, SaslError, SenderOptions,
-    SessionError, SessionOptions, Value,
+    ConnectError, Connection, LinkError, Message, Modified, Outcome, ReceiverOptions, SaslError,
+    SenderOptions, SessionError, SessionOptions, Value,
 };
 use serde_json::Value as Json;
 
@@ -30,17 +33,28 @@ async fn declare(url: &str, name: &str, kind: &str) {
     let sender_options = SenderOptions::default()
         .name("management")
         .snd_settle_mode(SenderSettleMode::Settled)
-        .source(Source { address: Some(node.into()), ..Source::default() })
+        .source(Source {
+            address: Some(node.into()),
+            ..Source::default()
+        })
         .properties(paired());
     let receiver_options = ReceiverOptions::default()
         .name("management")
         .snd_settle_mode(SenderSettleMode::Settled)
-        .target(Target { address: Some(node.into()), ..Target::default() })
+        .target(Target {
+            address: Some(node.into()),
+            ..Target::default()
+        })
         .properties(paired());
     let sender = session.attach_sender(node, sender_options).await.unwrap();
-    let receiver = session.attach_receiver(node, receiver_options).await.unwrap();
+    let receiver = session
+        .attach_receiver(node, receiver_options)
+        .await
+        .unwrap();
 
-    let arguments = Map::default().with("x-queue-type", kind).with("x-expires", 120_000_u64);
+    let arguments = Map::default()
+        .with("x-queue-type", kind)
+        .with("x-expires", 120_000_u64);
     let request = Map::default()
         .with("durable", true)
         .with("auto_delete", false)
@@ -58,7 +72,12 @@ async fn declare(url: &str, name: &str, kind: &str) {
     let delivery = receiver.recv().await.unwrap();
     let response = delivery.message().unwrap();
     let properties = response.properties.unwrap();
-    assert_eq!(properties.subject.as_deref(), Some("201"), "{:?}", response.body);
+    assert_eq!(
+        properties.subject.as_deref(),
+        Some("201"),
+        "{:?}",
+        response.body
+    );
     assert_eq!(properties.correlation_id, Some(MessageId::Ulong(1)));
     session.end().await.unwrap();
     close(connection).await;
@@ -79,7 +98,9 @@ scenario!(ten_thousand_small_messages twenty_messages_of_1_mib settled_messages 
 
 #[tokio::test]
 async fn frames_of_any_size() {
-    let Some(url) = peers::rabbitmq4() else { return };
+    let Some(url) = peers::rabbitmq4() else {
+        return;
+    };
     let (connection, address) = queue(&url, "classic").await;
     broker::frames_of_any_size(&url, &address).await;
     close(connection).await;
@@ -87,14 +108,18 @@ async fn frames_of_any_size() {
 
 #[tokio::test]
 async fn every_type_of_value() {
-    let Some(url) = peers::rabbitmq4() else { return };
+    let Some(url) = peers::rabbitmq4() else {
+        return;
+    };
     let (connection, address) = queue(&url, "classic").await;
     broker::messages_of_file(&connection, &address, "messages.jsonl", strip).await;
 }
 
 #[tokio::test]
 async fn every_section() {
-    let Some(url) = peers::rabbitmq4() else { return };
+    let Some(url) = peers::rabbitmq4() else {
+        return;
+    };
     let (connection, address) = queue(&url, "classic").await;
     broker::messages_of_file(&connection, &address, "messages-all-sections.jsonl", strip).await;
 }
@@ -110,7 +135,8 @@ fn strip(sent: &Json, received: &mut Json) {
         };
     }
     if let Some(Json::Array(annotations)) = received.get_mut("message_annotations") {
-        annotations.retain(|pair| !matches!(pair[0][1].as_str(), Some("x-exchange" | "x-routing-key")));
+        annotations
+            .retain(|pair| !matches!(pair[0][1].as_str(), Some("x-exchange" | "x-routing-key")));
         if annotations.is_empty() {
             received.remove("message_annotations");
         }
@@ -119,7 +145,9 @@ fn strip(sent: &Json, received: &mut Json) {
 
 #[tokio::test]
 async fn a_modified_message_keeps_its_annotations_and_counts_its_failures() {
-    let Some(url) = peers::rabbitmq4() else { return };
+    let Some(url) = peers::rabbitmq4() else {
+        return;
+    };
     let (connection, address) = queue(&url, "quorum").await;
     let links = Links::open(&connection, &address, ReceiverOptions::default()).await;
     links.send("try me").await;
@@ -141,30 +169,51 @@ async fn a_modified_message_keeps_its_annotations_and_counts_its_failures() {
 
 #[tokio::test]
 async fn an_unknown_queue_ends_the_session_and_leaves_the_connection() {
-    let Some(url) = peers::rabbitmq4() else { return };
+    let Some(url) = peers::rabbitmq4() else {
+        return;
+    };
     let connection = connect(&url, options()).await;
     let session = connection.begin(SessionOptions::default()).await.unwrap();
     let other = connection.begin(SessionOptions::default()).await.unwrap();
     let receiver = session.attach_receiver("/queues/there-is-none", ReceiverOptions::default());
     let error = soon("the refusal", receiver).await.unwrap_err();
-    assert!(matches!(error, LinkError::Session(SessionError::RemoteEnded(Some(_)))), "{error:?}");
-    assert_eq!(error.remote_error().unwrap().condition, condition::NOT_FOUND);
+    assert!(
+        matches!(
+            error,
+            LinkError::Session(SessionError::RemoteEnded(Some(_)))
+        ),
+        "{error:?}"
+    );
+    assert_eq!(
+        error.remote_error().unwrap().condition,
+        condition::NOT_FOUND
+    );
     assert!(error.to_string().contains("there-is-none"), "{error}");
     assert!(!error.is_retryable());
 
     let stray = other.attach_sender("/exchanges/amq.fanout", SenderOptions::default());
-    soon("the attach", stray).await.unwrap().close().await.unwrap();
+    soon("the attach", stray)
+        .await
+        .unwrap()
+        .close()
+        .await
+        .unwrap();
     other.end().await.unwrap();
     close(connection).await;
 }
 
 #[tokio::test]
 async fn a_message_to_no_queue_is_released() {
-    let Some(url) = peers::rabbitmq4() else { return };
+    let Some(url) = peers::rabbitmq4() else {
+        return;
+    };
     let connection = connect(&url, options()).await;
     let session = connection.begin(SessionOptions::default()).await.unwrap();
     let exchange = "/exchanges/amq.direct/nobody-listens";
-    let sender = session.attach_sender(exchange, SenderOptions::default()).await.unwrap();
+    let sender = session
+        .attach_sender(exchange, SenderOptions::default())
+        .await
+        .unwrap();
     let outcome = soon("the outcome", sender.send("hello")).await.unwrap();
     assert_eq!(outcome, Outcome::Released);
     close(connection).await;
@@ -172,16 +221,28 @@ async fn a_message_to_no_queue_is_released() {
 
 #[tokio::test]
 async fn a_wrong_password_is_told_as_such() {
-    let Some(url) = peers::rabbitmq4() else { return };
+    let Some(url) = peers::rabbitmq4() else {
+        return;
+    };
     let url = url.replace("guest:guest", "guest:wrong");
-    let error = soon("the refusal", Connection::open(&url, options())).await.unwrap_err();
-    assert!(matches!(error, ConnectError::Sasl(SaslError::AuthenticationFailed { .. })), "{error:?}");
+    let error = soon("the refusal", Connection::open(&url, options()))
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(
+            error,
+            ConnectError::Sasl(SaslError::AuthenticationFailed { .. })
+        ),
+        "{error:?}"
+    );
     assert!(!error.to_string().contains("wrong"), "{error}");
 }
 
 #[tokio::test]
 async fn heartbeats_keep_an_idle_connection() {
-    let Some(url) = peers::rabbitmq4() else { return };
+    let Some(url) = peers::rabbitmq4() else {
+        return;
+    };
     let idle = options().idle_time_out(Duration::from_secs(2));
     let connection = connect(&url, idle).await;
     let silence = tokio::time::timeout(Duration::from_secs(5), connection.closed()).await;
