@@ -230,6 +230,7 @@ impl Session {
     /// The link is free again: for the next sender, or for a detach that waited.
     fn finish_partial(&mut self, key: Key, effects: &mut Effects) {
         self.wake_sender(key, effects);
+        self.check_settled(effects);
         let Some(link) = self.links.get_mut(key) else {
             return;
         };
@@ -385,7 +386,7 @@ impl Session {
         let receiver = link.receiver_mut().ok_or(LinkError::WrongRole)?;
         let max = receiver.largest_batch(max);
         let queued = receiver.queue.len();
-        let is_ready = queued >= max || is_over || ended.is_some() || receiver.cannot_fill(max);
+        let is_ready = queued >= max || is_over || ended.is_some() || receiver.is_exhausted();
         if !is_ready || !(receiver.waiters.is_next(*ticket) || is_over || ended.is_some()) {
             receiver
                 .waiters
