@@ -80,7 +80,8 @@ impl Engine {
 
     /// Whether no delivery that was sent waits for its outcome. Disposition frames wake those who ask.
     pub(crate) fn poll_all_settled(&mut self, waker: &Waker) -> Poll<()> {
-        let is_settled = |session: &Session| session.unsettled_sent() == 0;
+        let is_settled =
+            |session: &Session| session.unsettled_sent() == 0 && !session.has_partials();
         if self.connection.ended.is_some()
             || self.sessions.iter().all(|(_, session)| is_settled(session))
         {

@@ -30,6 +30,8 @@ pub(crate) struct Incoming {
     pub(crate) dispositions: DispositionQueue,
     /// Octets queued on the session's links and not yet taken by the application.
     pub(crate) queued_bytes: usize,
+    /// Octets of deliveries of which more frames are to come, on all links (D-035).
+    pub(crate) partial_bytes: usize,
 }
 
 impl Incoming {
@@ -40,6 +42,7 @@ impl Incoming {
             unsettled: Unsettled::new(),
             dispositions: DispositionQueue::new(Role::Receiver),
             queued_bytes: 0,
+            partial_bytes: 0,
         }
     }
 
@@ -64,9 +67,21 @@ impl Incoming {
         Ok(())
     }
 
-    /// Whether this is the delivery-id that came last.
-    pub(crate) fn is_last(&self, delivery_id: u32) -> bool {
-        self.last_delivery_id == Some(delivery_id)
+    /// The same for a link that has ended: what its sender goes on with may name a delivery that was counted before.
+    pub(crate) fn on_late_delivery_id(&mut self, delivery_id: Option<u32>) {
+        if let (Some(id), Some(last)) = (delivery_id, self.last_delivery_id)
+            && last.wrapping_add(1) == id
+        {
+            self.last_delivery_id = Some(id);
+        }
+    }
+
+    /// All deliveries that are still arriving share one limit.
+    pub(crate) fn check_partial_bytes(&self, limit: usize) -> Result<(), PeerFault> {
+        if self.partial_bytes > limit {
+            return Err(PeerFault::TooManyPartialBytes(limit));
+        }
+        Ok(())
     }
 
     /// Remembers a delivery until it is settled.
@@ -106,6 +121,14 @@ impl Incoming {
                 effects.wakes.push(held.waker.take());
             }
             keep
+        });
+    }
+
+    /// Forgets all deliveries.
+    pub(crate) fn forget_all(&mut self, effects: &mut Effects) {
+        self.unsettled.retain(|_, held| {
+            effects.wakes.push(held.waker.take());
+            false
         });
     }
 

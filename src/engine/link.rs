@@ -183,7 +183,9 @@ impl Link {
 
     /// Asks for a detach from our side. The link is over for its users at once.
     pub(crate) fn detach(&mut self, closed: bool, error: Option<AmqpError>, reason: LinkError) {
-        if self.endpoint.local == Half::Open && self.due.detach.is_none() {
+        if let Some(due) = &mut self.due.detach {
+            due.closed |= closed; // L-027: a closing detach came while ours was due
+        } else if self.endpoint.local == Half::Open {
             self.due.detach = Some(Detach {
                 handle: 0,
                 closed,
@@ -202,7 +204,6 @@ impl Link {
             }
             LinkEnd::Receiver(receiver) => {
                 receiver.waiters.wake_all(&mut effects.wakes);
-                receiver.discard_partial();
             }
         }
     }

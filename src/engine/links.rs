@@ -12,7 +12,7 @@ use super::link::{Link, LinkEnd, ReceiverSettings, opposite};
 use super::outgoing::reached;
 use super::session::{Fault, Session, without_details};
 use super::violation::PeerFault;
-use crate::error::LinkError;
+use crate::error::{LinkError, SessionError};
 
 impl Session {
     pub(super) fn link_mut(&mut self, key: Key) -> Result<&mut Link, LinkError> {
@@ -275,7 +275,12 @@ impl Session {
     /// they came instead of a null one, for peers that cannot read a null.
     pub(crate) fn refuse(&mut self, key: Key, error: AmqpError, echo: bool, effects: &mut Effects) {
         let Ok(handle) = self.allocate_handle(key, effects) else {
-            return;
+            // Without a handle there is no way to say no: a peer that attaches more than it lets us answer.
+            let error = AmqpError::new(
+                condition::RESOURCE_LIMIT_EXCEEDED,
+                "no handle is left to answer an attach with",
+            );
+            return self.end(Some(error), SessionError::LocalEnded, effects);
         };
         self.set_output_handle(key, handle);
         let Some(link) = self.links.get_mut(key) else {
@@ -315,6 +320,7 @@ impl Session {
         }
         link.detach(closed, error, reason);
         link.wake_all(effects);
+        self.drop_arriving(key);
         self.incoming.forget_link(key, effects);
         self.mark_link(key, effects);
     }
@@ -391,15 +397,35 @@ impl Session {
             link.is_refusal_pending = false;
         }
         link.wake_all(effects);
-        if let Some(sender) = link.sender_mut()
+        self.drop_partial(key, effects);
+        self.drop_arriving(key);
+        self.outgoing.fail(Some(key), &reason, reached, effects);
+        self.check_settled(effects);
+        self.incoming.forget_link(key, effects);
+    }
+
+    /// Gives up a delivery of which the rest will not come, because its link is over.
+    pub(super) fn drop_arriving(&mut self, key: Key) {
+        if let Some(receiver) = self.links.get_mut(key).and_then(Link::receiver_mut) {
+            self.incoming.partial_bytes -= receiver.discard_partial();
+        }
+    }
+
+    /// Gives up what is left of a delivery under way.
+    fn drop_partial(&mut self, key: Key, effects: &mut Effects) {
+        if let Some(sender) = self.links.get_mut(key).and_then(Link::sender_mut)
             && let Some(partial) = sender.partial.take()
         {
             effects.garbage.push(partial.into_rest());
             self.outgoing.partials.retain(|other| *other != key);
         }
-        self.outgoing.fail(Some(key), &reason, reached, effects);
-        self.check_settled(effects);
-        self.incoming.forget_link(key, effects);
+    }
+
+    pub(super) fn drop_partials(&mut self, effects: &mut Effects) {
+        while let Some(key) = self.outgoing.partials.front().copied() {
+            self.outgoing.partials.pop_front();
+            self.drop_partial(key, effects);
+        }
     }
 
     /// The last handle of a link is gone.

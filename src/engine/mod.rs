@@ -179,6 +179,9 @@ impl Engine {
 
     /// The peer did not answer our close (C-027). Who closed for no other reason learns that.
     fn on_unanswered_close(&mut self) {
+        if self.connection.endpoint.is_closed() {
+            return self.handle_cut(ConnectionError::eof()); // all is said; only the stream is stuck
+        }
         self.connection
             .ended
             .take_if(|reason| matches!(reason, ConnectionError::LocalClosed));
@@ -379,12 +382,27 @@ impl Engine {
         if let Err(error) = self.connection.flush_start(now, &mut self.effects) {
             return self.handle_cut(error);
         }
-        if self.connection.endpoint.local == Half::Open
-            && self.connection.endpoint.remote != Half::Idle
-        {
+        if self.can_flush_sessions() {
             self.flush_sessions();
         }
-        self.connection.flush_end(now, &mut self.effects);
+        let is_ready = self.is_ready_to_close();
+        self.connection.flush_end(is_ready, now, &mut self.effects);
+    }
+
+    /// Sessions write between the opens of both sides and our close.
+    fn can_flush_sessions(&self) -> bool {
+        !self.effects.due_sessions.is_empty()
+            && self.connection.endpoint.local == Half::Open
+            && self.connection.endpoint.remote != Half::Idle
+    }
+
+    /// Whether all is written that was accepted before our close: deliveries under way, settlements.
+    fn is_ready_to_close(&self) -> bool {
+        let is_sending = |session: &Session| session.has_partials();
+        !self.connection.is_close_due()
+            || !self.connection.is_finishing()
+            || (!self.can_flush_sessions()
+                && !self.sessions.iter().any(|(_, session)| is_sending(session)))
     }
 
     fn flush_sessions(&mut self) {
@@ -402,12 +420,12 @@ impl Engine {
 
     /// Whether a flush would write something.
     pub(crate) fn has_due_work(&self) -> bool {
-        let can_flush_sessions =
-            !self.effects.due_sessions.is_empty() && self.connection.endpoint.remote != Half::Idle;
+        let is_close_due = self.connection.is_close_due() && self.is_ready_to_close();
         !self.connection.is_cut
-            && (self.connection.has_due()
-                || can_flush_sessions
-                || !self.effects.output.buffer.is_empty())
+            && (self.connection.has_open_due()
+                || is_close_due
+                || self.can_flush_sessions()
+                || self.has_output())
     }
 
     /// Whether octets wait to be written.

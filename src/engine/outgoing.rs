@@ -43,7 +43,7 @@ pub(crate) struct Outgoing {
     unsettled: Unsettled<Key>,
     /// Ids of deliveries whose receipt was dropped, oldest first; some may have been settled since.
     abandoned: VecDeque<u32>,
-    /// Those of them that are not settled.
+    /// How many of them are not settled.
     abandoned_unsettled: usize,
     pub(crate) dispositions: DispositionQueue,
     /// Links with a delivery of several frames under way, served in turn.
@@ -195,12 +195,11 @@ impl Outgoing {
         }
         self.abandoned.push_back(sent.delivery_id);
         self.abandoned_unsettled += 1;
-        if self.abandoned.len() > 64 + 2 * self.abandoned_unsettled {
-            let unsettled = &mut self.unsettled;
-            self.abandoned
-                .retain(|delivery_id| unsettled.get_mut(*delivery_id).is_some());
-        }
-        self.settle_oldest_abandoned(effects.limits.max_abandoned_deliveries)
+        let limits = &effects.limits;
+        let most = limits
+            .max_abandoned_deliveries
+            .min(limits.max_unsettled_deliveries.saturating_sub(1)); // else they could take every slot
+        self.settle_oldest_abandoned(most)
     }
 
     fn settle_oldest_abandoned(&mut self, limit: usize) -> bool {
@@ -215,6 +214,11 @@ impl Outgoing {
                 self.dispositions.push(delivery_id, true, None);
                 has_settled = true;
             }
+        }
+        if self.abandoned.len() > 2 * self.abandoned_unsettled + 64 {
+            let unsettled = &mut self.unsettled;
+            self.abandoned
+                .retain(|delivery_id| unsettled.get_mut(*delivery_id).is_some());
         }
         has_settled
     }

@@ -14,6 +14,12 @@ use super::wait::{WaitQueue, Wakes};
 /// Payloads smaller than this are copied out of their read buffer if they stay queued, so that they do not pin it.
 const PINNING_THRESHOLD: usize = 4096;
 
+/// What a queued delivery costs beside its payload.
+const WEIGHT_OF_A_DELIVERY: usize = 128;
+
+/// The most that one batch receive can ask for: its credit is a promise to hold that many.
+const LARGEST_BATCH: usize = 16_384;
+
 /// Who grants link credit [2.6.8, 2.6.9].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Credit {
@@ -42,12 +48,21 @@ pub(crate) struct Inbound {
     pass: Option<u32>,
 }
 
+impl Inbound {
+    /// What it adds to the session's queued octets.
+    pub(crate) fn weight(&self) -> usize {
+        self.payload.len() + WEIGHT_OF_A_DELIVERY
+    }
+}
+
 /// A delivery of which more frames are to come.
 #[derive(Debug)]
 struct PartialDelivery {
     first: Inbound,
     rcv_settle_mode: ReceiverSettleMode,
     octets: BytesMut,
+    /// The sender resumes a delivery that we do not have: it is read to its end and dropped (D-025).
+    is_ignored: bool,
 }
 
 /// What one transfer frame did.
@@ -57,12 +72,11 @@ pub(crate) enum Progress {
     Began {
         delivery_id: u32,
         rcv_settle_mode: ReceiverSettleMode,
-        is_complete: bool,
     },
     /// A settled delivery began, or an unsettled one went on.
-    Continued { is_complete: bool },
+    Continued,
     /// A delivery that had begun unsettled needs no settlement any more: settled late, or aborted.
-    NoLongerUnsettled { delivery_id: u32, is_complete: bool },
+    NoLongerUnsettled { delivery_id: u32 },
 }
 
 /// The receiving end of a link.
@@ -162,7 +176,16 @@ impl ReceiverEnd {
             pass: Some(pass),
         };
         if transfer.aborted {
-            return Ok(Progress::Continued { is_complete: false }); // D-014
+            return Ok(Progress::Continued); // D-014
+        }
+        if transfer.resume {
+            self.partial = transfer.more.then(|| PartialDelivery {
+                first,
+                rcv_settle_mode,
+                octets: BytesMut::new(),
+                is_ignored: true,
+            });
+            return Ok(Progress::Continued);
         }
         self.check_settled(first.settled, transfer.more)?;
         self.check_size(first.payload.len())?;
@@ -176,18 +199,17 @@ impl ReceiverEnd {
                 },
                 rcv_settle_mode,
                 octets,
+                is_ignored: false,
             });
         } else {
             self.enqueue(first, pass);
         }
-        let is_complete = !transfer.more;
         Ok(if settled {
-            Progress::Continued { is_complete }
+            Progress::Continued
         } else {
             Progress::Began {
                 delivery_id,
                 rcv_settle_mode,
-                is_complete,
             }
         })
     }
@@ -200,15 +222,16 @@ impl ReceiverEnd {
         pass: u32,
     ) -> Result<Progress, PeerFault> {
         check_continuation(&partial, &transfer)?;
+        if partial.is_ignored {
+            self.partial = (transfer.more && !transfer.aborted).then_some(partial);
+            return Ok(Progress::Continued);
+        }
         let delivery_id = partial.first.delivery_id;
         let was_unsettled = !partial.first.settled;
         if transfer.aborted {
             return Ok(match was_unsettled {
-                true => Progress::NoLongerUnsettled {
-                    delivery_id,
-                    is_complete: false,
-                },
-                false => Progress::Continued { is_complete: false },
+                true => Progress::NoLongerUnsettled { delivery_id },
+                false => Progress::Continued,
             });
         }
         partial.first.settled |= transfer.settled.unwrap_or(false); // D-015
@@ -219,7 +242,6 @@ impl ReceiverEnd {
             partial.first.state = transfer.state;
         }
         let settled_late = was_unsettled && partial.first.settled;
-        let is_complete = !transfer.more;
         if transfer.more {
             self.partial = Some(partial);
         } else {
@@ -231,12 +253,9 @@ impl ReceiverEnd {
             self.enqueue(first, pass);
         }
         Ok(if settled_late {
-            Progress::NoLongerUnsettled {
-                delivery_id,
-                is_complete,
-            }
+            Progress::NoLongerUnsettled { delivery_id }
         } else {
-            Progress::Continued { is_complete }
+            Progress::Continued
         })
     }
 
@@ -362,22 +381,54 @@ impl ReceiverEnd {
 
     /// Octets of what is queued.
     pub(crate) fn queued_bytes(&self) -> usize {
-        self.queue
-            .iter()
-            .map(|delivery| delivery.payload.len())
-            .sum()
+        self.queue.iter().map(Inbound::weight).sum()
     }
 
     /// Gives up everything that has arrived and was not taken; the payloads go to `garbage`.
     pub(crate) fn discard(&mut self, garbage: &mut Vec<Bytes>) {
         garbage.extend(self.queue.drain(..).map(|delivery| delivery.payload));
-        self.partial = None;
         self.owned = 0;
     }
 
-    /// Gives up a delivery of which the rest will not come.
-    pub(crate) fn discard_partial(&mut self) {
-        self.partial = None;
+    /// Gives up a delivery of which the rest will not come; says how many octets that frees.
+    pub(crate) fn discard_partial(&mut self) -> usize {
+        self.partial
+            .take()
+            .map_or(0, |partial| partial.octets.len())
+    }
+
+    pub(crate) fn has_partial(&self) -> bool {
+        self.partial.is_some()
+    }
+
+    pub(crate) fn partial_len(&self) -> usize {
+        self.partial
+            .as_ref()
+            .map_or(0, |partial| partial.octets.len())
+    }
+
+    /// As many as a batch receive may ask for.
+    pub(crate) fn largest_batch(&self, max: usize) -> usize {
+        let prefetch = match self.grant {
+            Credit::Auto(prefetch) => prefetch as usize,
+            Credit::Manual => 0,
+        };
+        max.min(LARGEST_BATCH.max(prefetch))
+    }
+
+    /// Somebody who waited has left: the credit falls back to what those who remain want. True if that is less than was
+    /// granted, so that the sender must be told.
+    pub(crate) fn forget_batch(&mut self) -> bool {
+        let Credit::Auto(prefetch) = self.grant else {
+            return false;
+        };
+        let target = prefetch.max(self.batch_wanted());
+        let is_lower = target < self.credit.link_credit && !self.is_draining;
+        if is_lower {
+            self.credit.link_credit = target;
+            self.is_credit_lowered = true;
+        }
+        is_lower
     }
 }
 

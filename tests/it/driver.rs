@@ -31,7 +31,9 @@ async fn rough_pair(
         near,
         far,
         ConnectionOptions::default(),
-        ListenerOptions::default(),
+        // The listener is more patient, so that it is the client that gives up.
+        ListenerOptions::default()
+            .connection(ConnectionOptions::default().operation_timeout(2 * LONG)),
     );
     (pair.await, [near_control, far_control])
 }

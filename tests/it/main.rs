@@ -2,6 +2,8 @@
 
 mod allocations;
 mod cancel;
+#[cfg(feature = "cli")]
+mod cli;
 mod driver;
 #[cfg(feature = "emulator")]
 mod emulator;
