@@ -6,6 +6,7 @@ use amqp10_codec::{DeliveryState, Flow, Outcome, Transfer};
 use bytes::Bytes;
 
 use super::effects::Effects;
+use super::endpoint::Half;
 use super::key::Key;
 use super::link::{Due, Link, LinkEnd};
 use super::receiver::{Inbound, Progress};
@@ -259,6 +260,10 @@ impl Session {
             return Ok(());
         };
         let has_ended = link.ended.is_some();
+        let max_excess = match link.endpoint.local {
+            Half::Idle => 0, // not accepted yet: nothing was granted
+            _ => effects.limits.max_excess_deliveries,
+        };
         let Some(receiver) = link.receiver_mut() else {
             return Err(PeerFault::TransferToSender(handle).into());
         };
@@ -272,7 +277,7 @@ impl Session {
         {
             self.incoming.on_delivery_id(delivery_id)?;
         }
-        self.receive(key, transfer, payload, effects)
+        self.receive(key, transfer, payload, max_excess, effects)
             .map_err(|fault| fault.at(key))
     }
 
@@ -282,6 +287,7 @@ impl Session {
         key: Key,
         transfer: Transfer,
         payload: Bytes,
+        max_excess: u32,
         effects: &mut Effects,
     ) -> Result<(), PeerFault> {
         let Self {
@@ -295,12 +301,7 @@ impl Session {
         };
         let queued_before = receiver.queue.len();
         incoming.partial_bytes -= receiver.partial_len();
-        let progress = receiver.on_transfer(
-            transfer,
-            payload,
-            effects.pass,
-            effects.limits.max_excess_deliveries,
-        );
+        let progress = receiver.on_transfer(transfer, payload, effects.pass, max_excess);
         incoming.partial_bytes += receiver.partial_len();
         let progress = progress?;
         incoming.check_partial_bytes(effects.limits.max_partial_delivery_bytes)?;

@@ -54,10 +54,7 @@ impl Incoming {
 
     /// Counts the next delivery-id; ids follow each other without a gap in a session (D-008).
     pub(crate) fn on_delivery_id(&mut self, delivery_id: u32) -> Result<(), PeerFault> {
-        if let Some(last) = self
-            .last_delivery_id
-            .filter(|last| last.wrapping_add(1) != delivery_id)
-        {
+        if let (false, Some(last)) = (self.is_next(delivery_id), self.last_delivery_id) {
             return Err(PeerFault::DeliveryIdGap {
                 last,
                 found: delivery_id,
@@ -67,11 +64,15 @@ impl Incoming {
         Ok(())
     }
 
+    /// Whether a delivery of this id would be a new one.
+    fn is_next(&self, delivery_id: u32) -> bool {
+        self.last_delivery_id
+            .is_none_or(|last| last.wrapping_add(1) == delivery_id)
+    }
+
     /// The same for a link that has ended: what its sender goes on with may name a delivery that was counted before.
     pub(crate) fn on_late_delivery_id(&mut self, delivery_id: Option<u32>) {
-        if let (Some(id), Some(last)) = (delivery_id, self.last_delivery_id)
-            && last.wrapping_add(1) == id
-        {
+        if let Some(id) = delivery_id.filter(|id| self.is_next(*id)) {
             self.last_delivery_id = Some(id);
         }
     }

@@ -262,7 +262,9 @@ impl Session {
         if let Some(error) = &link.ended {
             return Err(error.clone());
         }
-        let handle = self.allocate_handle(key, effects)?;
+        let handle = self
+            .allocate_handle(key, effects)
+            .inspect_err(|_| self.end_without_handles(effects))?;
         if let Some(link) = self.links.get_mut(key) {
             link.accept(answer, settings);
         }
@@ -275,12 +277,7 @@ impl Session {
     /// they came instead of a null one, for peers that cannot read a null.
     pub(crate) fn refuse(&mut self, key: Key, error: AmqpError, echo: bool, effects: &mut Effects) {
         let Ok(handle) = self.allocate_handle(key, effects) else {
-            // Without a handle there is no way to say no: a peer that attaches more than it lets us answer.
-            let error = AmqpError::new(
-                condition::RESOURCE_LIMIT_EXCEEDED,
-                "no handle is left to answer an attach with",
-            );
-            return self.end(Some(error), SessionError::LocalEnded, effects);
+            return self.end_without_handles(effects);
         };
         self.set_output_handle(key, handle);
         let Some(link) = self.links.get_mut(key) else {
@@ -293,6 +290,13 @@ impl Session {
         link.due.attach = true;
         link.detach(true, Some(error), LinkError::LocalDetached);
         self.mark_link(key, effects);
+    }
+
+    /// Without a handle an attach cannot even be refused (S-008).
+    fn end_without_handles(&mut self, effects: &mut Effects) {
+        let violation = PeerFault::NoHandleForAnswer.violation();
+        let error = violation.to_amqp_error();
+        self.end(Some(error), SessionError::Violation(violation), effects);
     }
 
     /// Whether an incoming link still waits for an answer.

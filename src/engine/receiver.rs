@@ -61,8 +61,6 @@ struct PartialDelivery {
     first: Inbound,
     rcv_settle_mode: ReceiverSettleMode,
     octets: BytesMut,
-    /// The sender resumes a delivery that we do not have: it is read to its end and dropped (D-025).
-    is_ignored: bool,
 }
 
 /// What one transfer frame did.
@@ -95,6 +93,8 @@ pub(crate) struct ReceiverEnd {
     pub(crate) is_credit_lowered: bool,
     max_message_size: usize,
     partial: Option<PartialDelivery>,
+    /// More frames of a delivery are to come of which none is taken.
+    is_skipping: bool,
     /// Entries at the front of the queue that own their payload.
     owned: usize,
 }
@@ -118,6 +118,7 @@ impl ReceiverEnd {
             is_credit_lowered: false,
             max_message_size,
             partial: None,
+            is_skipping: false,
             owned: 0,
         }
     }
@@ -130,6 +131,10 @@ impl ReceiverEnd {
         pass: u32,
         max_excess: u32,
     ) -> Result<Progress, PeerFault> {
+        if self.is_skipping {
+            self.is_skipping = transfer.more && !transfer.aborted;
+            return Ok(Progress::Continued);
+        }
         match self.partial.take() {
             Some(partial) => self.continue_delivery(partial, transfer, payload, pass),
             None => self.begin_delivery(transfer, payload, pass, max_excess),
@@ -138,7 +143,7 @@ impl ReceiverEnd {
 
     /// The delivery-id of the frame if it is the first of its delivery.
     pub(crate) fn starts_delivery(&self, transfer: &Transfer) -> Result<Option<u32>, PeerFault> {
-        if self.partial.is_some() {
+        if self.partial.is_some() || self.is_skipping {
             return Ok(None);
         }
         transfer
@@ -175,16 +180,9 @@ impl ReceiverEnd {
             payload,
             pass: Some(pass),
         };
-        if transfer.aborted {
-            return Ok(Progress::Continued); // D-014
-        }
-        if transfer.resume {
-            self.partial = transfer.more.then(|| PartialDelivery {
-                first,
-                rcv_settle_mode,
-                octets: BytesMut::new(),
-                is_ignored: true,
-            });
+        if transfer.aborted || transfer.resume {
+            // D-014, and D-025: no delivery outlives its link here, so none can be resumed
+            self.is_skipping = transfer.more && !transfer.aborted;
             return Ok(Progress::Continued);
         }
         self.check_settled(first.settled, transfer.more)?;
@@ -199,7 +197,6 @@ impl ReceiverEnd {
                 },
                 rcv_settle_mode,
                 octets,
-                is_ignored: false,
             });
         } else {
             self.enqueue(first, pass);
@@ -222,10 +219,6 @@ impl ReceiverEnd {
         pass: u32,
     ) -> Result<Progress, PeerFault> {
         check_continuation(&partial, &transfer)?;
-        if partial.is_ignored {
-            self.partial = (transfer.more && !transfer.aborted).then_some(partial);
-            return Ok(Progress::Continued);
-        }
         let delivery_id = partial.first.delivery_id;
         let was_unsettled = !partial.first.settled;
         if transfer.aborted {
@@ -398,7 +391,7 @@ impl ReceiverEnd {
     }
 
     pub(crate) fn has_partial(&self) -> bool {
-        self.partial.is_some()
+        self.partial.is_some() || self.is_skipping
     }
 
     pub(crate) fn partial_len(&self) -> usize {

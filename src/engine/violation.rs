@@ -42,6 +42,8 @@ pub(crate) enum PeerFault {
     TooManySessions(u32),
     #[error("handle {handle} is above handle-max {handle_max}")]
     HandleAboveMax { handle: u32, handle_max: u32 },
+    #[error("no handle is left to answer an attach with")]
+    NoHandleForAnswer,
     #[error("a transfer went beyond the incoming-window")]
     WindowViolation,
     #[error("flow's next-outgoing-id {0} lies behind what was sent")]
@@ -102,6 +104,7 @@ impl PeerFault {
                 (Scope::Session, condition::WINDOW_VIOLATION)
             }
             Self::UnattachedHandle { .. } => (Scope::Session, condition::UNATTACHED_HANDLE),
+            Self::NoHandleForAnswer => (Scope::Session, condition::RESOURCE_LIMIT_EXCEEDED),
             Self::HandleInUse(_) => (Scope::Session, condition::HANDLE_IN_USE),
             Self::TransferToSender(_) => (Scope::Session, condition::NOT_ALLOWED),
             Self::DeliveryIdGap { .. } | Self::InvertedRange { .. } => {

@@ -12,5 +12,6 @@ mod eventhubs;
 mod handles;
 mod interop;
 mod layering;
+mod limits;
 mod spec;
 mod support;

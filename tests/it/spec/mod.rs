@@ -1,6 +1,12 @@
 //! Dialogues that carry out the rows of `tests/conformance/requirements.md`: a file per chapter, a test name per row.
 
 mod connection;
+mod credit;
+mod disposition;
+mod ending;
 mod frame;
+mod link;
+mod sasl;
 mod session;
+mod transfer;
 mod window;

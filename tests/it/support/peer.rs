@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use amqp10::codec::frame::{self, AmqpFrame, ProtocolHeader};
+use amqp10::codec::sasl::SaslFrame;
 use amqp10::codec::{
     Attach, Begin, Close, Detach, Disposition, Encode, End, Flow, Open, Performative, Role, Source,
     Symbol, Target, Transfer, Writer,
@@ -185,9 +186,7 @@ impl Peer {
     /// The same, with the octets that follow the header in the same segment.
     pub async fn exchange_headers_with(&mut self, octets: &[u8]) {
         self.send_bytes(octets).await;
-        let mut header = [0; 8];
-        self.stream.read_exact(&mut header).await.expect("a header");
-        assert_eq!(header, ProtocolHeader::AMQP.to_bytes());
+        self.expect_header(ProtocolHeader::AMQP).await;
     }
 
     pub async fn send_bytes(&mut self, octets: &[u8]) {
@@ -233,6 +232,12 @@ impl Peer {
         self.send(flow).await;
     }
 
+    pub async fn send_sasl(&mut self, frame: &SaslFrame) {
+        let mut octets = BytesMut::new();
+        frame::encode_sasl(&mut octets, frame);
+        self.send_bytes(&octets).await;
+    }
+
     /// Ends the stream without a word.
     pub fn hang_up(self) {
         drop(self);
@@ -252,6 +257,29 @@ impl Peer {
             if self.stream.read_buf(&mut self.input).await.unwrap_or(0) == 0 {
                 return None;
             }
+        }
+    }
+
+    /// This many octets, whatever they are.
+    pub async fn read_octets(&mut self, count: usize) -> Bytes {
+        while self.input.len() < count {
+            let read = timeout(PATIENCE, self.stream.read_buf(&mut self.input)).await;
+            assert_ne!(read.expect("octets in time").expect("octets"), 0);
+        }
+        self.input.split_to(count).freeze()
+    }
+
+    pub async fn expect_header(&mut self, header: ProtocolHeader) {
+        assert_eq!(self.read_octets(8).await, header.to_bytes().as_slice());
+    }
+
+    pub async fn expect_sasl(&mut self) -> SaslFrame {
+        loop {
+            if let Some(raw) = frame::split(&mut self.input, u32::MAX).expect("a frame") {
+                return frame::decode_sasl(raw).expect("a SASL frame");
+            }
+            let read = timeout(PATIENCE, self.stream.read_buf(&mut self.input)).await;
+            assert_ne!(read.expect("a frame in time").expect("octets"), 0);
         }
     }
 
@@ -403,13 +431,6 @@ impl Peer {
     pub async fn answer_end(&mut self) {
         self.expect_end().await;
         self.send(End::default()).await;
-    }
-
-    /// Answers our close.
-    pub async fn answer_close(&mut self) {
-        self.expect_close().await;
-        self.send_on(0, Close::default()).await;
-        self.expect_eof().await;
     }
 
     /// Answers our detach as it came.

@@ -1,6 +1,6 @@
 //! Where most dialogues begin: a session or a link of ours that a scripted peer has answered.
 
-use amqp10::codec::Attach;
+use amqp10::codec::{Attach, Begin};
 use amqp10::{
     AcceptLinkOptions, AcceptedLink, Connection, Receiver, ReceiverOptions, Sender, SenderOptions,
     Session, SessionOptions,
@@ -13,11 +13,21 @@ pub async fn session() -> (Peer, Session) {
     session_with(SessionOptions::default(), peer::begin()).await
 }
 
-/// A session of our client; `begin` is the peer's answer.
-pub async fn session_with(options: SessionOptions, begin: amqp10::codec::Begin) -> (Peer, Session) {
-    let (mut peer, connection) = Peer::opened_client(peer::client_options(), peer::open()).await;
+/// A session of our client; `answer` is the peer's begin.
+pub async fn session_with(options: SessionOptions, answer: Begin) -> (Peer, Session) {
+    let (peer, connection) = Peer::opened_client(peer::client_options(), peer::open()).await;
+    begin(peer, connection, options, answer).await
+}
+
+/// A session on a connection that is there; `answer` is the peer's begin.
+pub async fn begin(
+    mut peer: Peer,
+    connection: Connection,
+    options: SessionOptions,
+    answer: Begin,
+) -> (Peer, Session) {
     let beginning = tokio::spawn(async move { connection.begin(options).await });
-    peer.answer_begin(begin).await;
+    peer.answer_begin(answer).await;
     (peer, beginning.await.unwrap().unwrap())
 }
 

@@ -1,0 +1,156 @@
+//! The SASL layer in front of a connection [5.3]. The exchange itself is tested where it lives, in `src/transport/handshake`.
+
+use amqp10::codec::frame::ProtocolHeader;
+use amqp10::codec::sasl::{SaslCode, SaslFrame, SaslInit, SaslMechanisms, SaslOutcome};
+use amqp10::codec::{Symbol, condition};
+use amqp10::{
+    ConnectError, Credentials, ListenerOptions, SaslMechanism, SaslServerOptions, StaticUsers,
+};
+use bytes::{Bytes, BytesMut};
+
+use crate::support::peer::{self, Peer, encode};
+
+const ANONYMOUS: Symbol = Symbol::from_static("ANONYMOUS");
+
+fn anonymous() -> SaslFrame {
+    SaslFrame::Init(SaslInit {
+        mechanism: ANONYMOUS,
+        initial_response: None,
+        hostname: None,
+    })
+}
+
+fn mechanisms() -> SaslFrame {
+    SaslFrame::Mechanisms(SaslMechanisms {
+        sasl_server_mechanisms: vec![ANONYMOUS],
+    })
+}
+
+fn outcome(code: SaslCode) -> SaslFrame {
+    SaslFrame::Outcome(SaslOutcome {
+        code,
+        additional_data: None,
+    })
+}
+
+fn sasl(frame: &SaslFrame) -> BytesMut {
+    let mut octets = BytesMut::new();
+    amqp10::codec::frame::encode_sasl(&mut octets, frame);
+    octets
+}
+
+fn listener() -> ListenerOptions {
+    ListenerOptions::default()
+}
+
+#[tokio::test(start_paused = true)]
+async fn y_023_v_012_outcome_header_and_open_in_one_segment() {
+    let options = peer::client_options().credentials(Credentials::Anonymous);
+    let (mut peer, opening) = Peer::of_client(options);
+    peer.expect_header(ProtocolHeader::SASL).await;
+    peer.send_bytes(&ProtocolHeader::SASL.to_bytes()).await;
+    peer.send_sasl(&mechanisms()).await;
+    assert!(matches!(peer.expect_sasl().await, SaslFrame::Init(_)));
+    let rest = [
+        sasl(&outcome(SaslCode::Ok)).as_ref(),
+        &ProtocolHeader::AMQP.to_bytes(),
+        &encode(0, &peer::open().into(), b""),
+    ]
+    .concat();
+    peer.send_bytes(&rest).await;
+    peer.expect_header(ProtocolHeader::AMQP).await;
+    peer.expect_open().await;
+    assert!(!opening.await.unwrap().unwrap().is_closed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn y_025_a_client_may_send_everything_up_to_its_begin_in_one_segment() {
+    let (mut peer, opening) = Peer::of_listener(listener());
+    let all = [
+        ProtocolHeader::SASL.to_bytes().as_slice(),
+        &sasl(&anonymous()),
+        &ProtocolHeader::AMQP.to_bytes(),
+        &encode(0, &peer::open().into(), b""),
+        &encode(peer::CHANNEL, &peer::begin().into(), b""),
+    ]
+    .concat();
+    peer.send_bytes(&all).await;
+    peer.expect_header(ProtocolHeader::SASL).await;
+    assert!(matches!(peer.expect_sasl().await, SaslFrame::Mechanisms(_)));
+    match peer.expect_sasl().await {
+        SaslFrame::Outcome(outcome) => assert_eq!(outcome.code, SaslCode::Ok),
+        other => panic!("{other:?}"),
+    }
+    peer.expect_header(ProtocolHeader::AMQP).await;
+    peer.expect_open().await;
+    peer.expect_begin().await;
+    opening.await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn y_026_an_open_after_a_failed_login_is_never_read() {
+    let users = StaticUsers::new().user("alice", "secret");
+    let options = listener().sasl(
+        SaslServerOptions::default()
+            .mechanisms([SaslMechanism::Plain])
+            .authenticator(users),
+    );
+    let (mut peer, opening) = Peer::of_listener(options);
+    let wrong = SaslFrame::Init(SaslInit {
+        mechanism: Symbol::from_static("PLAIN"),
+        initial_response: Some(Bytes::from_static(b"\0alice\0wrong")),
+        hostname: None,
+    });
+    let all = [
+        ProtocolHeader::SASL.to_bytes().as_slice(),
+        &sasl(&wrong),
+        &ProtocolHeader::AMQP.to_bytes(),
+        &encode(0, &peer::open().into(), b""),
+    ]
+    .concat();
+    peer.send_bytes(&all).await;
+    peer.expect_header(ProtocolHeader::SASL).await;
+    peer.expect_sasl().await;
+    match peer.expect_sasl().await {
+        SaslFrame::Outcome(outcome) => assert_eq!(outcome.code, SaslCode::Auth),
+        other => panic!("{other:?}"),
+    }
+    peer.expect_eof().await;
+    let error = opening.await.unwrap().unwrap_err();
+    assert!(matches!(error, ConnectError::Sasl(_)), "{error:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn y_012_a_sasl_frame_after_the_layer_is_fatal() {
+    let (mut peer, connection) =
+        Peer::opened_listener(peer::listener_options(), peer::open()).await;
+    peer.send_sasl(&anonymous()).await;
+    peer.expect_close_with(condition::FRAMING_ERROR).await;
+    assert!(connection.is_closed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn y_012_an_amqp_frame_in_place_of_a_sasl_frame_is_fatal() {
+    let (mut peer, opening) = Peer::of_listener(listener());
+    peer.send_bytes(&ProtocolHeader::SASL.to_bytes()).await;
+    peer.expect_header(ProtocolHeader::SASL).await;
+    peer.expect_sasl().await;
+    peer.send_on(0, peer::open()).await;
+    assert!(opening.await.unwrap().is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn y_009_the_channel_of_a_sasl_frame_is_ignored() {
+    let (mut peer, opening) = Peer::of_listener(listener());
+    let mut init = sasl(&anonymous());
+    (init[6], init[7]) = (0xca, 0xfe);
+    peer.send_bytes(&ProtocolHeader::SASL.to_bytes()).await;
+    peer.send_bytes(&init).await;
+    peer.expect_header(ProtocolHeader::SASL).await;
+    peer.expect_sasl().await;
+    peer.expect_sasl().await;
+    peer.exchange_headers().await;
+    peer.send_on(0, peer::open()).await;
+    peer.expect_open().await;
+    opening.await.unwrap().unwrap();
+}
