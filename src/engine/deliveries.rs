@@ -230,6 +230,7 @@ impl Session {
     /// The link is free again: for the next sender, or for a detach that waited.
     fn finish_partial(&mut self, key: Key, effects: &mut Effects) {
         self.wake_sender(key, effects);
+        self.check_settled(effects);
         let Some(link) = self.links.get_mut(key) else {
             return;
         };
