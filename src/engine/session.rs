@@ -325,7 +325,7 @@ impl Session {
 
     /// Tells who waits for the outcomes of all deliveries, once that is so.
     pub(super) fn check_settled(&mut self, effects: &mut Effects) {
-        if self.outgoing.unsettled() == 0 {
+        if self.outgoing.unsettled() == 0 && !self.has_partials() {
             self.settled_watchers.wake_all(&mut effects.wakes);
         }
     }
