@@ -1,32 +1,26 @@
 //! A connection as an application holds it.
 
-use std::future::poll_fn;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use amqp10_codec::frame::MIN_MAX_FRAME_SIZE;
-use amqp10_codec::{AmqpError, Open, Symbol};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout_at;
 
-use crate::engine::{ConnectionSettings, Engine};
-use crate::error::{ConnectError, ConnectionError, SessionError, Stage};
+use crate::codec::{AmqpError, Open};
+use crate::engine::Engine;
+use crate::error::{ConnectError, ConnectionError, SessionError};
 use crate::link::IncomingLink;
+use crate::opening::Opening;
 use crate::options::{ConnectionOptions, SessionOptions};
 use crate::session::Session;
 use crate::transport::clock;
-use crate::transport::deadline::Deadline;
-use crate::transport::driver::{Driver, FrameLimits};
+use crate::transport::deadline::{Deadline, within};
 use crate::transport::handshake::{self, Handshaken};
 use crate::transport::shared::Shared;
 use crate::url::Url;
 
-/// The property of an open that announces a close with the reason (C-043).
-pub(crate) const ESTABLISHMENT_FAILED: Symbol =
-    Symbol::from_static("amqp:connection-establishment-failed");
-
 /// What all handles of one connection share; the last of them closes it.
-#[derive(Debug)]
 pub(crate) struct ConnectionHandle {
     pub(crate) shared: Shared,
     pub(crate) options: ConnectionOptions,
@@ -58,7 +52,7 @@ impl Drop for ConnectionHandle {
 /// let connection = Connection::open("amqp://guest:guest@localhost", ConnectionOptions::default()).await?;
 /// let session = connection.begin(SessionOptions::default()).await?;
 /// let sender = session.attach_sender("/queues/orders", SenderOptions::default()).await?;
-/// sender.send("hello").await?;
+/// assert!(sender.send("hello").await?.is_accepted());
 /// let receiver = session.attach_receiver("/queues/orders", ReceiverOptions::default()).await?;
 /// let delivery = receiver.recv().await?;
 /// delivery.accept()?;
@@ -66,9 +60,18 @@ impl Drop for ConnectionHandle {
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Connection {
     pub(crate) handle: Arc<ConnectionHandle>,
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection")
+            .field("container_id", &self.handle.options.container_id)
+            .field("remote_container_id", &self.handle.remote_open.container_id)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Connection {
@@ -118,15 +121,10 @@ impl Connection {
         options: ConnectionOptions,
     ) -> Result<Self, ConnectError> {
         let deadline = handshaken.deadline;
-        let shared = drive(handshaken, &options);
-        let opening = Opening::new(shared.clone());
-        shared.with(|engine| engine.open());
-        let opened = poll_fn(|cx| shared.with(|engine| engine.poll_opened(cx.waker())));
-        let remote_open = deadline
-            .within(Stage::Open, opened)
-            .await?
-            .map_err(refused)?;
-        reject_failed_establishment(&shared, &remote_open, deadline).await?;
+        let opening = Opening::new(handshaken, &options);
+        opening.shared.with(|engine| engine.open());
+        let remote_open = opening.remote_open(deadline).await?;
+        opening.check_refusal(&remote_open, deadline).await?;
         Ok(opening.keep(options, remote_open))
     }
 
@@ -167,18 +165,11 @@ impl Connection {
             .shared()
             .with(|engine| engine.begin(next_outgoing_id, incoming_window, properties))?;
         let session = Session::new(self.clone(), key);
-        let limit = self.operation_timeout();
-        let begun = poll_fn(|cx| {
-            self.shared()
-                .with(|engine| engine.poll_begun(key, cx.waker()))
-        });
-        match tokio::time::timeout(limit, begun).await {
-            Ok(begun) => begun.map(|()| session),
-            Err(_) => Err(SessionError::Timeout {
-                operation: "begin",
-                after: limit,
-            }),
-        }
+        let begun = self
+            .shared()
+            .wait(|engine, watcher| engine.poll_begun(key, watcher));
+        within(self.operation_timeout(), "begin", begun).await??;
+        Ok(session)
     }
 
     /// The next link that the peer attaches, on any session. Sessions that the peer begins are answered without asking.
@@ -194,11 +185,7 @@ impl Connection {
     ///
     /// A link is lost only if the future is dropped after it resolved; it is refused then.
     pub async fn accept_link(&self) -> Result<IncomingLink, ConnectionError> {
-        let next = poll_fn(|cx| {
-            self.shared()
-                .with(|engine| engine.poll_incoming_link(cx.waker()))
-        });
-        let (key, attach) = next.await?;
+        let (key, attach) = self.shared().wait(Engine::poll_incoming_link).await?;
         Ok(IncomingLink::new(
             Session::new(self.clone(), key.session),
             key,
@@ -222,7 +209,7 @@ impl Connection {
     ///
     /// Nothing is lost by dropping the future.
     pub async fn closed(&self) -> ConnectionError {
-        poll_fn(|cx| self.shared().with(|engine| engine.poll_ended(cx.waker()))).await
+        self.shared().wait(Engine::poll_ended).await
     }
 
     /// Closes the connection and waits for the peer's close, at most `operation_timeout` [2.4.3]. Sessions and links end
@@ -257,7 +244,7 @@ impl Connection {
         self.shared()
             .with(|engine| engine.close(error, clock::now()));
         // The engine's own timer bounds this wait.
-        match poll_fn(|cx| self.shared().with(|engine| engine.poll_closed(cx.waker()))).await {
+        match self.shared().wait(Engine::poll_closed).await {
             ConnectionError::LocalClosed | ConnectionError::RemoteClosed(None) => Ok(()),
             error => Err(error),
         }
@@ -274,90 +261,8 @@ impl Connection {
     /// Dropped while it waits for outcomes, nothing is closed.
     pub async fn shutdown(&self, limit: Duration) -> Result<(), ConnectionError> {
         let deadline = Deadline::after(limit);
-        let settled = poll_fn(|cx| {
-            self.shared()
-                .with(|engine| engine.poll_all_settled(cx.waker()))
-        });
+        let settled = self.shared().wait(Engine::poll_all_settled);
         let _ = timeout_at(deadline.at, settled).await;
         self.close().await
     }
-}
-
-/// Starts the driver's task on a stream that has shaken hands.
-pub(crate) fn drive(handshaken: Handshaken, options: &ConnectionOptions) -> Shared {
-    let settings = ConnectionSettings {
-        open: options.to_open(),
-        idle_time_out: options.idle_time_out,
-        operation_timeout: options.operation_timeout,
-    };
-    let limits = FrameLimits {
-        open: options.limits.max_open_frame_size.max(MIN_MAX_FRAME_SIZE),
-        others: options.max_frame_size.max(MIN_MAX_FRAME_SIZE), // F-016
-    };
-    let incoming_window = SessionOptions::default().incoming_window;
-    let engine = Engine::new(
-        settings,
-        options.limits,
-        options.layout,
-        incoming_window,
-        clock::now(),
-    );
-    let shared = Shared::new(engine);
-    let driver = Driver::new(
-        shared.clone(),
-        handshaken.stream,
-        handshaken.read_ahead,
-        limits,
-    );
-    tokio::spawn(driver.run());
-    shared
-}
-
-/// Closes a connection whose opening was given up.
-#[derive(Debug)]
-pub(crate) struct Opening {
-    pub(crate) shared: Shared,
-    is_kept: bool,
-}
-
-impl Opening {
-    pub(crate) fn new(shared: Shared) -> Self {
-        Self {
-            shared,
-            is_kept: false,
-        }
-    }
-
-    pub(crate) fn keep(mut self, options: ConnectionOptions, remote_open: Arc<Open>) -> Connection {
-        self.is_kept = true;
-        Connection::new(self.shared.clone(), options, remote_open)
-    }
-}
-
-impl Drop for Opening {
-    fn drop(&mut self) {
-        if !self.is_kept {
-            self.shared.with(|engine| engine.close(None, clock::now()));
-        }
-    }
-}
-
-pub(crate) fn refused(error: ConnectionError) -> ConnectError {
-    match error {
-        ConnectionError::RemoteClosed(Some(error)) => ConnectError::Refused(error),
-        error => ConnectError::Open(error),
-    }
-}
-
-/// A server that must refuse after its open says so by a property of it; the reason is in the close that follows (C-043).
-async fn reject_failed_establishment(
-    shared: &Shared,
-    open: &Open,
-    deadline: Deadline,
-) -> Result<(), ConnectError> {
-    if open.properties.get(ESTABLISHMENT_FAILED.as_str()).is_none() {
-        return Ok(());
-    }
-    let ended = poll_fn(|cx| shared.with(|engine| engine.poll_ended(cx.waker())));
-    Err(refused(deadline.within(Stage::Open, ended).await?))
 }

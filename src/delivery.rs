@@ -1,15 +1,15 @@
 //! A received delivery.
 
-use std::future::poll_fn;
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use amqp10_codec::{
+use bytes::Bytes;
+
+use crate::codec::{
     AmqpError, DecodeError, DeliveryState, DeliveryTag, Message, Modified, Outcome, Rejected,
     Sections,
 };
-use bytes::Bytes;
-
 use crate::engine::Inbound;
 use crate::error::LinkError;
 use crate::link::LinkHandle;
@@ -24,12 +24,22 @@ use crate::options::OnDrop;
 /// is kept for long.
 ///
 /// [`ReceiverOptions::on_drop`]: crate::ReceiverOptions::on_drop
-#[derive(Debug)]
 pub struct Delivery {
     link: Arc<LinkHandle>,
     inbound: Inbound,
     on_drop: OnDrop,
     is_settled: AtomicBool,
+}
+
+/// Shows how much was received, not what.
+impl fmt::Debug for Delivery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Delivery")
+            .field("link", &self.link)
+            .field("inbound", &self.inbound)
+            .field("is_settled", &self.is_settled())
+            .finish_non_exhaustive()
+    }
 }
 
 impl Delivery {
@@ -111,9 +121,8 @@ impl Delivery {
     ///
     /// As [`accept`](Self::accept).
     pub fn reject(&self, error: Option<AmqpError>) -> Result<(), LinkError> {
-        self.settle(Outcome::Rejected(Rejected {
-            error: error.map(Box::new),
-        }))
+        let error = error.map(Box::new);
+        self.settle(Outcome::Rejected(Rejected { error }))
     }
 
     /// Releases: the message was not and will not be processed here [3.4.4].
@@ -161,13 +170,11 @@ impl Delivery {
     /// The outcome is sent in any case; only the wait is given up.
     pub async fn accept_confirmed(&self) -> Result<(), LinkError> {
         self.accept()?;
-        let delivery_id = self.inbound.delivery_id;
-        poll_fn(|cx| {
-            self.link
-                .shared()
-                .with(|engine| engine.poll_confirmed(self.link.key, delivery_id, cx.waker()))
-        })
-        .await
+        let (key, delivery_id) = (self.link.key, self.inbound.delivery_id);
+        self.link
+            .shared()
+            .wait(|engine, watcher| engine.poll_confirmed(key, delivery_id, watcher.waker))
+            .await
     }
 
     /// Copies the payload out of the buffer that it was read into, so that keeping it does not keep the buffer.

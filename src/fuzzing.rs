@@ -3,13 +3,13 @@
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
-use amqp10_codec::frame::{self, MIN_MAX_FRAME_SIZE};
-use amqp10_codec::{
+use bytes::{Bytes, BytesMut};
+
+use crate::codec::frame::{self, MIN_MAX_FRAME_SIZE};
+use crate::codec::{
     AmqpError, Attach, DeliveryState, Fields, Layout, Open, Outcome, Role, Source, Str, Target,
     condition,
 };
-use bytes::{Bytes, BytesMut};
-
 use crate::engine::{
     ConnectionSettings, Credit, Engine, Key, Limits, LinkKey, Outbound, Payload, ReceiverSettings,
     Ticket,

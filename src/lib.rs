@@ -17,6 +17,7 @@ mod link;
 mod listener;
 pub mod management;
 mod message;
+mod opening;
 mod options;
 mod receiver;
 pub mod request;
@@ -27,7 +28,10 @@ mod transport;
 mod url;
 
 pub use codec::{
-    AmqpError, Body, DeliveryState, DeliveryTag, Message, Modified, Outcome, Str, Symbol, Value,
+    AmqpError, Annotations, ApplicationProperties, Attach, Body, DecodeError, DeliveryState,
+    DeliveryTag, EncodeError, Fields, FilterSet, Header, Layout, Message, MessageId, Modified,
+    Open, Outcome, Properties, ReceiverSettleMode, Rejected, Role, Sections, SenderSettleMode,
+    Source, Str, Symbol, Target, TargetArchetype, Timestamp, Value, condition,
 };
 pub use connection::Connection;
 pub use delivery::Delivery;

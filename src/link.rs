@@ -1,31 +1,40 @@
 //! What senders and receivers have in common, and links that a peer attaches.
 
-use std::future::poll_fn;
+use std::fmt;
+use std::ops::Deref;
 use std::sync::Arc;
 
-use amqp10_codec::{AmqpError, Attach, Role, Str, condition};
-
+use crate::codec::{AmqpError, Attach, Role, Str, condition};
 use crate::connection::Connection;
-use crate::engine::LinkKey;
+use crate::engine::{Engine, LinkKey, Refusal, Ticket};
 use crate::error::LinkError;
 use crate::options::AcceptLinkOptions;
 use crate::receiver::Receiver;
 use crate::sender::Sender;
 use crate::session::Session;
+use crate::transport::deadline::within;
 use crate::transport::shared::Shared;
 
 /// What all handles, receipts and deliveries of one link share; the last of them closes it.
-#[derive(Debug)]
 pub(crate) struct LinkHandle {
     pub(crate) session: Session,
     pub(crate) key: LinkKey,
     pub(crate) name: Str,
 }
 
+/// Short: every sender, receiver, delivery and receipt shows it.
+impl fmt::Debug for LinkHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Link")
+            .field("name", &self.name)
+            .field("key", &self.key)
+            .finish_non_exhaustive()
+    }
+}
+
 impl Drop for LinkHandle {
     fn drop(&mut self) {
-        self.shared()
-            .with(|engine| engine.release_link(self.key, true));
+        self.shared().with(|engine| engine.release_link(self.key));
     }
 }
 
@@ -43,47 +52,79 @@ impl LinkHandle {
         closed: bool,
         error: Option<AmqpError>,
     ) -> Result<(), LinkError> {
-        let limit = self.session.operation_timeout();
         self.shared()
             .with(|engine| engine.detach(self.key, closed, error));
-        let detached = poll_fn(|cx| {
-            self.shared()
-                .with(|engine| engine.poll_detached(self.key, cx.waker()))
-        });
-        match tokio::time::timeout(limit, detached).await {
-            Ok(LinkError::LocalDetached | LinkError::RemoteDetached { error: None, .. }) => Ok(()),
-            Ok(error) => Err(error),
-            Err(_) => Err(LinkError::Timeout {
-                operation: "detach",
-                after: limit,
-            }),
+        let detached = self
+            .shared()
+            .wait(|engine, watcher| engine.poll_detached(self.key, watcher));
+        match within(self.session.operation_timeout(), "detach", detached).await? {
+            LinkError::LocalDetached | LinkError::RemoteDetached { error: None, .. } => Ok(()),
+            error => Err(error),
         }
     }
 
     pub(crate) async fn ended(&self) -> LinkError {
-        poll_fn(|cx| {
-            self.shared()
-                .with(|engine| engine.poll_link_ended(self.key, cx.waker()))
-        })
-        .await
+        self.shared()
+            .wait(|engine, watcher| engine.poll_link_ended(self.key, watcher))
+            .await
     }
 
     pub(crate) fn is_closed(&self) -> bool {
-        self.shared().with(|engine| {
-            engine
-                .poll_link_ended(self.key, std::task::Waker::noop())
-                .is_ready()
-        })
+        self.shared()
+            .with(|engine| engine.link_ended(self.key).is_some())
+    }
+
+    pub(crate) fn credit(&self) -> u32 {
+        self.shared().with(|engine| engine.link_credit(self.key))
+    }
+}
+
+/// A place among those who wait to send or to receive on a link; given back when the wait is over or dropped.
+#[derive(Debug)]
+pub(crate) struct PlaceInQueue<L: Deref<Target = LinkHandle>> {
+    link: L,
+    ticket: Option<Ticket>,
+}
+
+impl<L: Deref<Target = LinkHandle>> PlaceInQueue<L> {
+    pub(crate) fn new(link: L) -> Self {
+        Self { link, ticket: None }
+    }
+
+    /// One call of the engine with this place.
+    pub(crate) fn with<R>(
+        &mut self,
+        call: impl FnOnce(&mut Engine, LinkKey, &mut Option<Ticket>) -> R,
+    ) -> R {
+        let Self { link, ticket } = self;
+        link.shared().with(|engine| call(engine, link.key, ticket))
+    }
+}
+
+impl<L: Deref<Target = LinkHandle>> Drop for PlaceInQueue<L> {
+    fn drop(&mut self) {
+        if self.ticket.is_some() {
+            self.with(|engine, key, ticket| engine.leave_queue(key, ticket));
+        }
     }
 }
 
 /// A link that the peer attached, waiting for an answer. Dropping it refuses the link.
-#[derive(Debug)]
 pub struct IncomingLink {
     session: Session,
     key: LinkKey,
     attach: Arc<Attach>,
     is_answered: bool,
+}
+
+impl fmt::Debug for IncomingLink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("IncomingLink")
+            .field("name", &self.attach.name)
+            .field("remote_role", &self.attach.role)
+            .field("key", &self.key)
+            .finish_non_exhaustive()
+    }
 }
 
 /// An incoming link that was accepted, from this side's point of view.
@@ -158,7 +199,7 @@ impl IncomingLink {
     ///
     /// Resolves without waiting.
     pub async fn refuse(mut self, error: AmqpError) -> Result<(), LinkError> {
-        self.answer_with(error, false);
+        self.refuse_with(error, Refusal::NullTerminus);
         Ok(())
     }
 
@@ -172,25 +213,23 @@ impl IncomingLink {
     ///
     /// Resolves without waiting.
     pub async fn refuse_with_termini(mut self, error: AmqpError) -> Result<(), LinkError> {
-        self.answer_with(error, true);
+        self.refuse_with(error, Refusal::EchoedTermini);
         Ok(())
     }
 
-    fn answer_with(&mut self, error: AmqpError, echo: bool) {
+    fn refuse_with(&mut self, error: AmqpError, answer: Refusal) {
         self.is_answered = true;
         self.session
             .shared()
-            .with(|engine| engine.refuse_link(self.key, error, echo));
+            .with(|engine| engine.refuse_link(self.key, error, answer));
     }
 }
 
 impl Drop for IncomingLink {
     fn drop(&mut self) {
         if !self.is_answered {
-            self.answer_with(
-                AmqpError::new(condition::NOT_ALLOWED, "the link was not accepted"),
-                false,
-            );
+            let error = AmqpError::new(condition::NOT_ALLOWED, "the link was not accepted");
+            self.refuse_with(error, Refusal::NullTerminus);
         }
     }
 }

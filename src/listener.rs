@@ -1,18 +1,19 @@
 //! The other role: connections that peers open.
 
-use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use amqp10_codec::{AmqpError, Open};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 
-use crate::connection::{Connection, ESTABLISHMENT_FAILED, Opening, drive, refused};
+use crate::codec::{AmqpError, Open};
+use crate::connection::Connection;
+use crate::engine::Engine;
 use crate::error::{AcceptError, ConnectError, Stage};
+use crate::opening::{ESTABLISHMENT_FAILED, Opening, refused};
 use crate::options::ListenerOptions;
 use crate::sasl::Identity;
 use crate::transport::clock;
@@ -147,12 +148,8 @@ async fn receive_open(
     let handshaken = handshake::server(stream, options).await?;
     let (identity, deadline) = (handshaken.identity.clone(), handshaken.deadline);
     let is_secure = handshaken.is_secure;
-    let opening = Opening::new(drive(handshaken, &options.connection));
-    let opened = poll_fn(|cx| opening.shared.with(|engine| engine.poll_opened(cx.waker())));
-    let open = deadline
-        .within(Stage::Open, opened)
-        .await?
-        .map_err(refused)?;
+    let opening = Opening::new(handshaken, &options.connection);
+    let open = opening.remote_open(deadline).await?;
     Ok(IncomingConnection {
         opening,
         open,
@@ -234,7 +231,7 @@ impl IncomingConnection {
                 .insert(ESTABLISHMENT_FAILED, true);
             engine.close(Some(error), clock::now());
         });
-        let closed = poll_fn(|cx| shared.with(|engine| engine.poll_closed(cx.waker())));
+        let closed = shared.wait(Engine::poll_closed);
         let limit = Deadline::after(self.options.operation_timeout);
         limit.within(Stage::Open, closed).await.map(|_| ())
     }

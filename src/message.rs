@@ -1,8 +1,8 @@
 //! What is handed to a sender.
 
-use amqp10_codec::{DeliveryState, DeliveryTag, Message};
 use bytes::Bytes;
 
+use crate::codec::{DeliveryState, DeliveryTag, Message};
 use crate::engine::{Outbound, Payload};
 
 /// A message on its way out, with what the transfer says about it [2.7.5].

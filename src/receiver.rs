@@ -1,31 +1,58 @@
 //! A receiving link as an application holds it.
 
+use std::fmt;
 use std::future::poll_fn;
+use std::ops::Deref;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use amqp10_codec::{AmqpError, Attach, Str};
 use futures_core::Stream;
 
+use crate::codec::{AmqpError, Attach, Str};
 use crate::delivery::Delivery;
-use crate::engine::{Inbound, Ticket};
+use crate::engine::Inbound;
 use crate::error::{LinkError, RecvError};
-use crate::link::LinkHandle;
+use crate::link::{LinkHandle, PlaceInQueue};
 use crate::options::OnDrop;
-use crate::transport::deadline::Deadline;
+use crate::transport::deadline::{Deadline, within};
 
 /// A link on which this side receives [2.6].
 ///
 /// Handles are cheap to clone and can be used from any task; each delivery goes to one of those who wait, in turn. When the
-/// last handle and the last delivery are dropped, the link is closed in the background.
-#[derive(Clone, Debug)]
+/// last handle is dropped, credit is taken back and what waits in the queue is released; when the last delivery is, too, the
+/// link is closed in the background.
+#[derive(Clone)]
 pub struct Receiver {
+    handle: Arc<ReceiverHandle>,
+}
+
+/// What the handles of one receiver share; deliveries hold the link alone.
+struct ReceiverHandle {
     link: Arc<LinkHandle>,
     remote: Arc<Attach>,
     on_drop: OnDrop,
     auto_accept: bool,
+}
+
+impl Drop for ReceiverHandle {
+    fn drop(&mut self) {
+        // Else the link is closed with its last handle, which is this one.
+        if Arc::strong_count(&self.link) > 1 {
+            self.link
+                .shared()
+                .with(|engine| engine.stop_receiving(self.link.key));
+        }
+    }
+}
+
+impl fmt::Debug for Receiver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Receiver")
+            .field("link", self.link())
+            .finish_non_exhaustive()
+    }
 }
 
 impl Receiver {
@@ -34,15 +61,27 @@ impl Receiver {
             .shared()
             .with(|engine| engine.is_auto_accepting(link.key));
         Self {
-            link,
-            remote,
-            on_drop,
-            auto_accept,
+            handle: Arc::new(ReceiverHandle {
+                link,
+                remote,
+                on_drop,
+                auto_accept,
+            }),
         }
     }
 
+    fn link(&self) -> &LinkHandle {
+        &self.handle.link
+    }
+
     fn delivery(&self, inbound: Inbound) -> Delivery {
-        Delivery::new(self.link.clone(), inbound, self.on_drop, self.auto_accept)
+        let ReceiverHandle {
+            link,
+            on_drop,
+            auto_accept,
+            ..
+        } = &*self.handle;
+        Delivery::new(link.clone(), inbound, *on_drop, *auto_accept)
     }
 
     /// Waits for the next delivery. Has no time limit of its own.
@@ -65,11 +104,8 @@ impl Receiver {
     ///
     /// No delivery is lost by dropping the future: taking one is the last thing it does.
     pub async fn recv(&self) -> Result<Delivery, RecvError> {
-        let mut place = PlaceInQueue {
-            link: &self.link,
-            ticket: None,
-        };
-        let inbound = poll_fn(|cx| place.poll(cx.waker())).await?;
+        let mut place = PlaceInQueue::new(self.link());
+        let inbound = poll_fn(|cx| poll_recv(&mut place, cx.waker())).await?;
         Ok(self.delivery(inbound))
     }
 
@@ -79,11 +115,8 @@ impl Receiver {
     ///
     /// As [`recv`](Self::recv).
     pub fn try_recv(&self) -> Result<Option<Delivery>, RecvError> {
-        let mut place = PlaceInQueue {
-            link: &self.link,
-            ticket: None,
-        };
-        match place.poll(Waker::noop()) {
+        let mut place = PlaceInQueue::new(self.link());
+        match poll_recv(&mut place, Waker::noop()) {
             Poll::Ready(inbound) => Ok(Some(self.delivery(inbound?))),
             Poll::Pending => Ok(None),
         }
@@ -105,15 +138,17 @@ impl Receiver {
         max_wait: Duration,
     ) -> Result<Vec<Delivery>, RecvError> {
         let deadline = Deadline::after(max_wait);
-        let mut place = PlaceInQueue {
-            link: &self.link,
-            ticket: None,
-        };
+        let mut place = PlaceInQueue::new(self.link());
         let mut batch = Vec::new();
-        let whole = poll_fn(|cx| place.poll_batch(max, false, &mut batch, cx.waker()));
+        let mut poll = |is_over: bool, waker: &Waker| {
+            place.with(|engine, key, ticket| {
+                engine.poll_recv_batch(key, ticket, max, is_over, &mut batch, waker)
+            })
+        };
+        let whole = poll_fn(|cx| poll(false, cx.waker()));
         match tokio::time::timeout_at(deadline.at, whole).await {
             Ok(received) => received?,
-            Err(_) => poll_fn(|cx| place.poll_batch(max, true, &mut batch, cx.waker())).await?,
+            Err(_) => poll_fn(|cx| poll(true, cx.waker())).await?,
         }
         Ok(batch
             .into_iter()
@@ -125,7 +160,7 @@ impl Receiver {
     pub fn stream(&self) -> DeliveryStream {
         DeliveryStream {
             receiver: self.clone(),
-            ticket: None,
+            place: PlaceInQueue::new(self.handle.link.clone()),
             has_ended: false,
         }
     }
@@ -137,9 +172,9 @@ impl Receiver {
     ///
     /// Why the link ended.
     pub fn add_credit(&self, additional: u32) -> Result<(), LinkError> {
-        self.link
+        self.link()
             .shared()
-            .with(|engine| engine.add_credit(self.link.key, additional))
+            .with(|engine| engine.add_credit(self.link().key, additional))
     }
 
     /// Asks the sender to use up its credit or to give it back, and waits until it has [2.6.7]. What it sent is in the
@@ -153,49 +188,37 @@ impl Receiver {
     ///
     /// The sender is asked in any case; only the wait is given up.
     pub async fn drain(&self) -> Result<(), LinkError> {
-        let limit = self.link.session.operation_timeout();
-        self.link
+        let link = self.link();
+        link.shared().with(|engine| engine.start_drain(link.key))?;
+        let drained = link
             .shared()
-            .with(|engine| engine.start_drain(self.link.key))?;
-        let drained = poll_fn(|cx| {
-            self.link
-                .shared()
-                .with(|engine| engine.poll_drained(self.link.key, cx.waker()))
-        });
-        match tokio::time::timeout(limit, drained).await {
-            Ok(drained) => drained,
-            Err(_) => Err(LinkError::Timeout {
-                operation: "drain",
-                after: limit,
-            }),
-        }
+            .wait(|engine, watcher| engine.poll_drained(link.key, watcher));
+        within(link.session.operation_timeout(), "drain", drained).await?
     }
 
     /// Deliveries that the sender may still start.
     pub fn credit(&self) -> u32 {
-        self.link
-            .shared()
-            .with(|engine| engine.link_credit(self.link.key))
+        self.link().credit()
     }
 
     /// The peer's attach: its source, its limits, its properties [2.7.3].
     pub fn remote_attach(&self) -> Arc<Attach> {
-        self.remote.clone()
+        self.handle.remote.clone()
     }
 
     /// The address of the peer's source, such as one that it generated.
     pub fn address(&self) -> Option<Str> {
-        self.remote.source.as_ref()?.address.clone()
+        self.handle.remote.source.as_ref()?.address.clone()
     }
 
     /// The link's name [2.6.1].
     pub fn name(&self) -> &str {
-        self.link.name.as_str()
+        self.link().name.as_str()
     }
 
     /// Whether the link has ended, or is being detached.
     pub fn is_closed(&self) -> bool {
-        self.link.is_closed()
+        self.link().is_closed()
     }
 
     /// Waits until the link has ended, and says why. Has no time limit.
@@ -204,7 +227,7 @@ impl Receiver {
     ///
     /// Nothing is lost by dropping the future.
     pub async fn closed(&self) -> LinkError {
-        self.link.ended().await
+        self.link().ended().await
     }
 
     /// Closes the link and waits for the peer's detach, at most `operation_timeout` [2.6.6]. What was not settled goes back
@@ -218,7 +241,7 @@ impl Receiver {
     ///
     /// The detach is sent in any case.
     pub async fn close(&self) -> Result<(), LinkError> {
-        self.link.detach(true, None).await
+        self.link().detach(true, None).await
     }
 
     /// The same, telling the peer why.
@@ -231,7 +254,7 @@ impl Receiver {
     ///
     /// The detach is sent in any case.
     pub async fn close_with_error(&self, error: AmqpError) -> Result<(), LinkError> {
-        self.link.detach(true, Some(error)).await
+        self.link().detach(true, Some(error)).await
     }
 
     /// Detaches without closing: the peer may keep its terminus [2.6.4].
@@ -244,47 +267,15 @@ impl Receiver {
     ///
     /// The detach is sent in any case.
     pub async fn detach(&self) -> Result<(), LinkError> {
-        self.link.detach(false, None).await
+        self.link().detach(false, None).await
     }
 }
 
-/// A place among those who wait to receive; given back when the wait is over or dropped.
-struct PlaceInQueue<'a> {
-    link: &'a LinkHandle,
-    ticket: Option<Ticket>,
-}
-
-impl PlaceInQueue<'_> {
-    fn poll(&mut self, waker: &Waker) -> Poll<Result<Inbound, LinkError>> {
-        let Self { link, ticket } = self;
-        link.shared()
-            .with(|engine| engine.poll_recv(link.key, ticket, waker))
-    }
-
-    fn poll_batch(
-        &mut self,
-        max: usize,
-        is_over: bool,
-        batch: &mut Vec<Inbound>,
-        waker: &Waker,
-    ) -> Poll<Result<(), LinkError>> {
-        let Self { link, ticket } = self;
-        link.shared()
-            .with(|engine| engine.poll_recv_batch(link.key, ticket, max, is_over, batch, waker))
-    }
-}
-
-impl Drop for PlaceInQueue<'_> {
-    fn drop(&mut self) {
-        leave(self.link, &mut self.ticket);
-    }
-}
-
-fn leave(link: &LinkHandle, ticket: &mut Option<Ticket>) {
-    if ticket.is_some() {
-        link.shared()
-            .with(|engine| engine.leave_receivers(link.key, ticket));
-    }
+fn poll_recv<L: Deref<Target = LinkHandle>>(
+    place: &mut PlaceInQueue<L>,
+    waker: &Waker,
+) -> Poll<Result<Inbound, LinkError>> {
+    place.with(|engine, key, ticket| engine.poll_recv(key, ticket, waker))
 }
 
 /// The deliveries of a [`Receiver`] as a stream.
@@ -294,8 +285,8 @@ fn leave(link: &LinkHandle, ticket: &mut Option<Ticket>) {
 /// No delivery is lost by dropping a poll of it.
 #[derive(Debug)]
 pub struct DeliveryStream {
+    place: PlaceInQueue<Arc<LinkHandle>>,
     receiver: Receiver,
-    ticket: Option<Ticket>,
     has_ended: bool,
 }
 
@@ -303,34 +294,13 @@ impl Stream for DeliveryStream {
     type Item = Result<Delivery, RecvError>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let Self {
-            receiver,
-            ticket,
-            has_ended,
-        } = &mut *self;
-        if *has_ended {
+        if self.has_ended {
             return Poll::Ready(None);
         }
-        let link = &receiver.link;
-        let polled = link
-            .shared()
-            .with(|engine| engine.poll_recv(link.key, ticket, cx.waker()));
-        polled.map(|received| {
-            *has_ended = received.is_err();
-            Some(
-                received
-                    .map(|inbound| receiver.delivery(inbound))
-                    .map_err(RecvError::from),
-            )
+        poll_recv(&mut self.place, cx.waker()).map(|received| {
+            self.has_ended = received.is_err();
+            let delivery = received.map(|inbound| self.receiver.delivery(inbound));
+            Some(delivery.map_err(RecvError::from))
         })
-    }
-}
-
-impl Drop for DeliveryStream {
-    fn drop(&mut self) {
-        let Self {
-            receiver, ticket, ..
-        } = self;
-        leave(&receiver.link, ticket);
     }
 }

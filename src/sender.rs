@@ -1,16 +1,15 @@
 //! A sending link as an application holds it.
 
+use std::fmt;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use amqp10_codec::{AmqpError, Attach, Encode, Outcome, Str, TargetArchetype, Writer};
-use bytes::BytesMut;
-
-use crate::engine::{Key, Outbound, Payload, Ticket};
+use crate::codec::{AmqpError, Attach, Outcome, Str};
+use crate::engine::{Key, Outbound, Payload};
 use crate::error::{LinkError, SendError};
-use crate::link::LinkHandle;
+use crate::link::{LinkHandle, PlaceInQueue};
 use crate::message::OutgoingMessage;
 
 /// What a transfer's performative may take of a frame. A body that leaves less room is encoded outside the lock and split.
@@ -24,10 +23,18 @@ const PERFORMATIVE_ROOM: usize = 512;
 /// Sending waits for link credit [2.6.7], for the session's window and for room in the output, in turn with other senders
 /// of the link and without a time limit of its own: wrap it in [`tokio::time::timeout`] where one is wanted. What waits can
 /// be dropped at no cost.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Sender {
     link: Arc<LinkHandle>,
     remote: Arc<Attach>,
+}
+
+impl fmt::Debug for Sender {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sender")
+            .field("link", &self.link)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Sender {
@@ -101,14 +108,10 @@ impl Sender {
 
     /// Waits for its turn and sends. The message stays where it is: it is large, and moved for nothing otherwise.
     async fn transfer(&self, outbound: &Outbound, settled: bool) -> Result<Option<Key>, SendError> {
-        let mut place = PlaceInQueue {
-            link: &self.link,
-            ticket: None,
-        };
+        let mut place = PlaceInQueue::new(&*self.link);
         poll_fn(|cx| {
-            let PlaceInQueue { link, ticket } = &mut place;
-            link.shared().with(|engine| {
-                engine.poll_transfer(link.key, ticket, outbound, settled, cx.waker())
+            place.with(|engine, key, ticket| {
+                engine.poll_transfer(key, ticket, outbound, settled, cx.waker())
             })
         })
         .await
@@ -117,24 +120,17 @@ impl Sender {
     /// What surely needs several frames is encoded here, outside the lock.
     fn encode_large(&self, outbound: &mut Outbound) -> Result<(), SendError> {
         let max_frame_size = self.link.session.connection().handle.max_frame_size();
-        let Payload::Message(message) = &outbound.payload else {
-            return Ok(());
-        };
-        if message.body_len() + PERFORMATIVE_ROOM > max_frame_size {
-            let mut octets = BytesMut::with_capacity(message.body_len() + PERFORMATIVE_ROOM);
-            let mut writer = Writer::new(&mut octets);
-            message.encode(&mut writer);
-            writer.finish()?;
-            outbound.payload = Payload::Encoded(octets.freeze());
+        if let Payload::Message(message) = &outbound.payload
+            && message.body_len() + PERFORMATIVE_ROOM > max_frame_size
+        {
+            outbound.payload = Payload::Encoded(message.to_bytes()?);
         }
         Ok(())
     }
 
     /// Deliveries that the peer's credit allows now.
     pub fn credit(&self) -> u32 {
-        self.link
-            .shared()
-            .with(|engine| engine.link_credit(self.link.key))
+        self.link.credit()
     }
 
     /// The largest message that the peer takes, in octets; None is no limit [2.7.3].
@@ -149,10 +145,7 @@ impl Sender {
 
     /// The address of the peer's target, such as one that it generated.
     pub fn address(&self) -> Option<Str> {
-        match &self.remote.target {
-            Some(TargetArchetype::Target(target)) => target.address.clone(),
-            _ => None,
-        }
+        self.remote.target.as_ref()?.address().cloned()
     }
 
     /// The link's name [2.6.1].
@@ -212,22 +205,6 @@ impl Sender {
     /// The detach is sent in any case.
     pub async fn detach(&self) -> Result<(), LinkError> {
         self.link.detach(false, None).await
-    }
-}
-
-/// A place among those who wait to send; given back when the wait is over or dropped.
-struct PlaceInQueue<'a> {
-    link: &'a LinkHandle,
-    ticket: Option<Ticket>,
-}
-
-impl Drop for PlaceInQueue<'_> {
-    fn drop(&mut self) {
-        if self.ticket.is_some() {
-            self.link
-                .shared()
-                .with(|engine| engine.leave_senders(self.link.key, &mut self.ticket));
-        }
     }
 }
 

@@ -1,11 +1,10 @@
 //! A session as an application holds it.
 
-use std::future::poll_fn;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use amqp10_codec::{Attach, Source, Str, Target, TargetArchetype};
-
+use crate::codec::{AmqpError, Attach, Str};
 use crate::connection::Connection;
 use crate::engine::{Key, LinkKey, ReceiverSettings};
 use crate::error::{LinkError, SessionError};
@@ -13,9 +12,9 @@ use crate::link::LinkHandle;
 use crate::options::{ReceiverOptions, SenderOptions};
 use crate::receiver::Receiver;
 use crate::sender::Sender;
+use crate::transport::deadline::within;
 use crate::transport::shared::Shared;
 
-#[derive(Debug)]
 struct SessionHandle {
     connection: Connection,
     key: Key,
@@ -33,9 +32,17 @@ impl Drop for SessionHandle {
 ///
 /// Handles are cheap to clone. Links keep their session; when the last of them is dropped, a session that this side began
 /// is ended in the background.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Session {
     handle: Arc<SessionHandle>,
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session")
+            .field("key", &self.key())
+            .finish_non_exhaustive()
+    }
 }
 
 /// Handles are equal that stand for the same session.
@@ -74,7 +81,8 @@ impl Session {
     }
 
     /// Attaches a link on which this side sends to the node `address` [2.6.3], and waits for the peer's answer, at most
-    /// `operation_timeout`.
+    /// `operation_timeout`. The address goes into the [`target`](SenderOptions::target) of the options, unless that has one,
+    /// is dynamic, or is a transaction coordinator. An empty one stands for none: the anonymous node.
     ///
     /// # Errors
     ///
@@ -88,20 +96,15 @@ impl Session {
         address: impl Into<Str>,
         options: SenderOptions,
     ) -> Result<Sender, LinkError> {
-        let target = options.target.clone().unwrap_or_else(|| {
-            TargetArchetype::Target(Target {
-                address: Some(address.into()),
-                ..Target::default()
-            })
-        });
-        let attach = options.to_attach(target);
+        let attach = options.to_attach(address.into());
         let settings = ReceiverOptions::default().settings(self.limits());
         let (link, remote) = self.attach(attach, settings).await?;
         Ok(Sender::new(link, remote))
     }
 
     /// Attaches a link on which this side receives from the node `address` [2.6.3], and waits for the peer's answer, at
-    /// most `operation_timeout`. Credit is granted as [`ReceiverOptions::credit`] says.
+    /// most `operation_timeout`. Credit is granted as [`ReceiverOptions::credit`] says. The address goes into the
+    /// [`source`](ReceiverOptions::source) of the options, unless that has one or is dynamic.
     ///
     /// # Errors
     ///
@@ -115,12 +118,7 @@ impl Session {
         address: impl Into<Str>,
         options: ReceiverOptions,
     ) -> Result<Receiver, LinkError> {
-        let source = options.source.clone().unwrap_or_else(|| Source {
-            address: Some(address.into()),
-            filter: options.filter.clone(),
-            ..Source::default()
-        });
-        let attach = options.to_attach(source);
+        let attach = options.to_attach(address.into());
         let settings = options.settings(self.limits());
         let (link, remote) = self.attach(attach, settings).await?;
         Ok(Receiver::new(link, remote, options.on_drop))
@@ -140,18 +138,11 @@ impl Session {
             .shared()
             .with(|engine| engine.attach(self.key(), attach, settings))?;
         let link = Arc::new(LinkHandle::new(self.clone(), key, name));
-        let limit = self.operation_timeout();
-        let attached = poll_fn(|cx| {
-            self.shared()
-                .with(|engine| engine.poll_attached(key, cx.waker()))
-        });
-        match tokio::time::timeout(limit, attached).await {
-            Ok(attached) => attached.map(|remote| (link, remote)),
-            Err(_) => Err(LinkError::Timeout {
-                operation: "attach",
-                after: limit,
-            }),
-        }
+        let attached = self
+            .shared()
+            .wait(|engine, watcher| engine.poll_attached(key, watcher));
+        let remote = within(self.operation_timeout(), "attach", attached).await??;
+        Ok((link, remote))
     }
 
     /// Ends the session and waits for the peer's end, at most `operation_timeout` [2.5.2]. Its links end with it.
@@ -164,21 +155,38 @@ impl Session {
     ///
     /// The end is sent in any case.
     pub async fn end(&self) -> Result<(), SessionError> {
+        self.end_for(None).await
+    }
+
+    /// The same, telling the peer why.
+    ///
+    /// # Errors
+    ///
+    /// As [`end`](Self::end).
+    ///
+    /// # Cancel safety
+    ///
+    /// The end is sent in any case.
+    pub async fn end_with_error(&self, error: AmqpError) -> Result<(), SessionError> {
+        self.end_for(Some(error)).await
+    }
+
+    async fn end_for(&self, error: Option<AmqpError>) -> Result<(), SessionError> {
         let key = self.key();
-        let limit = self.operation_timeout();
-        self.shared().with(|engine| engine.end(key, None));
-        let ended = poll_fn(|cx| {
-            self.shared()
-                .with(|engine| engine.poll_session_ended(key, true, cx.waker()))
-        });
-        match tokio::time::timeout(limit, ended).await {
-            Ok(SessionError::LocalEnded | SessionError::RemoteEnded(None)) => Ok(()),
-            Ok(error) => Err(error),
-            Err(_) => Err(SessionError::Timeout {
-                operation: "end",
-                after: limit,
-            }),
+        self.shared().with(|engine| engine.end(key, error));
+        let ended = self
+            .shared()
+            .wait(|engine, watcher| engine.poll_session_closed(key, watcher));
+        match within(self.operation_timeout(), "end", ended).await? {
+            SessionError::LocalEnded | SessionError::RemoteEnded(None) => Ok(()),
+            error => Err(error),
         }
+    }
+
+    /// Whether the session has ended, or is being ended.
+    pub fn is_ended(&self) -> bool {
+        self.shared()
+            .with(|engine| engine.session_ended(self.key()).is_some())
     }
 
     /// Waits until the session has ended, and says why. Has no time limit.
@@ -187,11 +195,8 @@ impl Session {
     ///
     /// Nothing is lost by dropping the future.
     pub async fn closed(&self) -> SessionError {
-        let key = self.key();
-        poll_fn(|cx| {
-            self.shared()
-                .with(|engine| engine.poll_session_ended(key, false, cx.waker()))
-        })
-        .await
+        self.shared()
+            .wait(|engine, watcher| engine.poll_session_ended(self.key(), watcher))
+            .await
     }
 }

@@ -1,6 +1,7 @@
 //! Delivery states and outcomes `[3.4]`: how far a delivery has come, and how it ended.
 
 use alloc::boxed::Box;
+use core::fmt;
 
 use crate::code::{self, descriptor};
 use crate::composite::{Composite, FieldReader, FieldWriter, decode_fields, decode_no_fields};
@@ -13,6 +14,7 @@ use crate::write::{Encode, Writer};
 
 /// `[3.4]` How a delivery ended.
 #[derive(Clone, Debug, PartialEq)]
+#[must_use = "an outcome may say that the message was not taken"]
 pub enum Outcome {
     /// `[3.4.2]` It was processed.
     Accepted,
@@ -24,6 +26,39 @@ pub enum Outcome {
     Modified(Modified),
     /// `[4.5.5]` The transaction it asked for was declared.
     Declared(Declared),
+}
+
+impl Outcome {
+    /// Whether the receiver took the message.
+    pub fn is_accepted(&self) -> bool {
+        matches!(self, Self::Accepted)
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Accepted => f.write_str("accepted"),
+            Self::Rejected(Rejected { error: None }) => f.write_str("rejected"),
+            Self::Rejected(Rejected { error: Some(error) }) => write!(f, "rejected: {error}"),
+            Self::Released => f.write_str("released"),
+            Self::Modified(Modified {
+                delivery_failed,
+                undeliverable_here,
+                ..
+            }) => {
+                f.write_str("modified")?;
+                if *delivery_failed {
+                    f.write_str(", delivery failed")?;
+                }
+                if *undeliverable_here {
+                    f.write_str(", undeliverable here")?;
+                }
+                Ok(())
+            }
+            Self::Declared(_) => f.write_str("declared"),
+        }
+    }
 }
 
 /// `[3.4.3]` Why a message is invalid.

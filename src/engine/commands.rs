@@ -4,20 +4,24 @@ use std::sync::Arc;
 use std::task::{Poll, Waker};
 use std::time::Instant;
 
-use amqp10_codec::{AmqpError, Attach, DeliveryState, Fields, Open, Outcome, condition};
-
 use super::effects::LinkKey;
 use super::key::Key;
-use super::link::ReceiverSettings;
+use super::link::{ReceiverSettings, Refusal};
 use super::receiver::Inbound;
 use super::sender::Outbound;
 use super::session::Session;
 use super::timer::Timer;
-use super::wait::Ticket;
+use super::wait::{Ticket, WatchPlace, Watcher};
 use super::{Effects, Engine};
+use crate::codec::{AmqpError, Attach, DeliveryState, Fields, Open, Outcome, condition};
 use crate::error::{ConnectionError, LinkError, SendError, SessionError};
 
 impl Engine {
+    /// Somebody stops waiting.
+    pub(crate) fn forget_watcher(&mut self, place: &mut Option<WatchPlace>) {
+        self.effects.wakes.forget(place);
+    }
+
     // ---- connection
 
     /// Opens our half.
@@ -32,7 +36,7 @@ impl Engine {
     /// The peer's open, once both halves are open.
     pub(crate) fn poll_opened(
         &mut self,
-        waker: &Waker,
+        watcher: &mut Watcher<'_>,
     ) -> Poll<Result<Arc<Open>, ConnectionError>> {
         if let Some(error) = &self.connection.ended {
             return Poll::Ready(Err(error.clone()));
@@ -40,7 +44,9 @@ impl Engine {
         match &self.connection.remote_open {
             Some(open) => Poll::Ready(Ok(open.clone())),
             None => {
-                self.connection.watchers.register(waker);
+                self.connection
+                    .watchers
+                    .register(watcher, &mut self.effects.wakes);
                 Poll::Pending
             }
         }
@@ -53,22 +59,26 @@ impl Engine {
     }
 
     /// Why the connection is over, as soon as it is.
-    pub(crate) fn poll_ended(&mut self, waker: &Waker) -> Poll<ConnectionError> {
+    pub(crate) fn poll_ended(&mut self, watcher: &mut Watcher<'_>) -> Poll<ConnectionError> {
         match &self.connection.ended {
             Some(error) => Poll::Ready(error.clone()),
             None => {
-                self.connection.watchers.register(waker);
+                self.connection
+                    .watchers
+                    .register(watcher, &mut self.effects.wakes);
                 Poll::Pending
             }
         }
     }
 
     /// Whether the exchange of closes is complete, or the stream gone.
-    pub(crate) fn poll_closed(&mut self, waker: &Waker) -> Poll<ConnectionError> {
+    pub(crate) fn poll_closed(&mut self, watcher: &mut Watcher<'_>) -> Poll<ConnectionError> {
         match &self.connection.ended {
             Some(error) if self.connection.is_over() => Poll::Ready(error.clone()),
             _ => {
-                self.connection.watchers.register(waker);
+                self.connection
+                    .watchers
+                    .register(watcher, &mut self.effects.wakes);
                 Poll::Pending
             }
         }
@@ -79,7 +89,7 @@ impl Engine {
     }
 
     /// Whether no delivery that was sent waits for its outcome. Disposition frames wake those who ask.
-    pub(crate) fn poll_all_settled(&mut self, waker: &Waker) -> Poll<()> {
+    pub(crate) fn poll_all_settled(&mut self, watcher: &mut Watcher<'_>) -> Poll<()> {
         let is_settled =
             |session: &Session| session.unsettled_sent() == 0 && !session.has_partials();
         if self.connection.ended.is_some()
@@ -87,9 +97,12 @@ impl Engine {
         {
             return Poll::Ready(());
         }
-        for (_, session) in self.sessions.iter_mut() {
-            session.settled_watchers.register(waker);
-        }
+        let Effects {
+            settled_watchers,
+            wakes,
+            ..
+        } = &mut self.effects;
+        settled_watchers.register(watcher, wakes);
         Poll::Pending
     }
 
@@ -119,27 +132,28 @@ impl Engine {
 
     /// The session, or why it is gone, with what its methods write to.
     fn session(&mut self, key: Key) -> Result<(&mut Session, &mut Effects), SessionError> {
-        let gone = || {
-            self.connection
-                .ended
-                .clone()
-                .map_or(SessionError::LocalEnded, SessionError::Connection)
-        };
+        let gone = self.connection.ended.as_ref();
         match self.sessions.get_mut(key) {
             Some(session) => Ok((session, &mut self.effects)),
-            None => Err(gone()),
+            None => Err(gone
+                .cloned()
+                .map_or(SessionError::LocalEnded, SessionError::Connection)),
         }
     }
 
-    pub(crate) fn poll_begun(&mut self, key: Key, waker: &Waker) -> Poll<Result<(), SessionError>> {
-        let (session, _) = self.session(key)?;
+    pub(crate) fn poll_begun(
+        &mut self,
+        key: Key,
+        watcher: &mut Watcher<'_>,
+    ) -> Poll<Result<(), SessionError>> {
+        let (session, effects) = self.session(key)?;
         if let Some(error) = &session.ended {
             return Poll::Ready(Err(error.clone()));
         }
         if session.endpoint.is_open() {
             return Poll::Ready(Ok(()));
         }
-        session.watchers.register(waker);
+        session.watchers.register(watcher, &mut effects.wakes);
         Poll::Pending
     }
 
@@ -149,25 +163,43 @@ impl Engine {
         }
     }
 
-    /// Why the session is over, as soon as it is; with `both`, once the peer has ended too.
+    /// Why the session is over, once it is.
+    pub(crate) fn session_ended(&self, key: Key) -> Option<SessionError> {
+        match self.sessions.get(key) {
+            Some(session) => session.ended.clone(),
+            None => {
+                let connection = self.connection.ended.clone();
+                Some(connection.map_or(SessionError::LocalEnded, SessionError::Connection))
+            }
+        }
+    }
+
+    /// Why the session is over, as soon as it is.
     pub(crate) fn poll_session_ended(
         &mut self,
         key: Key,
-        both: bool,
-        waker: &Waker,
+        watcher: &mut Watcher<'_>,
+    ) -> Poll<SessionError> {
+        match self.session(key) {
+            Ok((session, effects)) => session.poll_ended(watcher, effects),
+            Err(error) => Poll::Ready(error),
+        }
+    }
+
+    /// The same, once the peer has ended the session too or cannot any more.
+    pub(crate) fn poll_session_closed(
+        &mut self,
+        key: Key,
+        watcher: &mut Watcher<'_>,
     ) -> Poll<SessionError> {
         let connection = self.connection.ended.clone();
-        let session = match self.session(key) {
-            Ok((session, _)) => session,
+        let (session, effects) = match self.session(key) {
+            Ok(found) => found,
             Err(error) => return Poll::Ready(error),
         };
-        match (&session.ended, connection) {
-            (Some(error), _) if !both || session.endpoint.is_closed() => Poll::Ready(error.clone()),
-            (Some(_), Some(error)) => Poll::Ready(error.into()), // the peer's end will not come
-            _ => {
-                session.watchers.register(waker);
-                Poll::Pending
-            }
+        match (session.poll_closed(watcher, effects), connection) {
+            (Poll::Pending, Some(error)) => Poll::Ready(error.into()), // the peer's end will not come
+            (polled, _) => polled,
         }
     }
 
@@ -210,11 +242,10 @@ impl Engine {
     pub(crate) fn poll_attached(
         &mut self,
         key: LinkKey,
-        waker: &Waker,
+        watcher: &mut Watcher<'_>,
     ) -> Poll<Result<Arc<Attach>, LinkError>> {
-        self.link_session(key.session)?
-            .0
-            .poll_attached(key.link, waker)
+        let (session, effects) = self.link_session(key.session)?;
+        session.poll_attached(key.link, watcher, effects)
     }
 
     pub(crate) fn detach(&mut self, key: LinkKey, closed: bool, error: Option<AmqpError>) {
@@ -223,30 +254,46 @@ impl Engine {
         }
     }
 
-    pub(crate) fn poll_detached(&mut self, key: LinkKey, waker: &Waker) -> Poll<LinkError> {
+    pub(crate) fn poll_detached(
+        &mut self,
+        key: LinkKey,
+        watcher: &mut Watcher<'_>,
+    ) -> Poll<LinkError> {
         match self.link_session(key.session) {
-            Ok((session, _)) => session.poll_detached(key.link, waker),
+            Ok((session, effects)) => session.poll_detached(key.link, watcher, effects),
             Err(error) => Poll::Ready(error),
         }
     }
 
-    pub(crate) fn poll_link_ended(&mut self, key: LinkKey, waker: &Waker) -> Poll<LinkError> {
+    pub(crate) fn poll_link_ended(
+        &mut self,
+        key: LinkKey,
+        watcher: &mut Watcher<'_>,
+    ) -> Poll<LinkError> {
         match self.link_session(key.session) {
-            Ok((session, _)) => session.poll_ended(key.link, waker),
+            Ok((session, effects)) => session.poll_link_ended(key.link, watcher, effects),
             Err(error) => Poll::Ready(error),
         }
     }
 
-    pub(crate) fn release_link(&mut self, key: LinkKey, closed: bool) {
+    /// Why the link is over, once it is.
+    pub(crate) fn link_ended(&self, key: LinkKey) -> Option<LinkError> {
+        match self.sessions.get(key.session) {
+            Some(session) => session.link_ended(key.link),
+            None => self.session_ended(key.session).map(LinkError::Session),
+        }
+    }
+
+    pub(crate) fn release_link(&mut self, key: LinkKey) {
         if let Ok((session, effects)) = self.session(key.session) {
-            session.release_link(key.link, closed, effects);
+            session.release_link(key.link, effects);
         }
     }
 
     /// The oldest link that the peer attached and nobody has accepted, with its attach.
     pub(crate) fn poll_incoming_link(
         &mut self,
-        waker: &Waker,
+        watcher: &mut Watcher<'_>,
     ) -> Poll<Result<(LinkKey, Arc<Attach>), ConnectionError>> {
         while let Some((key, _)) = self.effects.pending_links.pop_front() {
             if let Some(attach) = self.unanswered(key) {
@@ -257,7 +304,12 @@ impl Engine {
         if let Some(error) = &self.connection.ended {
             return Poll::Ready(Err(error.clone()));
         }
-        self.effects.pending_watchers.register(waker);
+        let Effects {
+            pending_watchers,
+            wakes,
+            ..
+        } = &mut self.effects;
+        pending_watchers.register(watcher, wakes);
         Poll::Pending
     }
 
@@ -278,11 +330,11 @@ impl Engine {
         session.accept(key.link, answer, settings, effects)
     }
 
-    pub(crate) fn refuse_link(&mut self, key: LinkKey, error: AmqpError, echo: bool) {
+    pub(crate) fn refuse_link(&mut self, key: LinkKey, error: AmqpError, answer: Refusal) {
         if let Ok((session, effects)) = self.session(key.session)
             && session.is_unanswered(key.link)
         {
-            session.refuse(key.link, error, echo, effects);
+            session.refuse(key.link, error, answer, effects);
         }
     }
 
@@ -306,10 +358,18 @@ impl Engine {
                     condition::NOT_ALLOWED,
                     "nobody accepts links on this connection",
                 ),
-                false,
+                Refusal::NullTerminus,
             );
         }
         self.watch_pending_links();
+    }
+
+    /// A caller gives up its place among those who wait to send or to receive on a link.
+    pub(crate) fn leave_queue(&mut self, key: LinkKey, ticket: &mut Option<Ticket>) {
+        if let Ok((session, effects)) = self.session(key.session) {
+            session.leave_senders(key.link, ticket, effects);
+            session.leave_receivers(key.link, ticket, effects);
+        }
     }
 
     // ---- sending
@@ -327,12 +387,6 @@ impl Engine {
                 session.poll_transfer(key.link, ticket, outbound, settled, waker, effects)
             }
             Err(error) => Poll::Ready(Err(SendError::NotSent(error))),
-        }
-    }
-
-    pub(crate) fn leave_senders(&mut self, key: LinkKey, ticket: &mut Option<Ticket>) {
-        if let Ok((session, effects)) = self.session(key.session) {
-            session.leave_senders(key.link, ticket, effects);
         }
     }
 
@@ -386,9 +440,10 @@ impl Engine {
         session.poll_recv_batch(key.link, ticket, max, is_over, batch, waker, effects)
     }
 
-    pub(crate) fn leave_receivers(&mut self, key: LinkKey, ticket: &mut Option<Ticket>) {
+    /// The last handle that takes deliveries is gone, while deliveries keep the link.
+    pub(crate) fn stop_receiving(&mut self, key: LinkKey) {
         if let Ok((session, effects)) = self.session(key.session) {
-            session.leave_receivers(key.link, ticket, effects);
+            session.stop_receiving(key.link, effects);
         }
     }
 
@@ -425,11 +480,10 @@ impl Engine {
     pub(crate) fn poll_drained(
         &mut self,
         key: LinkKey,
-        waker: &Waker,
+        watcher: &mut Watcher<'_>,
     ) -> Poll<Result<(), LinkError>> {
-        self.link_session(key.session)?
-            .0
-            .poll_drained(key.link, waker)
+        let (session, effects) = self.link_session(key.session)?;
+        session.poll_drained(key.link, watcher, effects)
     }
 
     pub(crate) fn is_auto_accepting(&self, key: LinkKey) -> bool {

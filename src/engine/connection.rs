@@ -3,14 +3,15 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use amqp10_codec::{AmqpError, Close, Open};
-
 use super::effects::Effects;
 use super::endpoint::{Endpoint, Half};
 use super::key::{Key, NumberTable};
+use super::output::without_details;
 use super::timer::{Timer, Timers};
 use super::violation::PeerFault;
 use super::wait::Watchers;
+use crate::codec::frame::MIN_MAX_FRAME_SIZE;
+use crate::codec::{AmqpError, Close, Open};
 use crate::error::ConnectionError;
 
 /// Idle time-outs below this cannot be honoured: the heartbeat would be the traffic (C-015).
@@ -138,7 +139,7 @@ impl ConnectionEnd {
             return Err(PeerFault::OpenOnChannel(channel)); // C-002
         }
         self.endpoint.remote = Half::Open;
-        if open.max_frame_size < amqp10_codec::frame::MIN_MAX_FRAME_SIZE {
+        if open.max_frame_size < crate::codec::frame::MIN_MAX_FRAME_SIZE {
             return Err(PeerFault::MaxFrameSizeTooSmall(open.max_frame_size)); // F-017
         }
         let idle_time_out = open.idle_time_out.filter(|milliseconds| *milliseconds > 0); // C-010
@@ -183,7 +184,7 @@ impl ConnectionEnd {
         if std::mem::take(&mut self.due_open) {
             let limit = std::mem::replace(
                 &mut effects.output.max_frame_size,
-                amqp10_codec::frame::MIN_MAX_FRAME_SIZE as usize,
+                MIN_MAX_FRAME_SIZE as usize,
             ); // F-013
             let written = effects.output.write(0, &self.settings.open);
             effects.output.max_frame_size = limit;
@@ -221,13 +222,9 @@ impl ConnectionEnd {
     pub(crate) fn flush_end(&mut self, is_ready: bool, now: Instant, effects: &mut Effects) {
         if let Some(close) = self.due_close.take_if(|_| is_ready) {
             self.endpoint.local = Half::Closed;
-            if effects.output.write(0, &close).is_err() {
-                let bare = Close {
-                    error: close.error.map(super::session::without_details),
-                };
-                // A bare condition fits the 512 octets that every peer takes.
-                let _ = effects.output.write(0, &bare);
-            }
+            effects.output.write_or_bare(0, close, |close| Close {
+                error: close.error.map(without_details),
+            });
             self.timers.set(Timer::IdleOut, None);
             self.heartbeat_interval = None;
             self.watchers.wake_all(&mut effects.wakes); // the exchange may be complete with this

@@ -1,8 +1,7 @@
 //! Merging what was settled one by one into ranges of equal states (P-015).
 
-use amqp10_codec::{DeliveryState, Disposition, Role};
-
 use super::serial;
+use crate::codec::{DeliveryState, Disposition, Role};
 
 #[derive(Clone, Debug, PartialEq)]
 struct Run {
@@ -94,7 +93,7 @@ impl DispositionQueue {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use amqp10_codec::Outcome;
+    use crate::codec::Outcome;
 
     fn ranges(queue: &mut DispositionQueue) -> Vec<(u32, u32)> {
         queue

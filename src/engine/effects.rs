@@ -28,7 +28,10 @@ pub(crate) struct Effects {
     pub(crate) due_sessions: Vec<Key>,
     /// Links that a peer attached and nobody has accepted yet, with the time of their attach.
     pub(crate) pending_links: VecDeque<(LinkKey, Instant)>,
+    /// Who waits for such a link.
     pub(crate) pending_watchers: Watchers,
+    /// Who waits until nothing that was sent is unsettled.
+    pub(crate) settled_watchers: Watchers,
     /// Octets handed to the stream so far.
     pub(crate) written: u64,
     pub(crate) limits: Limits,

@@ -2,8 +2,6 @@
 
 use std::task::{Poll, Waker};
 
-use amqp10_codec::{DeliveryState, Disposition, ReceiverSettleMode, Role};
-
 use super::disposition::DispositionQueue;
 use super::effects::Effects;
 use super::key::Key;
@@ -11,6 +9,7 @@ use super::unsettled::Unsettled;
 use super::violation::PeerFault;
 use super::wait::store_waker;
 use super::window::IncomingWindow;
+use crate::codec::{DeliveryState, Disposition, ReceiverSettleMode, Role};
 
 /// One unsettled delivery that we hold.
 #[derive(Debug)]

@@ -48,3 +48,65 @@ impl Default for Limits {
         }
     }
 }
+
+impl Limits {
+    /// Sets [`max_sessions`](Self::max_sessions).
+    pub fn max_sessions(mut self, limit: u32) -> Self {
+        self.max_sessions = limit;
+        self
+    }
+
+    /// Sets [`max_links_per_session`](Self::max_links_per_session).
+    pub fn max_links_per_session(mut self, limit: u32) -> Self {
+        self.max_links_per_session = limit;
+        self
+    }
+
+    /// Sets [`max_pending_links`](Self::max_pending_links).
+    pub fn max_pending_links(mut self, limit: usize) -> Self {
+        self.max_pending_links = limit;
+        self
+    }
+
+    /// Sets [`max_unsettled_deliveries`](Self::max_unsettled_deliveries).
+    pub fn max_unsettled_deliveries(mut self, limit: usize) -> Self {
+        self.max_unsettled_deliveries = limit;
+        self
+    }
+
+    /// Sets [`max_excess_deliveries`](Self::max_excess_deliveries).
+    pub fn max_excess_deliveries(mut self, limit: u32) -> Self {
+        self.max_excess_deliveries = limit;
+        self
+    }
+
+    /// Sets [`max_abandoned_deliveries`](Self::max_abandoned_deliveries).
+    pub fn max_abandoned_deliveries(mut self, limit: usize) -> Self {
+        self.max_abandoned_deliveries = limit;
+        self
+    }
+
+    /// Sets [`max_partial_delivery_bytes`](Self::max_partial_delivery_bytes).
+    pub fn max_partial_delivery_bytes(mut self, limit: usize) -> Self {
+        self.max_partial_delivery_bytes = limit;
+        self
+    }
+
+    /// Sets [`max_queued_bytes`](Self::max_queued_bytes).
+    pub fn max_queued_bytes(mut self, limit: usize) -> Self {
+        self.max_queued_bytes = limit;
+        self
+    }
+
+    /// Sets [`max_open_frame_size`](Self::max_open_frame_size).
+    pub fn max_open_frame_size(mut self, limit: u32) -> Self {
+        self.max_open_frame_size = limit;
+        self
+    }
+
+    /// Sets [`max_output_bytes`](Self::max_output_bytes).
+    pub fn max_output_bytes(mut self, limit: usize) -> Self {
+        self.max_output_bytes = limit;
+        self
+    }
+}

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use amqp10_codec::{AmqpError, Attach, Detach, Outcome, Role, Source, Str, TargetArchetype};
-
 use super::effects::Effects;
 use super::endpoint::{Endpoint, Half};
+use super::limits::Limits;
 use super::receiver::{Credit, ReceiverEnd};
 use super::sender::SenderEnd;
 use super::wait::Watchers;
+use crate::codec::{AmqpError, Attach, Detach, Outcome, Role, Source, Str};
 use crate::error::LinkError;
 
 /// The end that is ours.
@@ -26,12 +26,31 @@ pub(crate) struct Due {
     pub(crate) detach: Option<Detach>,
 }
 
+/// What the attach says that refuses an incoming link (L-013).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// A null terminus where ours would be, as the standard has it.
+    NullTerminus,
+    /// The termini as they came, for peers that cannot read a null.
+    EchoedTermini,
+}
+
 /// How a receiving end of ours behaves; a sending end ignores it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ReceiverSettings {
     pub(crate) credit: Credit,
     pub(crate) auto_accept: bool,
     pub(crate) max_partial_bytes: usize,
+}
+
+impl ReceiverSettings {
+    pub(crate) fn new(credit: Credit, auto_accept: bool, limits: &Limits) -> Self {
+        Self {
+            credit,
+            auto_accept,
+            max_partial_bytes: limits.max_partial_delivery_bytes,
+        }
+    }
 }
 
 /// One link, from the first attach of either side until both have detached and nobody holds it.
@@ -89,7 +108,7 @@ impl Link {
 
     /// A link that the peer attached and nobody has answered. The draft of our answer echoes what was asked.
     pub(crate) fn incoming(remote: Arc<Attach>) -> Self {
-        let role = opposite(remote.role);
+        let role = remote.role.opposite();
         let draft = Attach {
             snd_settle_mode: remote.snd_settle_mode,
             rcv_settle_mode: remote.rcv_settle_mode,
@@ -232,20 +251,13 @@ impl Link {
     pub(crate) fn clear_local_terminus(&mut self) {
         match self.attach.role {
             Role::Sender => self.attach.source = None,
-            Role::Receiver => self.attach.target = None::<TargetArchetype>,
+            Role::Receiver => self.attach.target = None,
         }
     }
 
     /// The identity of a link within its session, seen from our side (L-001, L-002).
     pub(crate) fn is_named(&self, name: &Str, role: Role) -> bool {
         self.attach.name == *name && self.attach.role == role
-    }
-}
-
-pub(crate) fn opposite(role: Role) -> Role {
-    match role {
-        Role::Sender => Role::Receiver,
-        Role::Receiver => Role::Sender,
     }
 }
 

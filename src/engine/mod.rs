@@ -9,32 +9,45 @@
 //! - `flush(now)`: writes what is due into the output: flows, merged dispositions, the rest of large deliveries, heartbeats.
 //!
 //! ```text
-//!            Engine ── connection.rs   open, close, idle time-out, channels
-//!              │
-//!            Session ── session.rs     begin, end, flow
-//!              │   ├── outgoing.rs     ids, the peer's window, unsettled deliveries
-//!              │   └── incoming.rs     ids, our window, deliveries to be settled
-//!            Link ── links.rs          attach, detach, names, handles
-//!                 ├── sender.rs        credit, drain, splitting
-//!                 └── receiver.rs      credit top-up, reassembly, queue
+//! Engine ── mod.rs        what happened outside, what comes out
+//!    │      commands.rs   what the handles ask for
+//!    │      connection.rs open, close, idle time-out, channels       timer.rs
+//!    │
+//! Session ── session.rs   begin, end, disposition, flush
+//!    │       flows.rs     windows, credit, drain
+//!    │       sending.rs   turns, transfers, outcomes    ── outgoing.rs  ids, the peer's window, unsettled deliveries
+//!    │       receiving.rs transfers, queues, settlement ── incoming.rs  ids, our window, deliveries to be settled
+//!    │       attaching.rs names, handles                   window.rs, unsettled.rs, disposition.rs: what both halves use
+//!    │       detaching.rs
+//!    │
+//!  Link ──── link.rs      what both ends have in common
+//!            sender.rs    drain, tags, splitting
+//!            receiver.rs  top-up, reassembly, queue
+//!            credit.rs    the arithmetic of both
+//!
+//! Everywhere: effects.rs and output.rs (what is written to), wait.rs (who waits), endpoint.rs (open and closed halves),
+//! key.rs (slabs), serial.rs (numbers that wrap), violation.rs (faults of the peer and their conditions), limits.rs.
 //! ```
 
+mod attaching;
 mod commands;
 mod connection;
 mod credit;
-mod deliveries;
+mod detaching;
 mod disposition;
 mod effects;
 mod endpoint;
+mod flows;
 mod incoming;
 mod key;
 mod limits;
 mod link;
-mod links;
 mod outgoing;
 mod output;
 mod receiver;
+mod receiving;
 mod sender;
+mod sending;
 mod serial;
 mod session;
 #[cfg(test)]
@@ -51,19 +64,19 @@ pub use receiver::Credit;
 pub(crate) use connection::ConnectionSettings;
 pub(crate) use effects::LinkKey;
 pub(crate) use key::Key;
-pub(crate) use link::ReceiverSettings;
+pub(crate) use link::{ReceiverSettings, Refusal};
 pub(crate) use receiver::Inbound;
 pub(crate) use sender::{Outbound, Payload};
-pub(crate) use wait::Ticket;
+pub(crate) use wait::{Ticket, WatchPlace, Watcher};
 
 use std::collections::VecDeque;
 use std::task::Waker;
 use std::time::Instant;
 
-use amqp10_codec::frame::{AmqpFrame, FrameError};
-use amqp10_codec::{AmqpError, Begin, DecodeError, Layout, Performative, condition};
 use bytes::{Bytes, BytesMut};
 
+use crate::codec::frame::{AmqpFrame, FrameError};
+use crate::codec::{AmqpError, Begin, DecodeError, Layout, Performative, condition};
 use crate::error::{ConnectionError, SessionError};
 use connection::ConnectionEnd;
 use effects::Effects;
@@ -106,6 +119,7 @@ impl Engine {
                 due_sessions: Vec::new(),
                 pending_links: VecDeque::new(),
                 pending_watchers: Watchers::default(),
+                settled_watchers: Watchers::default(),
                 written: 0,
                 limits,
                 pass: 0,
@@ -331,7 +345,7 @@ impl Engine {
             Performative::Flow(flow) => session.on_flow(flow, effects),
             Performative::Attach(attach) => {
                 let handled = session.on_attach(*attach, effects);
-                let handled = self.settle_fault(key, handled);
+                let handled = self.answer_fault(key, handled);
                 self.watch_pending_links();
                 return handled;
             }
@@ -341,13 +355,13 @@ impl Engine {
             | Performative::End(_)
             | Performative::Close(_) => Ok(()), // handled before
         };
-        self.settle_fault(key, handled)
+        self.answer_fault(key, handled)
     }
 
-    fn settle_fault(
+    fn answer_fault(
         &mut self,
         key: Key,
-        handled: Result<(), session::Fault>,
+        handled: Result<(), session::LocatedFault>,
     ) -> Result<(), PeerFault> {
         match (handled, self.sessions.get_mut(key)) {
             (Err(fault), Some(session)) => session.on_fault(fault, &mut self.effects),

@@ -3,18 +3,18 @@
 use std::collections::VecDeque;
 use std::task::{Poll, Waker};
 
-use amqp10_codec::{DeliveryState, Disposition, Outcome, Role};
-
 use super::disposition::DispositionQueue;
 use super::effects::Effects;
 use super::key::{Key, Slab};
 use super::unsettled::Unsettled;
 use super::wait::store_waker;
 use super::window::OutgoingWindow;
+use crate::codec::{DeliveryState, Disposition, Outcome, Role};
 use crate::error::{LinkError, SendError};
 
+/// Where the outcome of a delivery will stand.
 #[derive(Debug)]
-enum Progress {
+enum OutcomeSlot {
     /// Neither settled nor given an outcome; somebody may be waiting.
     Pending(Option<Waker>),
     /// As `Pending`, but nobody asks any more.
@@ -28,7 +28,7 @@ enum Progress {
 struct SentDelivery {
     link: Key,
     delivery_id: u32,
-    progress: Progress,
+    slot: OutcomeSlot,
     /// Stream position of its first octet: tells "not sent" from "unknown" when the stream breaks.
     position: u64,
 }
@@ -83,7 +83,7 @@ impl Outgoing {
         let key = self.deliveries.insert(SentDelivery {
             link,
             delivery_id,
-            progress: Progress::Pending(None),
+            slot: OutcomeSlot::Pending(None),
             position,
         });
         self.unsettled.push(delivery_id, key);
@@ -99,7 +99,7 @@ impl Outgoing {
         effects: &mut Effects,
     ) {
         let last = disposition.last.unwrap_or(disposition.first);
-        let outcome = disposition.state.as_ref().and_then(terminal);
+        let outcome = disposition.state.as_ref().and_then(DeliveryState::outcome);
         if outcome.is_none() && !disposition.settled {
             return; // P-013: a state on the way; it may change any number of times
         }
@@ -115,7 +115,7 @@ impl Outgoing {
                 return false;
             };
             let result = outcome
-                .clone()
+                .cloned()
                 .or_else(|| default_outcome(sent.link))
                 .ok_or(SendError::NoOutcome);
             if resolve(sent, result, effects) {
@@ -170,12 +170,12 @@ impl Outgoing {
         let Some(sent) = self.deliveries.get_mut(delivery) else {
             return Poll::Ready(None);
         };
-        if let Progress::Pending(stored) = &mut sent.progress {
+        if let OutcomeSlot::Pending(stored) = &mut sent.slot {
             store_waker(stored, waker, &mut effects.wakes);
             return Poll::Pending;
         }
-        match self.deliveries.remove(delivery).map(|sent| sent.progress) {
-            Some(Progress::Resolved(result)) => Poll::Ready(Some(result)),
+        match self.deliveries.remove(delivery).map(|sent| sent.slot) {
+            Some(OutcomeSlot::Resolved(result)) => Poll::Ready(Some(result)),
             _ => Poll::Ready(None),
         }
     }
@@ -186,9 +186,9 @@ impl Outgoing {
         let Some(sent) = self.deliveries.get_mut(delivery) else {
             return false;
         };
-        match std::mem::replace(&mut sent.progress, Progress::Abandoned) {
-            Progress::Pending(waker) => effects.wakes.discard(waker),
-            Progress::Resolved(_) | Progress::Abandoned => {
+        match std::mem::replace(&mut sent.slot, OutcomeSlot::Abandoned) {
+            OutcomeSlot::Pending(waker) => effects.wakes.discard(waker),
+            OutcomeSlot::Resolved(_) | OutcomeSlot::Abandoned => {
                 self.deliveries.remove(delivery);
                 return false;
             }
@@ -230,14 +230,14 @@ fn resolve(
     result: Result<Outcome, SendError>,
     effects: &mut Effects,
 ) -> bool {
-    match std::mem::replace(&mut sent.progress, Progress::Resolved(result)) {
-        Progress::Pending(waker) => {
+    match std::mem::replace(&mut sent.slot, OutcomeSlot::Resolved(result)) {
+        OutcomeSlot::Pending(waker) => {
             effects.wakes.push(waker);
             false
         }
-        Progress::Abandoned => true,
-        first @ Progress::Resolved(_) => {
-            sent.progress = first; // O-002: a terminal state never changes
+        OutcomeSlot::Abandoned => true,
+        first @ OutcomeSlot::Resolved(_) => {
+            sent.slot = first; // O-002: a terminal state never changes
             false
         }
     }
@@ -258,13 +258,5 @@ fn lost(position: u64, error: &LinkError, reached: u64) -> SendError {
         SendError::NotSent(error.clone())
     } else {
         SendError::Unknown(error.clone())
-    }
-}
-
-fn terminal(state: &DeliveryState) -> Option<Outcome> {
-    match state {
-        DeliveryState::Outcome(outcome) => Some(outcome.clone()),
-        DeliveryState::Transactional(transactional) => transactional.outcome.clone(),
-        DeliveryState::Received(_) => None,
     }
 }

@@ -1,7 +1,8 @@
 //! The octets that wait for the driver.
 
-use amqp10_codec::{Encode, Layout, Writer, frame};
 use bytes::BytesMut;
+
+use crate::codec::{AmqpError, Encode, Fields, Layout, Writer, frame};
 
 /// See [`Output::max_transfer_size`].
 pub(crate) const LARGEST_TRANSFER: usize = 128 << 10;
@@ -27,6 +28,15 @@ pub(crate) struct Output {
     pub(crate) messages: usize,
     /// A sender was turned away for lack of room; the next swap wakes senders.
     pub(crate) is_blocked: bool,
+}
+
+/// The condition alone, where the whole error does not fit a frame.
+pub(crate) fn without_details(error: AmqpError) -> AmqpError {
+    AmqpError {
+        description: None,
+        info: Fields::default(),
+        ..error
+    }
 }
 
 impl Output {
@@ -70,6 +80,18 @@ impl Output {
         let mark = frame::start(&mut self.buffer, frame::TYPE_AMQP, channel);
         performative.encode(&mut Writer::with_layout(&mut self.buffer, self.layout));
         self.finish(mark)
+    }
+
+    /// Writes one frame, or `bare` of it if it does not fit: a bare condition fits the 512 octets that every peer takes.
+    pub(crate) fn write_or_bare<P: Encode>(
+        &mut self,
+        channel: u16,
+        performative: P,
+        bare: impl FnOnce(P) -> P,
+    ) {
+        if self.write(channel, &performative).is_err() {
+            let _ = self.write(channel, &bare(performative));
+        }
     }
 
     /// Completes the frame begun at `mark`, or takes it back if it is too large.

@@ -1,15 +1,16 @@
 //! The receiving end of a link: credit and its top-up, reassembly, and the queue that the application takes from.
 
 use std::collections::VecDeque;
+use std::fmt;
 
-use amqp10_codec::{
-    DeliveryState, DeliveryTag, Flow, ReceiverSettleMode, SenderSettleMode, Transfer,
-};
 use bytes::{Bytes, BytesMut};
 
 use super::credit::ReceiverCredit;
 use super::violation::PeerFault;
 use super::wait::{WaitQueue, Wakes};
+use crate::codec::{
+    DeliveryState, DeliveryTag, Flow, ReceiverSettleMode, SenderSettleMode, Transfer,
+};
 
 /// Payloads smaller than this are copied out of their read buffer if they stay queued, so that they do not pin it.
 const PINNING_THRESHOLD: usize = 4096;
@@ -36,7 +37,7 @@ impl Default for Credit {
 }
 
 /// A whole delivery as it arrived.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Inbound {
     pub(crate) delivery_id: u32,
     pub(crate) delivery_tag: DeliveryTag,
@@ -46,6 +47,19 @@ pub(crate) struct Inbound {
     pub(crate) payload: Bytes,
     /// The driver's pass in which it was queued; None once the payload is its own.
     pass: Option<u32>,
+}
+
+/// Shows how much arrived, not what it says.
+impl fmt::Debug for Inbound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Inbound")
+            .field("delivery_id", &self.delivery_id)
+            .field("delivery_tag", &self.delivery_tag)
+            .field("message_format", &self.message_format)
+            .field("settled", &self.settled)
+            .field("payload_octets", &self.payload.len())
+            .finish_non_exhaustive()
+    }
 }
 
 impl Inbound {
@@ -89,6 +103,8 @@ pub(crate) struct ReceiverEnd {
     pub(crate) queue: VecDeque<Inbound>,
     pub(crate) waiters: WaitQueue,
     pub(crate) is_draining: bool,
+    /// No handle is left that could take what arrives; deliveries that were taken may still be settled.
+    pub(crate) has_no_reader: bool,
     /// Deliveries beyond the credit are in flight lawfully, because we lowered it (K-009).
     pub(crate) is_credit_lowered: bool,
     max_message_size: usize,
@@ -115,6 +131,7 @@ impl ReceiverEnd {
             queue: VecDeque::new(),
             waiters: WaitQueue::new(),
             is_draining: false,
+            has_no_reader: false,
             is_credit_lowered: false,
             max_message_size,
             partial: None,
@@ -355,6 +372,19 @@ impl ReceiverEnd {
         is_worth_a_flow.then_some(wanted)
     }
 
+    /// Our state as a flow; tops the credit up if that is worth it.
+    pub(crate) fn flow(&mut self) -> Flow {
+        if let Some(granted) = self.top_up() {
+            self.credit.grant(granted);
+        }
+        Flow {
+            delivery_count: Some(self.credit.delivery_count),
+            link_credit: Some(self.credit.link_credit),
+            drain: self.is_draining,
+            ..Flow::default()
+        }
+    }
+
     /// Applies the sender's flow: its count, and with it the end of a drain (K-014).
     pub(crate) fn on_flow(&mut self, flow: &Flow) {
         if let Some(delivery_count) = flow.delivery_count {
@@ -378,6 +408,15 @@ impl ReceiverEnd {
     pub(crate) fn discard(&mut self, garbage: &mut Vec<Bytes>) {
         garbage.extend(self.queue.drain(..).map(|delivery| delivery.payload));
         self.owned = 0;
+    }
+
+    /// Nobody takes anything any more: no further credit, and what was granted is taken back. What is in flight still comes.
+    pub(crate) fn stop(&mut self) {
+        self.has_no_reader = true;
+        self.grant = Credit::Manual;
+        self.is_draining = false;
+        self.is_credit_lowered = true;
+        self.credit.link_credit = 0;
     }
 
     /// Gives up a delivery of which the rest will not come; says how many octets that frees.

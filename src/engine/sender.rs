@@ -1,17 +1,19 @@
 //! The sending end of a link: credit, drain, and deliveries too large for one frame.
 
-use amqp10_codec::{
-    DeliveryState, DeliveryTag, Encode, Flow, Message, SenderSettleMode, Transfer, Writer, frame,
-};
-use bytes::Bytes;
+use std::fmt;
+
+use bytes::{Bytes, BytesMut};
 
 use super::credit::SenderCredit;
 use super::effects::Effects;
 use super::wait::WaitQueue;
+use crate::codec::{
+    DeliveryState, DeliveryTag, Encode, Flow, Message, SenderSettleMode, Transfer, Writer, frame,
+};
 use crate::error::{LinkError, SendError, SettleModeMismatch};
 
 /// What is to be sent in one delivery.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 #[allow(
     clippy::large_enum_variant,
     reason = "a box would be an allocation for every message"
@@ -21,6 +23,16 @@ pub(crate) enum Payload {
     Message(Message),
     /// Sections that are encoded already, or another message format.
     Encoded(Bytes),
+}
+
+/// Shows how much there is, not what it says.
+impl fmt::Debug for Payload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Message(message) => write!(f, "message, {} octets of data", message.body_len()),
+            Self::Encoded(octets) => write!(f, "encoded, {} octets", octets.len()),
+        }
+    }
 }
 
 /// One delivery as the application hands it over.
@@ -111,6 +123,23 @@ impl SenderEnd {
             && (self.waiters.is_empty() || self.credit.link_credit == 0)
     }
 
+    /// Our state as a flow; answers a drain if that can be done now.
+    pub(crate) fn flow(&mut self) -> Flow {
+        let is_drained = self.can_finish_drain();
+        if is_drained {
+            self.credit.drain(); // K-012
+        }
+        let flow = Flow {
+            delivery_count: Some(self.credit.delivery_count),
+            link_credit: Some(self.credit.link_credit),
+            available: Some(self.waiters.len() as u32),
+            drain: self.is_draining,
+            ..Flow::default()
+        };
+        self.is_draining &= !is_drained;
+        flow
+    }
+
     /// The next delivery-tag: a counter in as few octets as it needs (D-001).
     fn next_tag(&mut self) -> DeliveryTag {
         let number = self.next_tag;
@@ -190,7 +219,7 @@ pub(crate) fn write_in_one_frame(
     Ok(OneFrame::TooLarge(encoded))
 }
 
-fn write_payload(payload: &Payload, buffer: &mut bytes::BytesMut) -> Result<(), SendError> {
+fn write_payload(payload: &Payload, buffer: &mut BytesMut) -> Result<(), SendError> {
     match payload {
         Payload::Encoded(bytes) => buffer.extend_from_slice(bytes),
         Payload::Message(message) => {

@@ -1,46 +1,52 @@
-//! A session: begin, end, flow, and what the next flush writes for it. Links are in `links.rs`, deliveries in `deliveries.rs`.
+//! A session: begin, end, flow, and what the next flush writes for it. Its links and deliveries are
+//! in the files beside it.
 
-use amqp10_codec::{AmqpError, Begin, End, Flow, Outcome, Role};
+use std::task::Poll;
 
 use super::effects::Effects;
 use super::endpoint::{Endpoint, Half};
 use super::incoming::Incoming;
 use super::key::{Key, NumberTable, Slab};
-use super::link::{Link, LinkEnd};
+use super::link::Link;
 use super::outgoing::{Outgoing, reached};
+use super::output::without_details;
 use super::violation::{PeerFault, Scope};
-use super::wait::Watchers;
+use super::wait::{Watcher, Watchers};
+use crate::codec::{
+    AmqpError, Begin, DeliveryState, Disposition, End, Fields, Modified, Outcome, Rejected, Role,
+};
 use crate::error::{LinkError, SessionError};
 
 /// We send whenever the peer's window allows, so ours says nothing.
-const OUTGOING_WINDOW: u32 = i32::MAX as u32;
+pub(super) const OUTGOING_WINDOW: u32 = i32::MAX as u32;
 
 /// A fault, and the link at which it happened.
 #[derive(Debug)]
-pub(crate) struct Fault {
+pub(crate) struct LocatedFault {
     pub(crate) fault: PeerFault,
     pub(crate) link: Option<Key>,
 }
 
-impl From<PeerFault> for Fault {
+impl From<PeerFault> for LocatedFault {
     fn from(fault: PeerFault) -> Self {
         Self { fault, link: None }
     }
 }
 
 impl PeerFault {
-    pub(crate) fn at(self, link: Key) -> Fault {
-        Fault {
+    pub(crate) fn at(self, link: Key) -> LocatedFault {
+        LocatedFault {
             fault: self,
             link: Some(link),
         }
     }
 }
 
+/// What the next flush has to write for the session itself.
 #[derive(Debug, Default)]
-struct Due {
+pub(super) struct Due {
     begin: bool,
-    flow: bool,
+    pub(super) flow: bool,
     end: Option<End>,
 }
 
@@ -58,13 +64,11 @@ pub(crate) struct Session {
     pub(super) input_handles: NumberTable,
     pub(super) outgoing: Outgoing,
     pub(super) incoming: Incoming,
-    due: Due,
+    pub(super) due: Due,
     pub(super) due_links: Vec<Key>,
     is_due: bool,
     pub(crate) ended: Option<SessionError>,
     pub(crate) watchers: Watchers,
-    /// Who waits until nothing that was sent is unsettled.
-    pub(crate) settled_watchers: Watchers,
     /// Handles hold it; a session that the peer began also lives without.
     pub(crate) holders: usize,
     pub(crate) is_remote_initiated: bool,
@@ -95,7 +99,6 @@ impl Session {
             is_due: false,
             ended: None,
             watchers: Watchers::default(),
-            settled_watchers: Watchers::default(),
             holders: 0,
             is_remote_initiated: false,
             begin,
@@ -148,15 +151,10 @@ impl Session {
         self.endpoint.local == Half::Closed || (self.due.end.is_some() && !self.has_partials())
     }
 
-    /// Whether a delivery is under way of which frames are still to be sent.
-    pub(crate) fn has_partials(&self) -> bool {
-        !self.outgoing.partials.is_empty()
-    }
-
     /// Closes what `fault` concerns; hands back what concerns the whole connection.
     pub(crate) fn on_fault(
         &mut self,
-        Fault { fault, link }: Fault,
+        LocatedFault { fault, link }: LocatedFault,
         effects: &mut Effects,
     ) -> Result<(), PeerFault> {
         let violation = fault.violation();
@@ -223,7 +221,38 @@ impl Session {
             self.incoming.partial_bytes = 0;
         }
         self.watchers.wake_all(&mut effects.wakes);
-        self.settled_watchers.wake_all(&mut effects.wakes);
+        effects.settled_watchers.wake_all(&mut effects.wakes);
+    }
+
+    pub(crate) fn poll_ended(
+        &mut self,
+        watcher: &mut Watcher<'_>,
+        effects: &mut Effects,
+    ) -> Poll<SessionError> {
+        self.poll_end(self.ended.is_some(), watcher, effects)
+    }
+
+    pub(crate) fn poll_closed(
+        &mut self,
+        watcher: &mut Watcher<'_>,
+        effects: &mut Effects,
+    ) -> Poll<SessionError> {
+        self.poll_end(self.endpoint.is_closed(), watcher, effects)
+    }
+
+    fn poll_end(
+        &mut self,
+        is_reached: bool,
+        watcher: &mut Watcher<'_>,
+        effects: &mut Effects,
+    ) -> Poll<SessionError> {
+        match &self.ended {
+            Some(error) if is_reached => Poll::Ready(error.clone()),
+            _ => {
+                self.watchers.register(watcher, &mut effects.wakes);
+                Poll::Pending
+            }
+        }
     }
 
     /// Nothing is left that could still happen to it.
@@ -231,58 +260,21 @@ impl Session {
         self.endpoint.is_closed() && self.holders == 0
     }
 
-    pub(crate) fn on_flow(&mut self, flow: Flow, effects: &mut Effects) -> Result<(), Fault> {
-        if !self.incoming.window.on_flow(flow.next_outgoing_id) {
-            return Err(PeerFault::NextOutgoingIdWentBack(flow.next_outgoing_id).into());
-        }
-        let was_shut = self.outgoing.window.remote_incoming_window == 0;
-        self.outgoing
-            .window
-            .on_flow(flow.next_incoming_id, flow.incoming_window);
-        match flow.handle {
-            Some(handle) => self.on_link_flow(handle, &flow, effects)?,
-            None if flow.echo => self.due.flow = true, // W-020
-            None => {}
-        }
-        self.mark(effects);
-        if was_shut {
-            self.wake_senders(effects);
-        }
-        Ok(())
+    pub(super) fn link_mut(&mut self, key: Key) -> Result<&mut Link, LinkError> {
+        let ended = self.ended.clone();
+        self.links
+            .get_mut(key)
+            .ok_or_else(|| ended.map_or(LinkError::LocalDetached, LinkError::Session))
     }
 
-    fn on_link_flow(
-        &mut self,
-        handle: u32,
-        flow: &Flow,
-        effects: &mut Effects,
-    ) -> Result<(), Fault> {
-        let key = self.input_link(handle, "flow")?;
-        let Some(link) = self.links.get_mut(key) else {
-            return Ok(());
-        };
-        let mut is_flow_due = flow.echo;
-        match &mut link.end {
-            LinkEnd::Sender(sender) => {
-                sender.on_flow(flow);
-                is_flow_due |= sender.is_draining; // K-016
-            }
-            LinkEnd::Receiver(receiver) => {
-                receiver.on_flow(flow);
-                receiver.wake_waiters(&mut effects.wakes);
-                let has_drained = receiver.finish_drain();
-                is_flow_due |= receiver.top_up().is_some(); // the sender gave credit back
-                if has_drained {
-                    receiver.waiters.wake_all(&mut effects.wakes);
-                    link.watchers.wake_all(&mut effects.wakes);
-                }
-            }
+    pub(super) fn mark_link(&mut self, key: Key, effects: &mut Effects) {
+        if let Some(link) = self.links.get_mut(key)
+            && !link.is_due
+        {
+            link.is_due = true;
+            self.due_links.push(key);
         }
-        if is_flow_due {
-            self.mark_flow(key, effects);
-        }
-        self.wake_sender(key, effects);
-        Ok(())
+        self.mark(effects);
     }
 
     /// The link that the peer names by its own handle.
@@ -305,36 +297,11 @@ impl Session {
             })
     }
 
-    /// Room has come up: tells senders that wait for it, and goes on with deliveries under way.
-    pub(crate) fn wake_senders(&mut self, effects: &mut Effects) {
-        for position in 0..self.links.positions() {
-            let Some(key) = self.links.key_at(position) else {
-                continue;
-            };
-            self.wake_sender(key, effects);
-        }
-        if !self.outgoing.partials.is_empty() {
-            self.mark(effects);
-        }
-    }
-
-    /// The default outcome of the source of `link`.
-    fn default_outcome(links: &Slab<Link>, link: Key) -> Option<Outcome> {
-        links.get(link)?.default_outcome()
-    }
-
-    /// Tells who waits for the outcomes of all deliveries, once that is so.
-    pub(super) fn check_settled(&mut self, effects: &mut Effects) {
-        if self.outgoing.unsettled() == 0 && !self.has_partials() {
-            self.settled_watchers.wake_all(&mut effects.wakes);
-        }
-    }
-
     pub(crate) fn on_disposition(
         &mut self,
-        disposition: &amqp10_codec::Disposition,
+        disposition: &Disposition,
         effects: &mut Effects,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), LocatedFault> {
         let last = disposition.last.unwrap_or(disposition.first);
         if super::serial::is_before(last, disposition.first) {
             return Err(PeerFault::InvertedRange {
@@ -349,7 +316,7 @@ impl Session {
                 let was_full = self.outgoing.unsettled() >= effects.limits.max_unsettled_deliveries;
                 self.outgoing.on_disposition(
                     disposition,
-                    |link| Self::default_outcome(links, link),
+                    |link| links.get(link)?.default_outcome(),
                     effects,
                 );
                 self.check_settled(effects);
@@ -402,13 +369,11 @@ impl Session {
 
     fn flush_end(&mut self, end: End, effects: &mut Effects) {
         self.endpoint.local = Half::Closed;
-        if effects.output.write(self.outgoing_channel, &end).is_err() {
-            let bare = End {
+        effects
+            .output
+            .write_or_bare(self.outgoing_channel, end, |end| End {
                 error: end.error.map(without_details),
-            };
-            // A bare condition fits the 512 octets that every peer takes.
-            let _ = effects.output.write(self.outgoing_channel, &bare);
-        }
+            });
     }
 
     fn flush_dispositions(&mut self, effects: &mut Effects) {
@@ -424,69 +389,23 @@ impl Session {
             .chain(outgoing.dispositions.drain())
         {
             effects.output.messages += 1;
-            if effects
+            // A state larger than a frame of the peer's: settle with its bare outcome rather than not at all.
+            effects
                 .output
-                .write(*outgoing_channel, &disposition)
-                .is_err()
-            {
-                // The state is larger than a frame of the peer's: settle with its bare outcome rather than not at all.
-                let bare = amqp10_codec::Disposition {
+                .write_or_bare(*outgoing_channel, disposition, |disposition| Disposition {
                     state: disposition.state.map(bare_state),
                     ..disposition
-                };
-                let _ = effects.output.write(*outgoing_channel, &bare);
-            }
+                });
         }
     }
 
-    /// A session flow is due if asked for, or if the window is low and there is room behind it.
-    pub(super) fn is_window_due(&self, effects: &Effects) -> bool {
-        self.incoming.window.is_low()
-            && self.incoming.queued_bytes < effects.limits.max_queued_bytes
-    }
-
-    fn flush_flows(&mut self, effects: &mut Effects) {
-        let mut wrote_one = false;
-        for position in 0..self.due_links.len() {
-            wrote_one |= self.flush_link_flow(self.due_links[position], effects);
-        }
-        if (std::mem::take(&mut self.due.flow) || self.is_window_due(effects)) && !wrote_one {
-            let flow = self.flow(effects);
-            let _ = effects.output.write(self.outgoing_channel, &flow); // at most some 40 octets: it always fits
-        }
-    }
-
-    /// The session's state as a flow; the window opens in full where memory allows.
-    pub(super) fn flow(&mut self, effects: &Effects) -> Flow {
-        if self.incoming.queued_bytes < effects.limits.max_queued_bytes {
-            self.incoming.window.replenish();
-        }
-        let has_remote_begin = self.endpoint.remote != Half::Idle;
-        Flow {
-            next_incoming_id: has_remote_begin.then_some(self.incoming.window.next_incoming_id), // W-016
-            incoming_window: self.incoming.window.remaining,
-            next_outgoing_id: self.outgoing.window.next_outgoing_id,
-            outgoing_window: OUTGOING_WINDOW,
-            ..Flow::default()
-        }
-    }
-
-    pub(crate) fn set_properties(&mut self, properties: amqp10_codec::Fields) {
+    pub(crate) fn set_properties(&mut self, properties: Fields) {
         self.begin.properties = properties;
     }
 }
 
-/// The condition alone, where the whole error does not fit a frame.
-pub(super) fn without_details(error: AmqpError) -> AmqpError {
-    AmqpError {
-        description: None,
-        info: amqp10_codec::Fields::default(),
-        ..error
-    }
-}
-
-fn bare_state(state: amqp10_codec::DeliveryState) -> amqp10_codec::DeliveryState {
-    use amqp10_codec::{DeliveryState, Modified, Rejected};
+/// The outcome without what the application adds to it.
+fn bare_state(state: DeliveryState) -> DeliveryState {
     match state {
         DeliveryState::Outcome(Outcome::Rejected(Rejected { error })) => {
             Outcome::Rejected(Rejected {
@@ -495,7 +414,7 @@ fn bare_state(state: amqp10_codec::DeliveryState) -> amqp10_codec::DeliveryState
             .into()
         }
         DeliveryState::Outcome(Outcome::Modified(modified)) => Outcome::Modified(Modified {
-            message_annotations: amqp10_codec::Fields::default(),
+            message_annotations: Fields::default(),
             ..modified
         })
         .into(),

@@ -14,12 +14,11 @@ use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::{Duration, Instant};
 
-use amqp10_codec::{Role, Str};
-
 use super::Engine;
 use super::key::Key;
 use super::link::{Link, LinkEnd};
 use super::session::Session;
+use crate::codec::{Role, Str};
 use ledger::Ledger;
 use random::Random;
 use side::{End, Side};
@@ -333,6 +332,7 @@ impl World {
             side.check_wakes(&mut self.ledger);
             let waiting: Vec<_> = side.waits.iter().map(|wait| &wait.want).collect();
             assert!(waiting.is_empty(), "{}: {waiting:?}", side.name);
+            assert_eq!(side.engine.effects.wakes.watching(), 0, "{}", side.name);
         }
     }
 

@@ -1,8 +1,7 @@
 //! What a peer can do wrong, and what it costs it: scope and condition in one place.
 
-use amqp10_codec::frame::FrameError;
-use amqp10_codec::{DecodeError, Symbol, condition};
-
+use crate::codec::frame::FrameError;
+use crate::codec::{DecodeError, Symbol, condition};
 use crate::error::Violation;
 
 /// What is closed for a fault.

@@ -10,6 +10,8 @@ use super::key::{Key, Slab};
 pub(crate) struct Wakes {
     due: VecDeque<Waker>,
     discarded: Vec<Waker>,
+    /// Everybody who watches for something; [`Watchers`] hold the keys.
+    watching: Slab<Option<Waker>>,
 }
 
 impl Wakes {
@@ -43,19 +45,77 @@ pub(crate) fn store_waker(slot: &mut Option<Waker>, waker: &Waker, replaced: &mu
     replaced.discard(slot.replace(waker.clone()));
 }
 
-/// Everybody who waits for one change of state; all are woken by it.
+/// Somebody who watches for a change of state: its waker, and the place that it has taken, if it has had to wait. Whoever
+/// owns the place gives it back with [`Wakes::forget`].
+pub(crate) struct Watcher<'a> {
+    pub(crate) place: &'a mut Option<WatchPlace>,
+    pub(crate) waker: &'a Waker,
+}
+
+/// A place among those who watch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct WatchPlace(Key);
+
+impl Wakes {
+    /// Forgets a watcher: its waker must not stay behind for as long as what it watched.
+    pub(crate) fn forget(&mut self, place: &mut Option<WatchPlace>) {
+        let waker = place
+            .take()
+            .and_then(|WatchPlace(key)| self.watching.remove(key));
+        self.discard(waker.flatten());
+    }
+
+    #[cfg(test)]
+    pub(crate) fn watching(&self) -> usize {
+        self.watching.len()
+    }
+}
+
+/// Everybody who watches for one change of state; all are woken by it. Those who have left are swept now and then.
 #[derive(Debug, Default)]
-pub(crate) struct Watchers(Vec<Waker>);
+pub(crate) struct Watchers {
+    places: Vec<Key>,
+    /// Places that the last sweep left.
+    swept: usize,
+}
 
 impl Watchers {
-    pub(crate) fn register(&mut self, waker: &Waker) {
-        if !self.0.iter().any(|stored| stored.will_wake(waker)) {
-            self.0.push(waker.clone());
+    pub(crate) fn register(&mut self, watcher: &mut Watcher<'_>, wakes: &mut Wakes) {
+        let key = match *watcher.place {
+            Some(WatchPlace(key)) => key,
+            None => wakes.watching.insert(None),
+        };
+        *watcher.place = Some(WatchPlace(key));
+        let Some(stored) = wakes.watching.get_mut(key) else {
+            return;
+        };
+        let is_registered = stored.is_some();
+        if !stored
+            .as_ref()
+            .is_some_and(|stored| stored.will_wake(watcher.waker))
+        {
+            let replaced = stored.replace(watcher.waker.clone());
+            wakes.discard(replaced);
+        }
+        if !is_registered {
+            self.sweep(wakes);
+            self.places.push(key);
+        }
+    }
+
+    fn sweep(&mut self, wakes: &Wakes) {
+        if self.places.len() > 2 * self.swept + 16 {
+            self.places.retain(|key| wakes.watching.get(*key).is_some());
+            self.swept = self.places.len();
         }
     }
 
     pub(crate) fn wake_all(&mut self, wakes: &mut Wakes) {
-        wakes.due.extend(self.0.drain(..));
+        for key in self.places.drain(..) {
+            let waker = wakes.watching.get_mut(key).and_then(Option::take);
+            wakes.push(waker);
+        }
+        self.swept = 0;
     }
 }
 
@@ -175,5 +235,29 @@ impl WaitQueue {
         for (_, waiter) in self.waiters.iter_mut() {
             wakes.push(waiter.waker.take());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_stops_watching_leaves_nothing_behind() {
+        let (mut watchers, mut wakes) = (Watchers::default(), Wakes::default());
+        for _ in 0..1000 {
+            let mut place = None;
+            let mut watcher = Watcher {
+                place: &mut place,
+                waker: Waker::noop(),
+            };
+            watchers.register(&mut watcher, &mut wakes);
+            watchers.register(&mut watcher, &mut wakes);
+            wakes.forget(&mut place);
+        }
+        assert_eq!(wakes.watching(), 0);
+        assert!(watchers.places.len() < 50, "{}", watchers.places.len());
+        watchers.wake_all(&mut wakes);
+        assert!(wakes.is_empty());
     }
 }

@@ -20,12 +20,12 @@ pub enum ConnectError {
     #[error(transparent)]
     Url(#[from] UrlError),
     /// The host's name has no address.
-    #[error("cannot resolve {host:?}: {source}")]
+    #[error("cannot resolve {host:?}: {error}")]
     Resolve {
         /// The host.
         host: String,
         /// What the resolver said.
-        source: Arc<io::Error>,
+        error: Arc<io::Error>,
     },
     /// None of the host's addresses took a TCP connection.
     #[error("cannot connect to {host}:{port}: {}", list(.addresses))]
@@ -38,12 +38,12 @@ pub enum ConnectError {
         addresses: Vec<(SocketAddr, Arc<io::Error>)>,
     },
     /// TLS could not be set up, or its handshake failed.
-    #[error("TLS with {peer}: {source}")]
+    #[error("TLS with {peer}: {error}")]
     Tls {
         /// The host, or "the client".
         peer: String,
         /// What failed.
-        source: TlsError,
+        error: TlsError,
     },
     /// The peer wants another protocol than we do. V-011
     #[error("we speak {} here, the peer sent {theirs}{}", name(.ours), advice(.ours, .theirs))]
@@ -57,7 +57,7 @@ pub enum ConnectError {
     #[error(transparent)]
     Sasl(#[from] SaslError),
     /// The deadline passed.
-    #[error("no connection within {limit:?}: timed out while {stage}")]
+    #[error("no connection within {} ms: timed out while {stage}", limit.as_millis())]
     Timeout {
         /// What was going on.
         stage: Stage,
@@ -65,12 +65,12 @@ pub enum ConnectError {
         limit: Duration,
     },
     /// The stream broke.
-    #[error("the stream broke while {stage}: {source}")]
+    #[error("the stream broke while {stage}: {error}")]
     Io {
         /// What was going on.
         stage: Stage,
         /// How it broke.
-        source: Arc<io::Error>,
+        error: Arc<io::Error>,
     },
     /// The peer closed the stream without a word.
     #[error("the peer closed the stream while {stage}")]
@@ -122,11 +122,26 @@ impl ConnectError {
             | ConnectError::Io { .. }
             | ConnectError::Eof { .. } => true,
             ConnectError::Url(_) | ConnectError::ProtocolMismatch { .. } => false,
-            ConnectError::Tls { source, .. } => source.is_retryable(),
+            ConnectError::Tls { error, .. } => error.is_retryable(),
             ConnectError::Sasl(error) => error.is_retryable(),
             ConnectError::Open(error) => error.is_retryable(),
             ConnectError::Refused(error) => is_transient(Some(error)),
         }
+    }
+}
+
+impl AcceptError {
+    /// The error that the peer gave, if it was the peer that gave up.
+    pub fn remote_error(&self) -> Option<&AmqpError> {
+        match self {
+            AcceptError::Socket(_) => None,
+            AcceptError::Handshake { error, .. } => error.remote_error(),
+        }
+    }
+
+    /// Whether accepting again can bring a connection: always, since this concerns one peer or one attempt.
+    pub fn is_retryable(&self) -> bool {
+        true
     }
 }
 

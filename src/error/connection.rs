@@ -2,9 +2,8 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use amqp10_codec::AmqpError;
-
 use super::{Violation, describe, is_transient};
+use crate::codec::AmqpError;
 
 /// Why a connection ended. Every session, link and pending delivery on it ended with it.
 #[derive(Clone, Debug, thiserror::Error)]

@@ -1,8 +1,7 @@
 use std::time::Duration;
 
-use amqp10_codec::{AmqpError, EncodeError};
-
 use super::{ConnectionError, SessionError, Violation, describe, is_transient};
+use crate::codec::{AmqpError, EncodeError};
 
 /// Why a link ended or could not be attached. The session lives on, unless the error is [`LinkError::Session`].
 #[derive(Clone, Debug, thiserror::Error)]
@@ -61,7 +60,6 @@ pub enum LinkError {
 }
 
 impl LinkError {
-    /// Whether this side ended it, in order, with a frame of its own.
     /// Whether the application asked for it, so that what it handed over before is still carried out.
     pub(crate) fn is_users_wish(&self) -> bool {
         matches!(
@@ -72,6 +70,7 @@ impl LinkError {
         )
     }
 
+    /// Whether this side ended it, in order, with a frame of its own.
     pub(crate) fn is_local_end(&self) -> bool {
         match self {
             Self::Session(SessionError::Connection(error)) => matches!(
@@ -138,10 +137,10 @@ pub enum SettleModeMismatch {
 pub enum SendError {
     /// Nothing of the message was handed to the stream: sending it again cannot duplicate it.
     #[error("the message was not sent: {0}")]
-    NotSent(#[source] LinkError),
+    NotSent(LinkError),
     /// The message was handed to the stream, at least in part, and its outcome was lost: the peer may or may not have it.
     #[error("the message was sent, but its outcome is unknown: {0}")]
-    Unknown(#[source] LinkError),
+    Unknown(LinkError),
     /// The message is larger than the peer takes; nothing was sent, and the link is unharmed.
     #[error("the message has {size} octets, above the {limit} that the peer takes")]
     MessageTooLarge {
@@ -152,13 +151,19 @@ pub enum SendError {
     },
     /// The message cannot be encoded; nothing was sent.
     #[error("the message cannot be encoded: {0}")]
-    Encode(#[from] EncodeError),
+    Encode(EncodeError),
     /// The link was negotiated for another way of settling; nothing was sent.
     #[error(transparent)]
     SettleMode(#[from] SettleModeMismatch),
     /// The peer settled the delivery without an outcome, and the source names no default outcome [2.7.6].
     #[error("the peer settled the message without saying an outcome")]
     NoOutcome,
+}
+
+impl From<EncodeError> for SendError {
+    fn from(error: EncodeError) -> Self {
+        Self::Encode(error)
+    }
 }
 
 impl SendError {

@@ -3,6 +3,9 @@
 //! A [`LinkError`] leaves the session usable, a [`SessionError`] the connection; each wider error is contained in the
 //! narrower ones, because the end of a connection ends all that it carried. Every error carries the condition and
 //! description that the peer gave, where it gave one, and says whether trying again can help.
+//!
+//! The text of an error says its causes too, so that one line of a log tells all. [`source`](std::error::Error::source)
+//! therefore repeats none of them: a cause is in the variant that holds it.
 
 mod connect;
 mod connection;
@@ -10,13 +13,15 @@ mod link;
 mod session;
 mod tls;
 
+use std::time::Duration;
+
 pub use connect::{AcceptError, ConnectError, PeerProtocol, Stage};
 pub use connection::ConnectionError;
 pub use link::{LinkError, RecvError, SendError, SettleModeMismatch};
 pub use session::SessionError;
 pub use tls::TlsError;
 
-use amqp10_codec::{AmqpError, Symbol, condition};
+use crate::codec::{AmqpError, Symbol, condition};
 
 /// How a peer broke the standard, and what we closed for it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -58,15 +63,26 @@ pub(crate) fn is_transient(error: Option<&AmqpError>) -> bool {
     .contains(&error.condition)
 }
 
+/// The peer did not answer in time: what each of the scopes has as its `Timeout`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct TimedOut {
+    pub(crate) operation: &'static str,
+    pub(crate) after: Duration,
+}
+
+impl From<TimedOut> for SessionError {
+    fn from(TimedOut { operation, after }: TimedOut) -> Self {
+        Self::Timeout { operation, after }
+    }
+}
+
+impl From<TimedOut> for LinkError {
+    fn from(TimedOut { operation, after }: TimedOut) -> Self {
+        Self::Timeout { operation, after }
+    }
+}
+
 /// Shows a peer's error as `condition: description`, or says that it gave none.
 pub(crate) fn describe(error: Option<&AmqpError>) -> String {
-    match error {
-        None => "no reason was given".into(),
-        Some(AmqpError {
-            condition,
-            description: Some(description),
-            ..
-        }) => format!("{condition}: {description}"),
-        Some(AmqpError { condition, .. }) => condition.to_string(),
-    }
+    error.map_or_else(|| "no reason was given".into(), AmqpError::to_string)
 }

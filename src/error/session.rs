@@ -1,8 +1,7 @@
 use std::time::Duration;
 
-use amqp10_codec::AmqpError;
-
 use super::{ConnectionError, Violation, describe, is_transient};
+use crate::codec::AmqpError;
 
 /// Why a session ended or could not begin. The connection lives on, unless the error is [`SessionError::Connection`].
 #[derive(Clone, Debug, thiserror::Error)]

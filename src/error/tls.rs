@@ -83,7 +83,7 @@ pub enum TlsError {
     },
     /// The stream broke during the handshake.
     #[error("the stream broke during the TLS handshake: {0}")]
-    Io(#[source] Arc<io::Error>),
+    Io(Arc<io::Error>),
 }
 
 impl TlsError {

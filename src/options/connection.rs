@@ -8,7 +8,8 @@ use crate::sasl::Credentials;
 use crate::transport::tls::TlsConfig;
 use crate::url::Url;
 
-/// Options of a connection, for both roles.
+/// Options of a connection, for both roles; a listener ignores those that are marked "client only" and has its own in
+/// [`ListenerOptions`](crate::ListenerOptions).
 ///
 /// ```
 /// # use amqp10::{ConnectionOptions, Credentials};
@@ -35,24 +36,24 @@ pub struct ConnectionOptions {
     pub desired_capabilities: Vec<Symbol>,
     /// What our open tells about us: `product`, `version` and the like [2.7.1]. Default empty.
     pub properties: Fields,
-    /// As whom to log in. A user and password in the URL take precedence. Default [`Credentials::Anonymous`].
+    /// Client only. As whom to log in. A user and password in the URL take precedence. Default [`Credentials::Anonymous`].
     pub credentials: Credentials,
-    /// Allows to send a password over a stream that is not TLS of ours. Default `false`.
+    /// Client only. Allows to send a password over a stream that is not TLS of ours. Default `false`.
     ///
     /// Needed also for a stream that the caller opened and protects by other means: this crate cannot see how.
     pub allow_plain_without_tls: bool,
-    /// How TLS is done. Default `None`: [`TlsConfig::default`] for `amqps` URLs.
+    /// Client only. How TLS is done. Default `None`: [`TlsConfig::default`] for `amqps` URLs.
     pub tls: Option<TlsConfig>,
-    /// For `amqp` URLs: negotiates TLS in-band, by the AMQP protocol header with id 2 [5.2], before anything else is said.
-    /// The connection fails if the server does not agree. Default `false`.
+    /// Client only. For `amqp` URLs: negotiates TLS in-band, by the AMQP protocol header with id 2 [5.2], before anything else
+    /// is said. The connection fails if the server does not agree. Default `false`.
     pub tls_upgrade: bool,
     /// Time without traffic after which TCP itself probes the peer. Default `None`: off, as AMQP has its idle time-out.
     pub tcp_keep_alive: Option<Duration>,
     /// How composites are written. [`Layout::Full`] is for peers that index fields by position. Default [`Layout::Short`].
     pub layout: Layout,
-    /// The deadline of connecting: name lookup, TCP, TLS, SASL and the exchange of opens together. Default 30 s.
+    /// Client only. The deadline of connecting: name lookup, TCP, TLS, SASL and the exchange of opens together. Default 30 s.
     pub connect_timeout: Duration,
-    /// The deadline of one begin, attach, detach, end or close. Default 10 s.
+    /// The limit of one begin, attach, detach, end or close. Default 10 s.
     pub operation_timeout: Duration,
     /// Bounds on what the peer can make us keep.
     pub limits: Limits,

@@ -1,4 +1,4 @@
-//! The one place where the time is read: tokio's clock, which tests pause and simulations drive.
+//! The time that the engine is told: tokio's clock, which tests pause.
 
 use std::time::Instant;
 

@@ -1,10 +1,10 @@
-//! One deadline for many steps.
+//! How long things may take: one deadline for many steps, or a limit for one.
 
 use std::time::Duration;
 
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
-use crate::error::{ConnectError, Stage};
+use crate::error::{ConnectError, Stage, TimedOut};
 
 /// When everything must be done, and how long that was from the start.
 #[derive(Clone, Copy, Debug)]
@@ -41,4 +41,16 @@ impl Deadline {
             limit: self.limit,
         }
     }
+}
+
+/// Waits for the peer's answer to `operation`, at most for `limit`.
+pub(crate) async fn within<T>(
+    limit: Duration,
+    operation: &'static str,
+    answer: impl Future<Output = T>,
+) -> Result<T, TimedOut> {
+    timeout(limit, answer).await.map_err(|_| TimedOut {
+        operation,
+        after: limit,
+    })
 }

@@ -7,17 +7,19 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
-use amqp10_codec::DecodeError;
-use amqp10_codec::frame::{self, AmqpFrame, FrameError, RawFrame};
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Sleep, sleep, timeout};
 
 use super::clock;
+use super::handshake::Handshaken;
 use super::shared::Shared;
 use super::stream::Stream;
-use crate::engine::Engine;
+use crate::codec::DecodeError;
+use crate::codec::frame::{self, AmqpFrame, FrameError, MIN_MAX_FRAME_SIZE, RawFrame};
+use crate::engine::{ConnectionSettings, Engine};
 use crate::error::ConnectionError;
+use crate::options::{ConnectionOptions, SessionOptions};
 
 const SMALLEST_READ: usize = 4 << 10;
 const LARGEST_READ: usize = 64 << 10;
@@ -32,9 +34,9 @@ const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Frame sizes that we accept: the first frame is an open, and has a limit of its own (F-013).
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct FrameLimits {
-    pub(crate) open: u32,
-    pub(crate) others: u32,
+struct FrameLimits {
+    open: u32,
+    others: u32,
 }
 
 /// Moves the octets of one connection until it is over.
@@ -76,12 +78,10 @@ enum Next {
     Over,
 }
 
-/// Ends the connection for everybody when the driver's task goes, however it goes.
-struct CutOnDrop(Shared);
-
-impl Drop for CutOnDrop {
+/// Ends the connection for everybody when the driver goes, however it goes: even before it has run.
+impl Drop for Driver {
     fn drop(&mut self) {
-        self.0.with(|engine| {
+        self.shared.with(|engine| {
             if !engine.is_over() {
                 engine.handle_cut(ConnectionError::DriverGone);
             }
@@ -90,8 +90,35 @@ impl Drop for CutOnDrop {
 }
 
 impl Driver {
-    /// A driver for a stream on which the protocol headers were exchanged; `read_ahead` was read together with them (V-012).
-    pub(crate) fn new(
+    /// Starts the task that drives a connection over a stream that has shaken hands.
+    pub(crate) fn start(handshaken: Handshaken, options: &ConnectionOptions) -> Shared {
+        let settings = ConnectionSettings {
+            open: options.to_open(),
+            idle_time_out: options.idle_time_out,
+            operation_timeout: options.operation_timeout,
+        };
+        let limits = FrameLimits {
+            open: options.limits.max_open_frame_size.max(MIN_MAX_FRAME_SIZE),
+            others: options.max_frame_size.max(MIN_MAX_FRAME_SIZE), // F-016
+        };
+        let incoming_window = SessionOptions::default().incoming_window;
+        let engine = Engine::new(
+            settings,
+            options.limits,
+            options.layout,
+            incoming_window,
+            clock::now(),
+        );
+        let shared = Shared::new(engine);
+        let Handshaken {
+            stream, read_ahead, ..
+        } = handshaken;
+        tokio::spawn(Self::new(shared.clone(), stream, read_ahead, limits).run());
+        shared
+    }
+
+    /// `read_ahead` was read together with the protocol headers (V-012).
+    fn new(
         shared: Shared,
         stream: Box<dyn Stream>,
         read_ahead: BytesMut,
@@ -115,8 +142,7 @@ impl Driver {
     }
 
     /// Runs until the connection is over.
-    pub(crate) async fn run(mut self) {
-        let _cut = CutOnDrop(self.shared.clone());
+    async fn run(mut self) {
         let ending = self.decode();
         self.apply(std::task::Waker::noop(), ending);
         std::future::poll_fn(|cx| self.poll(cx)).await;

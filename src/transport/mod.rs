@@ -1,4 +1,5 @@
-//! Bytes in and out: the only module with sockets and tasks.
+//! Bytes in and out: sockets, TLS and handshakes, and the task that drives a connection. The handles above know of the runtime
+//! only that they can wait, and the listener that it takes sockets.
 
 pub(crate) mod clock;
 pub(crate) mod deadline;

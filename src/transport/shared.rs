@@ -1,15 +1,16 @@
 //! The engine behind its lock, and the rule that nothing foreign runs while it is held.
 
+use std::fmt;
+use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::task::Waker;
+use std::task::{Poll, Waker};
 
-use crate::engine::Engine;
+use crate::engine::{Engine, WatchPlace, Watcher};
 use crate::error::ConnectionError;
 
 /// Wakers taken out of the engine per lock. More are rare; they cost another lock, not an allocation.
 const BATCH: usize = 16;
 
-#[derive(Debug)]
 struct Locked {
     engine: Engine,
     /// The parked driver; None while it runs or has been woken.
@@ -17,8 +18,30 @@ struct Locked {
 }
 
 /// One connection, shared by its handles and its driver.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Shared(Arc<Mutex<Locked>>);
+
+/// Shows nothing: the engine holds what was sent and received, passwords and tokens among it.
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").finish_non_exhaustive()
+    }
+}
+
+/// A watcher's place in the engine; given back when the wait is over or dropped.
+struct Watch<'a> {
+    shared: &'a Shared,
+    place: Option<WatchPlace>,
+}
+
+impl Drop for Watch<'_> {
+    fn drop(&mut self) {
+        if self.place.is_some() {
+            self.shared
+                .with(|engine| engine.forget_watcher(&mut self.place));
+        }
+    }
+}
 
 impl Shared {
     pub(crate) fn new(engine: Engine) -> Self {
@@ -39,7 +62,26 @@ impl Shared {
         result
     }
 
-    /// The same for the driver, which is awake. `command` says whether it wants to rest until `waker` is called: it has
+    /// Waits until `poll`, a `poll_*` of the engine, has an answer.
+    pub(crate) async fn wait<R>(
+        &self,
+        mut poll: impl FnMut(&mut Engine, &mut Watcher<'_>) -> Poll<R>,
+    ) -> R {
+        let mut watch = Watch {
+            shared: self,
+            place: None,
+        };
+        poll_fn(|cx| {
+            let mut watcher = Watcher {
+                place: &mut watch.place,
+                waker: cx.waker(),
+            };
+            self.with(|engine| poll(engine, &mut watcher))
+        })
+        .await
+    }
+
+    /// The same as [`with`](Self::with) for the driver, which is awake. `command` says whether it wants to rest until `waker` is called: it has
     /// seen, in this very critical section, that there is nothing to do.
     pub(crate) fn with_driver<R>(
         &self,

@@ -85,7 +85,7 @@ async fn resolve(
     }
     let failed = |error| ConnectError::Resolve {
         host: host.to_owned(),
-        source: Arc::new(error),
+        error: Arc::new(error),
     };
     let found = timeout_at(deadline.at, lookup_host((host, port)))
         .await

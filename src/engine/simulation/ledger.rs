@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
-use amqp10_codec::Outcome;
 use bytes::Bytes;
 
+use crate::codec::Outcome;
 use crate::error::SendError;
 
 /// What the sending application knows in the end.

@@ -2,12 +2,11 @@
 
 use std::task::{Poll, Waker};
 
-use amqp10_codec::{AmqpError, Outcome};
-
-use super::super::{Inbound, Key, LinkKey};
+use super::super::{Inbound, Key, LinkKey, Watcher};
 use super::ledger::Ledger;
 use super::side::{End, Held, Side, WANTED};
 use super::waits::{Wait, Want};
+use crate::codec::{AmqpError, Outcome};
 use crate::error::{ConnectionError, LinkError, SendError, SessionError};
 
 impl Side {
@@ -35,46 +34,62 @@ impl Side {
     pub(super) fn poll(&mut self, position: usize, ledger: &mut Ledger) -> bool {
         let mut wait = self.waits.swap_remove(position);
         let waker = wait.waker();
-        let is_pending = self.poll_want(&mut wait.want, &waker, ledger).is_pending();
+        let mut watcher = Watcher {
+            place: &mut wait.place,
+            waker: &waker,
+        };
+        let is_pending = self
+            .poll_want(&mut wait.want, &mut watcher, ledger)
+            .is_pending();
         if is_pending {
             self.waits.push(wait);
             let last = self.waits.len() - 1;
             self.waits.swap(position, last);
+        } else {
+            self.forget(wait);
         }
         is_pending
     }
 
-    fn poll_want(&mut self, want: &mut Want, waker: &Waker, ledger: &mut Ledger) -> Poll<()> {
+    fn poll_want(
+        &mut self,
+        want: &mut Want,
+        watcher: &mut Watcher<'_>,
+        ledger: &mut Ledger,
+    ) -> Poll<()> {
+        let waker = watcher.waker;
         match want {
-            Want::Opened => self.call(|engine| engine.poll_opened(waker)).map(|opened| {
-                let _ = opened.map_err(|error| self.check_connection_error(&error));
-            }),
+            Want::Opened => self
+                .call(|engine| engine.poll_opened(watcher))
+                .map(|opened| {
+                    let _ = opened.map_err(|error| self.check_connection_error(&error));
+                }),
             Want::Closed => self
-                .call(|engine| engine.poll_closed(waker))
+                .call(|engine| engine.poll_closed(watcher))
                 .map(|error| self.check_connection_error(&error)),
             Want::Begun(key) => {
                 let key = *key;
-                self.call(|engine| engine.poll_begun(key, waker))
+                self.call(|engine| engine.poll_begun(key, watcher))
                     .map(|begun| self.on_begun(key, begun))
             }
             Want::SessionEnded(key) => self
-                .call(|engine| engine.poll_session_ended(*key, true, waker))
+                .call(|engine| engine.poll_session_closed(*key, watcher))
                 .map(|error| self.check_session_error(&error)),
-            Want::IncomingLink => self.poll_incoming(waker),
+            Want::IncomingLink => self.poll_incoming(watcher),
             Want::Attached(key) => {
                 let key = *key;
-                self.call(|engine| engine.poll_attached(key, waker))
+                self.call(|engine| engine.poll_attached(key, watcher))
                     .map(|attached| self.on_attached(key, attached.map(drop)))
             }
             Want::Detached(key) => self
-                .call(|engine| engine.poll_detached(*key, waker))
+                .call(|engine| engine.poll_detached(*key, watcher))
                 .map(|error| self.check_link_error(&error)),
             Want::LinkEnded(key) => self
-                .call(|engine| engine.poll_link_ended(*key, waker))
+                .call(|engine| engine.poll_link_ended(*key, watcher))
                 .map(|error| self.check_link_error(&error)),
-            Want::AllSettled => self.call(|engine| engine.poll_all_settled(waker)),
+            Want::AllSettled => self.call(|engine| engine.poll_all_settled(watcher)),
             Want::Drained(key) => self
-                .call(|engine| engine.poll_drained(*key, waker))
+                .call(|engine| engine.poll_drained(*key, watcher))
                 .map(|drained| self.check_link_result(drained)),
             Want::Confirmed(key, delivery_id) => self
                 .call(|engine| engine.poll_confirmed(*key, *delivery_id, waker))
@@ -134,9 +149,9 @@ impl Side {
         }
     }
 
-    fn poll_incoming(&mut self, waker: &Waker) -> Poll<()> {
+    fn poll_incoming(&mut self, watcher: &mut Watcher<'_>) -> Poll<()> {
         loop {
-            match self.call(|engine| engine.poll_incoming_link(waker)) {
+            match self.call(|engine| engine.poll_incoming_link(watcher)) {
                 Poll::Ready(Ok(incoming)) => self.undecided.push(incoming),
                 Poll::Ready(Err(error)) => {
                     self.check_connection_error(&error);

@@ -2,19 +2,19 @@
 
 use std::time::{Duration, Instant};
 
-use amqp10_codec::frame::{decode_amqp, split};
-use amqp10_codec::{
-    AmqpError, Attach, DeliveryState, Modified, Open, Outcome, ReceiverSettleMode, Rejected, Role,
-    SenderSettleMode, Source, Symbol, Target, TargetArchetype,
-};
 use bytes::{Buf, BytesMut};
 
 use super::super::{
-    ConnectionSettings, Credit, Engine, Key, Layout, Limits, LinkKey, ReceiverSettings,
+    ConnectionSettings, Credit, Engine, Key, Layout, Limits, LinkKey, ReceiverSettings, Refusal,
 };
 use super::ledger::Ledger;
 use super::random::Random;
 use super::waits::{Wait, Want};
+use crate::codec::frame::{decode_amqp, split};
+use crate::codec::{
+    AmqpError, Attach, DeliveryState, Modified, Open, Outcome, ReceiverSettleMode, Rejected, Role,
+    SenderSettleMode, Source, Symbol, Target, TargetArchetype,
+};
 use crate::error::{ConnectionError, LinkError};
 
 /// Reasons that the simulated applications give.
@@ -137,6 +137,11 @@ impl Side {
 
     pub(super) fn wait(&mut self, want: Want) {
         self.waits.push(Wait::new(want));
+    }
+
+    /// What every future does at its end: nothing of it stays in the engine.
+    pub(super) fn forget(&mut self, mut wait: Wait) {
+        self.call(|engine| engine.forget_watcher(&mut wait.place));
     }
 
     // ---- the driver
@@ -269,17 +274,17 @@ impl Side {
     pub(super) fn answer(&mut self, position: usize, ledger: &mut Ledger, random: &mut Random) {
         let (key, remote) = self.undecided.swap_remove(position);
         if random.chance(15) {
-            let echo = random.chance(30);
+            let answer = match random.chance(30) {
+                true => Refusal::EchoedTermini,
+                false => Refusal::NullTerminus,
+            };
             self.call(|engine| {
-                engine.refuse_link(key, AmqpError::new(WANTED, "refused"), echo);
+                engine.refuse_link(key, AmqpError::new(WANTED, "refused"), answer);
                 engine.release_session(key.session);
             });
             return;
         }
-        let role = match remote.role {
-            Role::Sender => Role::Receiver,
-            Role::Receiver => Role::Sender,
-        };
+        let role = remote.role.opposite();
         let answer = Attach {
             snd_settle_mode: remote.snd_settle_mode,
             rcv_settle_mode: remote.rcv_settle_mode,
@@ -434,22 +439,27 @@ impl Side {
 
     /// Drops one future, as a lost `select!` does.
     pub(super) fn cancel(&mut self, position: usize) {
-        let wait = self.waits.swap_remove(position);
+        let mut wait = self.waits.swap_remove(position);
+        if matches!(wait.want, Want::Opened | Want::IncomingLink) {
+            return self.waits.push(wait); // kept: the run needs them
+        }
+        self.call(|engine| engine.forget_watcher(&mut wait.place));
         match wait.want {
-            Want::Opened | Want::IncomingLink => self.waits.push(wait), // kept: the run needs them
             Want::Begun(key) => self.drop_session(key),
             Want::Attached(link) => self.drop_link(link),
             Want::Room {
                 link, mut ticket, ..
-            } => self.call(|engine| engine.leave_senders(link, &mut ticket)),
+            } => self.call(|engine| engine.leave_queue(link, &mut ticket)),
             Want::Delivery { link, mut ticket }
             | Want::Batch {
                 link, mut ticket, ..
-            } => self.call(|engine| engine.leave_receivers(link, &mut ticket)),
+            } => self.call(|engine| engine.leave_queue(link, &mut ticket)),
             Want::Outcome { link, delivery, .. } => {
                 self.call(|engine| engine.abandon_outcome(link.session, delivery));
             }
-            Want::Closed
+            Want::Opened
+            | Want::IncomingLink
+            | Want::Closed
             | Want::SessionEnded(_)
             | Want::Detached(_)
             | Want::LinkEnded(_)
@@ -467,7 +477,10 @@ impl Side {
             .position(|wait| wait.want.link() == Some(key))
         {
             match self.waits[position].want {
-                Want::Attached(_) => drop(self.waits.swap_remove(position)),
+                Want::Attached(_) => {
+                    let wait = self.waits.swap_remove(position);
+                    self.forget(wait);
+                }
                 _ => self.cancel(position),
             }
         }
@@ -475,7 +488,7 @@ impl Side {
         let link = self
             .links
             .swap_remove(position.expect("a link that is held"));
-        self.call(|engine| engine.release_link(key, true));
+        self.call(|engine| engine.release_link(key));
         if link.is_incoming {
             self.call(|engine| engine.release_session(key.session));
         }
@@ -491,9 +504,12 @@ impl Side {
         for link in links {
             self.drop_link(link);
         }
-        self.waits.retain(
-            |wait| !matches!(wait.want, Want::Begun(k) | Want::SessionEnded(k) if k == key),
-        );
+        let is_of_session =
+            |wait: &Wait| matches!(wait.want, Want::Begun(k) | Want::SessionEnded(k) if k == key);
+        while let Some(position) = self.waits.iter().position(is_of_session) {
+            let wait = self.waits.swap_remove(position);
+            self.forget(wait);
+        }
         self.sessions.retain(|session| session.key != key);
         self.call(|engine| engine.release_session(key));
     }

@@ -6,7 +6,7 @@ use std::task::{Wake, Waker};
 
 use bytes::Bytes;
 
-use super::super::{Key, LinkKey, Outbound, Payload, Ticket};
+use super::super::{Key, LinkKey, Outbound, Payload, Ticket, WatchPlace};
 
 /// A waker that counts.
 #[derive(Debug, Default)]
@@ -92,6 +92,7 @@ impl Want {
 #[derive(Debug)]
 pub(super) struct Wait {
     pub(super) want: Want,
+    pub(super) place: Option<WatchPlace>,
     bell: Arc<Bell>,
 }
 
@@ -100,6 +101,7 @@ impl Wait {
     pub(super) fn new(want: Want) -> Self {
         Self {
             want,
+            place: None,
             bell: Arc::new(Bell(AtomicUsize::new(1))),
         }
     }

@@ -71,9 +71,9 @@ pub(super) async fn start_tls(
     options: &ConnectionOptions,
     deadline: Deadline,
 ) -> Result<Box<dyn Stream>, ConnectError> {
-    let failed = |source| ConnectError::Tls {
+    let failed = |error| ConnectError::Tls {
         peer: host.to_owned(),
-        source,
+        error,
     };
     deadline
         .within(Stage::Tls, tls::connect(stream, host, options.tls.as_ref()))

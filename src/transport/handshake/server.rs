@@ -137,9 +137,9 @@ async fn start_tls(
     options: &ListenerOptions,
     deadline: Deadline,
 ) -> Result<(Box<dyn Stream>, Option<Bytes>), ConnectError> {
-    let failed = |source| ConnectError::Tls {
+    let failed = |error| ConnectError::Tls {
         peer: PEER.to_owned(),
-        source,
+        error,
     };
     deadline
         .within(Stage::Tls, tls::accept(stream, options.tls.as_ref()))

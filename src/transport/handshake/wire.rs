@@ -148,19 +148,19 @@ impl Wire {
     fn broken(&self, error: io::Error, stage: Stage) -> ConnectError {
         match tls::error_within(&error) {
             // With TLS 1.3 a server's verdict on our certificate arrives after the handshake.
-            Some(source) => self.tls_failed(source),
+            Some(error) => self.tls_failed(error),
             None if error.kind() == io::ErrorKind::UnexpectedEof => ConnectError::Eof { stage },
             None => ConnectError::Io {
                 stage,
-                source: Arc::new(error),
+                error: Arc::new(error),
             },
         }
     }
 
-    fn tls_failed(&self, source: TlsError) -> ConnectError {
+    fn tls_failed(&self, error: TlsError) -> ConnectError {
         ConnectError::Tls {
             peer: self.peer.clone(),
-            source,
+            error,
         }
     }
 }

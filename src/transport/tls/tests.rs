@@ -262,7 +262,7 @@ async fn a_missing_client_certificate_is_an_error_on_both_sides() {
         matches!(
             server,
             ConnectError::Tls {
-                source: TlsError::NoCertificate,
+                error: TlsError::NoCertificate,
                 ..
             }
         ),

@@ -326,7 +326,7 @@ async fn l_016_l_017_the_peers_termini_are_shown_as_it_describes_them() {
             dynamic: true,
             ..Target::default()
         };
-        let options = SenderOptions::default().target(target.into());
+        let options = SenderOptions::default().target(target);
         session.attach_sender("", options).await
     });
     let asked = peer.expect_attach().await;

@@ -1,0 +1,270 @@
+//! Deliveries out of a session: turns, transfers, outcomes.
+
+use std::task::{Poll, Waker};
+
+use super::effects::Effects;
+use super::key::Key;
+use super::link::{Due, Link, LinkEnd};
+use super::sender::{OneFrame, Outbound, PartialSend, write_in_one_frame, write_partial};
+use super::session::Session;
+use super::wait::Ticket;
+use crate::codec::Outcome;
+use crate::error::{LinkError, SendError};
+
+impl Session {
+    /// Deliveries that `link` may start now: credit, session window, output room and unsettled slots together.
+    pub(super) fn sendable(&self, link: Key, effects: &Effects) -> usize {
+        let Some(Link {
+            end: LinkEnd::Sender(sender),
+            due: Due {
+                attach: is_unannounced,
+                ..
+            },
+            ..
+        }) = self.links.get(link)
+        else {
+            return 0;
+        };
+        let slots = effects
+            .limits
+            .max_unsettled_deliveries
+            .saturating_sub(self.outgoing.unsettled());
+        let window = self.outgoing.window.remote_incoming_window as usize;
+        if effects.output.has_room() && !is_unannounced {
+            sender.startable().min(window).min(slots)
+        } else {
+            0
+        }
+    }
+
+    /// Tells as many of those who wait to send on `link` as there is room for. Where the output is what is full, the next
+    /// swap tells them.
+    pub(super) fn wake_sender(&mut self, link: Key, effects: &mut Effects) {
+        let room = self.sendable(link, effects);
+        if let Some(sender) = self.links.get_mut(link).and_then(Link::sender_mut) {
+            effects.output.is_blocked |= !effects.output.has_room() && !sender.waiters.is_empty();
+            sender.waiters.wake(room, &mut effects.wakes);
+        }
+    }
+
+    /// Room has come up: tells senders that wait for it, and goes on with deliveries under way.
+    pub(crate) fn wake_senders(&mut self, effects: &mut Effects) {
+        for position in 0..self.links.positions() {
+            let Some(key) = self.links.key_at(position) else {
+                continue;
+            };
+            self.wake_sender(key, effects);
+        }
+        if !self.outgoing.partials.is_empty() {
+            self.mark(effects);
+        }
+    }
+
+    /// Sends one delivery if it is this caller's turn and there is room; else the caller waits and nothing has changed.
+    /// The key of an unsettled delivery leads to its outcome.
+    pub(crate) fn poll_transfer(
+        &mut self,
+        key: Key,
+        ticket: &mut Option<Ticket>,
+        outbound: &Outbound,
+        settled: bool,
+        waker: &Waker,
+        effects: &mut Effects,
+    ) -> Poll<Result<Option<Key>, SendError>> {
+        let room = self.sendable(key, effects);
+        let link = match self.link_mut(key) {
+            Ok(link) => link,
+            Err(error) => return Poll::Ready(Err(SendError::NotSent(error))),
+        };
+        let error = link.ended.clone();
+        let Some(sender) = link.sender_mut() else {
+            return Poll::Ready(Err(SendError::NotSent(LinkError::WrongRole)));
+        };
+        if let Some(error) = error {
+            sender.waiters.leave(ticket, &mut effects.wakes);
+            return Poll::Ready(Err(SendError::NotSent(error)));
+        }
+        if room == 0 || !sender.waiters.is_next(*ticket) {
+            effects.output.is_blocked |= !effects.output.has_room();
+            sender.waiters.wait(ticket, 1, waker, &mut effects.wakes);
+            return Poll::Pending;
+        }
+        sender.waiters.leave(ticket, &mut effects.wakes);
+        let sent = self.transfer(key, outbound, settled, effects);
+        let has_more_room = room > 1 || sent.is_err();
+        if let Some(link) = self.links.get_mut(key) {
+            let is_draining = link.sender_mut().is_some_and(|sender| {
+                if has_more_room {
+                    sender.waiters.wake_next(&mut effects.wakes);
+                }
+                sender.is_draining
+            });
+            if is_draining {
+                self.mark_flow(key, effects);
+            }
+        }
+        Poll::Ready(sent)
+    }
+
+    /// Looks at the ids, encodes, and commits only once it is known that the delivery fits.
+    fn transfer(
+        &mut self,
+        key: Key,
+        outbound: &Outbound,
+        settled: bool,
+        effects: &mut Effects,
+    ) -> Result<Option<Key>, SendError> {
+        let position = effects.output.position();
+        let delivery_id = self.outgoing.next_delivery_id();
+        let Some((handle, sender)) = self
+            .links
+            .get_mut(key)
+            .and_then(|link| Some((link.output_handle?, link.sender_mut()?)))
+        else {
+            return Err(SendError::NotSent(LinkError::LocalDetached));
+        };
+        sender.check_settled(settled)?;
+        let transfer = sender.first_transfer(handle, delivery_id, outbound, settled);
+        let written = write_in_one_frame(
+            self.outgoing_channel,
+            &transfer,
+            &outbound.payload,
+            sender,
+            effects,
+        )?;
+        if let OneFrame::TooLarge(payload) = written {
+            // The first frame goes now, because delivery-ids must leave in their order (D-008); flush does the rest.
+            let mut partial = PartialSend::new(transfer, payload);
+            write_partial(self.outgoing_channel, &mut partial, effects);
+            sender.partial = Some(partial);
+            self.outgoing.partials.push_back(key);
+        }
+        sender.credit.consume();
+        self.outgoing.window.consume();
+        effects.output.messages += 1;
+        let delivery = if settled {
+            self.outgoing.commit_settled();
+            None
+        } else {
+            Some(self.outgoing.commit_unsettled(key, position))
+        };
+        if !self.outgoing.partials.is_empty() {
+            self.mark(effects);
+        }
+        Ok(delivery)
+    }
+
+    /// A caller gives up its place among those who wait to send.
+    pub(crate) fn leave_senders(
+        &mut self,
+        key: Key,
+        ticket: &mut Option<Ticket>,
+        effects: &mut Effects,
+    ) {
+        let Some(sender) = self.links.get_mut(key).and_then(Link::sender_mut) else {
+            return;
+        };
+        sender.waiters.leave(ticket, &mut effects.wakes);
+        let is_draining = sender.is_draining;
+        self.wake_sender(key, effects);
+        if is_draining {
+            self.mark_flow(key, effects);
+        }
+    }
+
+    pub(crate) fn poll_outcome(
+        &mut self,
+        delivery: Key,
+        waker: &Waker,
+        effects: &mut Effects,
+    ) -> Poll<Option<Result<Outcome, SendError>>> {
+        self.outgoing.poll_outcome(delivery, waker, effects)
+    }
+
+    pub(crate) fn abandon_outcome(&mut self, delivery: Key, effects: &mut Effects) {
+        if self.outgoing.abandon(delivery, effects) {
+            self.mark(effects);
+            self.wake_senders(effects);
+            self.check_settled(effects);
+        }
+    }
+
+    /// Deliveries sent and not settled.
+    pub(crate) fn unsettled_sent(&self) -> usize {
+        self.outgoing.unsettled()
+    }
+
+    /// Whether a delivery is under way of which frames are still to be sent.
+    pub(crate) fn has_partials(&self) -> bool {
+        !self.outgoing.partials.is_empty()
+    }
+
+    /// Goes on with deliveries of several frames, one frame a link in turn, as far as window and room allow (D-010).
+    pub(super) fn flush_partials(&mut self, effects: &mut Effects) {
+        while let Some(key) = self.outgoing.partials.front().copied() {
+            if self.outgoing.window.remote_incoming_window == 0 {
+                return; // W-011
+            }
+            if !effects.output.has_room_for_partials() {
+                effects.output.is_blocked = true;
+                return;
+            }
+            self.outgoing.partials.pop_front();
+            let Some(sender) = self.links.get_mut(key).and_then(Link::sender_mut) else {
+                continue;
+            };
+            let Some(partial) = &mut sender.partial else {
+                continue;
+            };
+            let is_last = write_partial(self.outgoing_channel, partial, effects);
+            self.outgoing.window.consume();
+            if is_last {
+                sender.partial = None;
+                self.finish_partial(key, effects);
+            } else {
+                self.outgoing.partials.push_back(key);
+            }
+        }
+    }
+
+    /// The link is free again: for the next sender, or for a detach that waited.
+    fn finish_partial(&mut self, key: Key, effects: &mut Effects) {
+        self.wake_sender(key, effects);
+        self.check_settled(effects);
+        let Some(link) = self.links.get_mut(key) else {
+            return;
+        };
+        let has_detach = link.due.detach.is_some();
+        let is_draining = link.sender_mut().is_some_and(|sender| sender.is_draining);
+        if is_draining {
+            self.mark_flow(key, effects);
+        } else if has_detach {
+            self.mark_link(key, effects);
+        }
+    }
+
+    /// Gives up what is left of a delivery under way.
+    pub(super) fn drop_partial(&mut self, key: Key, effects: &mut Effects) {
+        if let Some(sender) = self.links.get_mut(key).and_then(Link::sender_mut)
+            && let Some(partial) = sender.partial.take()
+        {
+            effects.garbage.push(partial.into_rest());
+            self.outgoing.partials.retain(|other| *other != key);
+            self.check_settled(effects);
+        }
+    }
+
+    pub(super) fn drop_partials(&mut self, effects: &mut Effects) {
+        while let Some(key) = self.outgoing.partials.front().copied() {
+            self.outgoing.partials.pop_front();
+            self.drop_partial(key, effects);
+        }
+    }
+
+    /// Tells who waits for the outcomes of all deliveries, once that is so.
+    pub(super) fn check_settled(&mut self, effects: &mut Effects) {
+        if self.outgoing.unsettled() == 0 && !self.has_partials() {
+            effects.settled_watchers.wake_all(&mut effects.wakes);
+        }
+    }
+}

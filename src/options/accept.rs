@@ -1,0 +1,115 @@
+//! What a link that the peer attached is answered with.
+
+use super::OnDrop;
+use crate::codec::{
+    Attach, Fields, ReceiverSettleMode, Role, SenderSettleMode, Source, Symbol, TargetArchetype,
+};
+use crate::engine::{Credit, Limits, ReceiverSettings};
+
+/// Options of [`IncomingLink::accept`](crate::IncomingLink::accept): what is None is echoed as the peer asked for it.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct AcceptLinkOptions {
+    /// The source that the link has in fact.
+    pub source: Option<Source>,
+    /// The target that the link has in fact.
+    pub target: Option<TargetArchetype>,
+    /// Whether the sender settles.
+    pub snd_settle_mode: Option<SenderSettleMode>,
+    /// When the receiver settles.
+    pub rcv_settle_mode: Option<ReceiverSettleMode>,
+    /// Who grants credit, where the peer sends. Default: 300, topped up.
+    pub credit: Credit,
+    /// The largest message that we take, in octets.
+    pub max_message_size: Option<u64>,
+    /// Deliveries are accepted when they are handed out, where the peer sends. Default no.
+    pub auto_accept: bool,
+    /// What becomes of a delivery that is dropped unsettled.
+    pub on_drop: OnDrop,
+    /// Extensions that we offer.
+    pub offered_capabilities: Vec<Symbol>,
+    /// Properties of the attach.
+    pub properties: Fields,
+}
+
+impl AcceptLinkOptions {
+    /// Sets [`source`](Self::source).
+    pub fn source(mut self, source: Source) -> Self {
+        self.source = Some(source);
+        self
+    }
+
+    /// Sets [`target`](Self::target).
+    pub fn target(mut self, target: impl Into<TargetArchetype>) -> Self {
+        self.target = Some(target.into());
+        self
+    }
+
+    /// Sets [`snd_settle_mode`](Self::snd_settle_mode).
+    pub fn snd_settle_mode(mut self, mode: SenderSettleMode) -> Self {
+        self.snd_settle_mode = Some(mode);
+        self
+    }
+
+    /// Sets [`rcv_settle_mode`](Self::rcv_settle_mode).
+    pub fn rcv_settle_mode(mut self, mode: ReceiverSettleMode) -> Self {
+        self.rcv_settle_mode = Some(mode);
+        self
+    }
+
+    /// Sets [`credit`](Self::credit).
+    pub fn credit(mut self, credit: Credit) -> Self {
+        self.credit = credit;
+        self
+    }
+
+    /// Sets [`max_message_size`](Self::max_message_size).
+    pub fn max_message_size(mut self, octets: u64) -> Self {
+        self.max_message_size = Some(octets);
+        self
+    }
+
+    /// Sets [`auto_accept`](Self::auto_accept).
+    pub fn auto_accept(mut self, auto_accept: bool) -> Self {
+        self.auto_accept = auto_accept;
+        self
+    }
+
+    /// Sets [`on_drop`](Self::on_drop).
+    pub fn on_drop(mut self, on_drop: OnDrop) -> Self {
+        self.on_drop = on_drop;
+        self
+    }
+
+    /// Sets [`offered_capabilities`](Self::offered_capabilities).
+    pub fn offered_capabilities(mut self, capabilities: impl IntoIterator<Item = Symbol>) -> Self {
+        self.offered_capabilities = capabilities.into_iter().collect();
+        self
+    }
+
+    /// Sets [`properties`](Self::properties).
+    pub fn properties(mut self, properties: Fields) -> Self {
+        self.properties = properties;
+        self
+    }
+
+    /// Our answer to the peer's attach.
+    pub(crate) fn to_attach(&self, remote: &Attach) -> Attach {
+        let role = remote.role.opposite();
+        Attach {
+            snd_settle_mode: self.snd_settle_mode.unwrap_or(remote.snd_settle_mode),
+            rcv_settle_mode: self.rcv_settle_mode.unwrap_or(remote.rcv_settle_mode),
+            source: self.source.clone().or_else(|| remote.source.clone()),
+            target: self.target.clone().or_else(|| remote.target.clone()),
+            initial_delivery_count: (role == Role::Sender).then_some(0),
+            max_message_size: self.max_message_size,
+            offered_capabilities: self.offered_capabilities.clone(),
+            properties: self.properties.clone(),
+            ..Attach::new(remote.name.clone(), 0, role)
+        }
+    }
+
+    pub(crate) fn settings(&self, limits: &Limits) -> ReceiverSettings {
+        ReceiverSettings::new(self.credit, self.auto_accept, limits)
+    }
+}

@@ -1,0 +1,180 @@
+//! What a receiving link is attached with.
+
+use super::{fill_in, link_name};
+use crate::codec::{
+    Attach, Fields, FilterSet, Modified, Outcome, ReceiverSettleMode, Role, SenderSettleMode,
+    Source, Str, Symbol, Target, TargetArchetype,
+};
+use crate::engine::{Credit, Limits, ReceiverSettings};
+
+/// What becomes of a delivery that is dropped without having been settled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OnDrop {
+    /// Modified with delivery-failed: the sender counts the attempt, so that a message that nobody survives can be
+    /// dead-lettered. RabbitMQ before 4.0 does not know this outcome and ends the session: choose another for it.
+    #[default]
+    Modify,
+    /// Released: as if it had never been delivered.
+    Release,
+    /// Rejected, without an error.
+    Reject,
+    /// Accepted.
+    Accept,
+    /// Nothing is said; the sender learns when the link ends.
+    LeaveUnsettled,
+}
+
+impl OnDrop {
+    pub(crate) fn outcome(self) -> Option<Outcome> {
+        match self {
+            Self::Modify => Some(Outcome::Modified(Modified {
+                delivery_failed: true,
+                ..Modified::default()
+            })),
+            Self::Release => Some(Outcome::Released),
+            Self::Reject => Some(Outcome::Rejected(Default::default())),
+            Self::Accept => Some(Outcome::Accepted),
+            Self::LeaveUnsettled => None,
+        }
+    }
+}
+
+/// Options of [`Session::attach_receiver`](crate::Session::attach_receiver) [2.7.3].
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct ReceiverOptions {
+    /// The link's name, unique among the receivers of this container from that peer. Default: a new UUID.
+    pub name: Option<String>,
+    /// Whether deliveries should come settled. Default mixed.
+    pub snd_settle_mode: SenderSettleMode,
+    /// When we settle. Default first.
+    pub rcv_settle_mode: ReceiverSettleMode,
+    /// The peer's terminus, in place of one that has address and `filter` alone. If it has no address, it gets the one of
+    /// the attach.
+    pub source: Option<Source>,
+    /// Filters on the peer's terminus [3.5.8]; ignored if `source` is set.
+    pub filter: FilterSet,
+    /// Our terminus. Default: one without an address.
+    pub target: Option<Target>,
+    /// Who grants credit, and how much. Default: 300, topped up.
+    pub credit: Credit,
+    /// The largest message that we take, in octets; larger ones detach the link. Default: none but
+    /// [`Limits::max_partial_delivery_bytes`].
+    pub max_message_size: Option<u64>,
+    /// Deliveries are accepted when they are handed out. Default no.
+    pub auto_accept: bool,
+    /// What becomes of a delivery that is dropped unsettled.
+    pub on_drop: OnDrop,
+    /// Extensions that we offer.
+    pub offered_capabilities: Vec<Symbol>,
+    /// Extensions that we would use.
+    pub desired_capabilities: Vec<Symbol>,
+    /// Properties of the attach.
+    pub properties: Fields,
+}
+
+impl ReceiverOptions {
+    /// Sets [`name`](Self::name).
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// Sets [`snd_settle_mode`](Self::snd_settle_mode).
+    pub fn snd_settle_mode(mut self, mode: SenderSettleMode) -> Self {
+        self.snd_settle_mode = mode;
+        self
+    }
+
+    /// Sets [`rcv_settle_mode`](Self::rcv_settle_mode).
+    pub fn rcv_settle_mode(mut self, mode: ReceiverSettleMode) -> Self {
+        self.rcv_settle_mode = mode;
+        self
+    }
+
+    /// Sets [`source`](Self::source).
+    pub fn source(mut self, source: Source) -> Self {
+        self.source = Some(source);
+        self
+    }
+
+    /// Sets [`filter`](Self::filter).
+    pub fn filter(mut self, filter: FilterSet) -> Self {
+        self.filter = filter;
+        self
+    }
+
+    /// Sets [`target`](Self::target).
+    pub fn target(mut self, target: Target) -> Self {
+        self.target = Some(target);
+        self
+    }
+
+    /// Sets [`credit`](Self::credit).
+    pub fn credit(mut self, credit: Credit) -> Self {
+        self.credit = credit;
+        self
+    }
+
+    /// Sets [`max_message_size`](Self::max_message_size).
+    pub fn max_message_size(mut self, octets: u64) -> Self {
+        self.max_message_size = Some(octets);
+        self
+    }
+
+    /// Sets [`auto_accept`](Self::auto_accept).
+    pub fn auto_accept(mut self, auto_accept: bool) -> Self {
+        self.auto_accept = auto_accept;
+        self
+    }
+
+    /// Sets [`on_drop`](Self::on_drop).
+    pub fn on_drop(mut self, on_drop: OnDrop) -> Self {
+        self.on_drop = on_drop;
+        self
+    }
+
+    /// Sets [`offered_capabilities`](Self::offered_capabilities).
+    pub fn offered_capabilities(mut self, capabilities: impl IntoIterator<Item = Symbol>) -> Self {
+        self.offered_capabilities = capabilities.into_iter().collect();
+        self
+    }
+
+    /// Sets [`desired_capabilities`](Self::desired_capabilities).
+    pub fn desired_capabilities(mut self, capabilities: impl IntoIterator<Item = Symbol>) -> Self {
+        self.desired_capabilities = capabilities.into_iter().collect();
+        self
+    }
+
+    /// Sets [`properties`](Self::properties).
+    pub fn properties(mut self, properties: Fields) -> Self {
+        self.properties = properties;
+        self
+    }
+
+    pub(crate) fn to_attach(&self, address: Str) -> Attach {
+        let mut source = self.source.clone().unwrap_or_else(|| Source {
+            filter: self.filter.clone(),
+            ..Source::default()
+        });
+        fill_in(&mut source.address, address, source.dynamic);
+        Attach {
+            snd_settle_mode: self.snd_settle_mode,
+            rcv_settle_mode: self.rcv_settle_mode,
+            source: Some(source),
+            target: Some(TargetArchetype::Target(
+                self.target.clone().unwrap_or_default(),
+            )),
+            max_message_size: self.max_message_size,
+            offered_capabilities: self.offered_capabilities.clone(),
+            desired_capabilities: self.desired_capabilities.clone(),
+            properties: self.properties.clone(),
+            ..Attach::new(link_name(self.name.as_deref()), 0, Role::Receiver)
+        }
+    }
+
+    pub(crate) fn settings(&self, limits: &Limits) -> ReceiverSettings {
+        ReceiverSettings::new(self.credit, self.auto_accept, limits)
+    }
+}
