@@ -379,12 +379,16 @@ impl Engine {
         if let Err(error) = self.connection.flush_start(now, &mut self.effects) {
             return self.handle_cut(error);
         }
-        if self.connection.endpoint.local == Half::Open
-            && self.connection.endpoint.remote != Half::Idle
-        {
+        if self.can_flush_sessions() {
             self.flush_sessions();
         }
         self.connection.flush_end(now, &mut self.effects);
+    }
+
+    /// Both opens are known, and our close has not been written.
+    fn can_flush_sessions(&self) -> bool {
+        self.connection.endpoint.local == Half::Open
+            && self.connection.endpoint.remote != Half::Idle
     }
 
     fn flush_sessions(&mut self) {
@@ -402,11 +406,9 @@ impl Engine {
 
     /// Whether a flush would write something.
     pub(crate) fn has_due_work(&self) -> bool {
-        let can_flush_sessions =
-            !self.effects.due_sessions.is_empty() && self.connection.endpoint.remote != Half::Idle;
         !self.connection.is_cut
             && (self.connection.has_due()
-                || can_flush_sessions
+                || (self.can_flush_sessions() && !self.effects.due_sessions.is_empty())
                 || !self.effects.output.buffer.is_empty())
     }
 
