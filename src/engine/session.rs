@@ -1,6 +1,6 @@
 //! A session: begin, end, flow, and what the next flush writes for it. Links are in `links.rs`, deliveries in `deliveries.rs`.
 
-use amqp10_codec::{AmqpError, Begin, End, Flow, Outcome, Role};
+use amqp10_codec::{AmqpError, Begin, End, Flow, Outcome, Performative, Role};
 
 use super::effects::Effects;
 use super::endpoint::{Endpoint, Half};
@@ -249,6 +249,23 @@ impl Session {
             self.wake_senders(effects);
         }
         Ok(())
+    }
+
+    /// A session that has ended and finishes what it sends needs room for that, and to know which links are gone. Nothing
+    /// else concerns it, and nothing is a fault any more.
+    pub(crate) fn on_late_frame(&mut self, performative: Performative, effects: &mut Effects) {
+        let _ = match performative {
+            Performative::Flow(flow) => self.on_flow(
+                Flow {
+                    handle: None,
+                    echo: false,
+                    ..flow
+                },
+                effects,
+            ),
+            Performative::Detach(detach) => self.on_detach(detach, effects),
+            _ => Ok(()),
+        };
     }
 
     fn on_link_flow(
