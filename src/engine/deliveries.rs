@@ -386,7 +386,7 @@ impl Session {
         let receiver = link.receiver_mut().ok_or(LinkError::WrongRole)?;
         let max = receiver.largest_batch(max);
         let queued = receiver.queue.len();
-        let is_ready = queued >= max || is_over || ended.is_some() || receiver.cannot_fill(max);
+        let is_ready = queued >= max || is_over || ended.is_some() || receiver.is_exhausted();
         if !is_ready || !(receiver.waiters.is_next(*ticket) || is_over || ended.is_some()) {
             receiver
                 .waiters

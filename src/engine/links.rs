@@ -422,6 +422,7 @@ impl Session {
         {
             effects.garbage.push(partial.into_rest());
             self.outgoing.partials.retain(|other| *other != key);
+            self.check_settled(effects);
         }
     }
 

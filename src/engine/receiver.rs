@@ -304,21 +304,18 @@ impl ReceiverEnd {
         }
     }
 
-    /// Whether something is queued, but `max` deliveries will not come together without a grant of the application's.
-    pub(crate) fn cannot_fill(&self, max: usize) -> bool {
-        let coming = self.credit.link_credit as usize + usize::from(self.partial.is_some());
-        let queued = self.queue.len();
-        self.grant == Credit::Manual && queued > 0 && queued.saturating_add(coming) < max
+    /// Whether something is queued and nothing will join it without a grant of the application's.
+    pub(crate) fn is_exhausted(&self) -> bool {
+        self.grant == Credit::Manual
+            && self.credit.link_credit == 0
+            && !self.queue.is_empty()
+            && self.partial.is_none()
     }
 
     /// Wakes those for whom enough is queued, and who is next if no more will come for it.
     pub(crate) fn wake_waiters(&mut self, wakes: &mut Wakes) {
         self.waiters.wake(self.queue.len(), wakes);
-        if self
-            .waiters
-            .next_wanted()
-            .is_some_and(|max| self.cannot_fill(max))
-        {
+        if self.is_exhausted() {
             self.waiters.wake_next(wakes);
         }
     }
