@@ -130,12 +130,12 @@ impl IncomingLink {
     ///
     /// Resolves without waiting.
     pub async fn accept(mut self, options: AcceptLinkOptions) -> Result<AcceptedLink, LinkError> {
-        self.is_answered = true;
         let answer = options.to_attach(&self.attach);
         let settings = options.settings(self.session.limits());
         self.session
             .shared()
             .with(|engine| engine.accept_link(self.key, answer, settings))?;
+        self.is_answered = true;
         let link = Arc::new(LinkHandle::new(
             self.session.clone(),
             self.key,

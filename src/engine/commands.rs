@@ -80,7 +80,8 @@ impl Engine {
 
     /// Whether no delivery that was sent waits for its outcome. Disposition frames wake those who ask.
     pub(crate) fn poll_all_settled(&mut self, waker: &Waker) -> Poll<()> {
-        let is_settled = |session: &Session| session.unsettled_sent() == 0;
+        let is_settled =
+            |session: &Session| session.unsettled_sent() == 0 && !session.has_partials();
         if self.connection.ended.is_some()
             || self.sessions.iter().all(|(_, session)| is_settled(session))
         {
@@ -247,14 +248,14 @@ impl Engine {
         &mut self,
         waker: &Waker,
     ) -> Poll<Result<(LinkKey, Arc<Attach>), ConnectionError>> {
+        if let Some(error) = &self.connection.ended {
+            return Poll::Ready(Err(error.clone()));
+        }
         while let Some((key, _)) = self.effects.pending_links.pop_front() {
             if let Some(attach) = self.unanswered(key) {
                 self.hold_session(key.session);
                 return Poll::Ready(Ok((key, attach)));
             }
-        }
-        if let Some(error) = &self.connection.ended {
-            return Poll::Ready(Err(error.clone()));
         }
         self.effects.pending_watchers.register(waker);
         Poll::Pending

@@ -36,6 +36,8 @@ pub(crate) struct ConnectionEnd {
     pub(crate) timers: Timers,
     due_open: bool,
     due_close: Option<Close>,
+    /// Our close is due, but deliveries under way come first.
+    is_finishing: bool,
     /// Why it ended, from the moment that is known.
     pub(crate) ended: Option<ConnectionError>,
     /// The stream is gone: nothing can be read or written any more.
@@ -57,6 +59,7 @@ impl ConnectionEnd {
             timers: Timers::default(),
             due_open: false,
             due_close: None,
+            is_finishing: false,
             ended: None,
             is_cut: false,
             watchers: Watchers::default(),
@@ -78,13 +81,23 @@ impl ConnectionEnd {
         }
     }
 
-    pub(crate) fn has_due(&self) -> bool {
-        self.due_open || self.due_close.is_some()
+    pub(crate) fn has_open_due(&self) -> bool {
+        self.due_open
     }
 
     /// Nothing but a close is of interest any more (C-032).
     pub(crate) fn is_discarding(&self) -> bool {
-        self.due_close.is_some() || self.endpoint.local == Half::Closed
+        (self.due_close.is_some() && !self.is_finishing) || self.endpoint.local == Half::Closed
+    }
+
+    /// A close of the application's waits until what was accepted for sending has been written.
+    pub(crate) fn is_close_due(&self) -> bool {
+        self.due_close.is_some()
+    }
+
+    /// A close that tells the peer of a fault, or answers its close, waits for nothing.
+    pub(crate) fn is_finishing(&self) -> bool {
+        self.is_finishing
     }
 
     /// Closes from our side; the reason is what everybody who waits learns.
@@ -100,9 +113,13 @@ impl ConnectionEnd {
             return;
         }
         self.open(); // C-002: an open of ours precedes our close
+        self.is_finishing = matches!(self.ended, Some(ConnectionError::LocalClosed));
         self.due_close = Some(Close { error });
-        self.timers
-            .set(Timer::Close, Some(now + self.settings.operation_timeout));
+        // It bounds all that follows, until the driver is done: what is still being sent, the peer's close, a stuck stream.
+        self.timers.set(
+            Timer::Close,
+            now.checked_add(self.settings.operation_timeout),
+        );
         self.timers.set(Timer::IdleIn, None);
         self.watchers.wake_all(&mut effects.wakes);
     }
@@ -145,7 +162,7 @@ impl ConnectionEnd {
         if !self.is_discarding() {
             self.timers.set(
                 Timer::IdleIn,
-                self.settings.idle_time_out.map(|tolerated| now + tolerated),
+                tolerated(&self.settings).and_then(|tolerated| now.checked_add(tolerated)),
             );
         }
     }
@@ -200,9 +217,9 @@ impl ConnectionEnd {
         }
     }
 
-    /// Writes close as the last frame ever (C-026).
-    pub(crate) fn flush_end(&mut self, now: Instant, effects: &mut Effects) {
-        if let Some(close) = self.due_close.take() {
+    /// Writes close as the last frame ever (C-026), once everything `is_ready` for it.
+    pub(crate) fn flush_end(&mut self, is_ready: bool, now: Instant, effects: &mut Effects) {
+        if let Some(close) = self.due_close.take_if(|_| is_ready) {
             self.endpoint.local = Half::Closed;
             if effects.output.write(0, &close).is_err() {
                 let bare = Close {
@@ -213,35 +230,29 @@ impl ConnectionEnd {
             }
             self.timers.set(Timer::IdleOut, None);
             self.heartbeat_interval = None;
-            if self.endpoint.remote == Half::Closed {
-                self.timers.set(Timer::Close, None);
-            }
+            self.watchers.wake_all(&mut effects.wakes); // the exchange may be complete with this
         }
         self.note_writes(now, effects);
     }
 
     pub(crate) fn on_close(&mut self, close: Close, now: Instant, effects: &mut Effects) {
         self.endpoint.remote = Half::Closed;
+        if close.error.is_some() && matches!(self.ended, Some(ConnectionError::LocalClosed)) {
+            self.ended = Some(ConnectionError::RemoteClosed(close.error.clone())); // C-031
+        }
         self.close(
             None,
             ConnectionError::RemoteClosed(close.error),
             now,
             effects,
         ); // C-028
-        if self.endpoint.local == Half::Closed {
-            self.timers.set(Timer::Close, None);
-        }
         self.watchers.wake_all(&mut effects.wakes);
     }
 
     /// The stream is gone.
     pub(crate) fn cut(&mut self, reason: ConnectionError, effects: &mut Effects) {
         self.is_cut = true;
-        if matches!(reason, ConnectionError::Timeout { .. }) {
-            self.ended = Some(reason); // our close was not answered, which is news to who closed
-        } else {
-            self.ended.get_or_insert(reason);
-        }
+        self.ended.get_or_insert(reason);
         self.due_open = false;
         self.due_close = None;
         self.timers = Timers::default();
@@ -285,4 +296,11 @@ impl ConnectionEnd {
             Err(fault) => Err(fault),
         }
     }
+}
+
+/// How long we tolerate silence; zero is for ever, as it is on the wire (C-010).
+fn tolerated(settings: &ConnectionSettings) -> Option<Duration> {
+    settings
+        .idle_time_out
+        .filter(|tolerated| !tolerated.is_zero())
 }

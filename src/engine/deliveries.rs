@@ -177,6 +177,7 @@ impl Session {
         if self.outgoing.abandon(delivery, effects) {
             self.mark(effects);
             self.wake_senders(effects);
+            self.check_settled(effects);
         }
     }
 
@@ -204,7 +205,7 @@ impl Session {
             if self.outgoing.window.remote_incoming_window == 0 {
                 return; // W-011
             }
-            if !effects.output.has_room() {
+            if !effects.output.has_room_for_partials() {
                 effects.output.is_blocked = true;
                 return;
             }
@@ -229,14 +230,15 @@ impl Session {
     /// The link is free again: for the next sender, or for a detach that waited.
     fn finish_partial(&mut self, key: Key, effects: &mut Effects) {
         self.wake_sender(key, effects);
+        self.check_settled(effects);
         let Some(link) = self.links.get_mut(key) else {
             return;
         };
-        let has_detach = link.due.detach.is_some();
+        let is_leaving = link.due.detach.is_some() || link.is_over();
         let is_draining = link.sender_mut().is_some_and(|sender| sender.is_draining);
         if is_draining {
             self.mark_flow(key, effects);
-        } else if has_detach {
+        } else if is_leaving {
             self.mark_link(key, effects);
         }
     }
@@ -266,37 +268,53 @@ impl Session {
         let Some(receiver) = link.receiver_mut() else {
             return Err(PeerFault::TransferToSender(handle).into());
         };
-        if let Some(delivery_id) = receiver.starts_delivery(&transfer).or_else(|fault| {
-            if has_ended {
-                Ok(transfer.delivery_id)
-            } else {
-                Err(fault.at(key))
-            }
-        })? {
-            // What goes on with a delivery that was cut short may name it again.
-            if !has_ended || self.incoming.is_next(delivery_id) {
-                self.incoming.on_delivery_id(delivery_id)?;
-            }
-        }
         if has_ended {
+            self.incoming.on_late_delivery_id(transfer.delivery_id);
             return Ok(()); // L-030: in flight when our detach left
         }
-        let is_discarded = transfer.aborted || transfer.resume;
-        let size = payload.len();
-        let queued_before = receiver.queue.len();
-        let progress = receiver
-            .on_transfer(transfer, payload, effects.pass, max_excess)
-            .map_err(|fault| fault.at(key))?;
-        if receiver.queue.len() > queued_before {
-            let whole = receiver
-                .queue
-                .back()
-                .map_or(size, |delivery| delivery.payload.len());
-            self.incoming.queued_bytes += whole;
-            receiver.wake_waiters(&mut effects.wakes);
+        if let Some(delivery_id) = receiver
+            .starts_delivery(&transfer)
+            .map_err(|fault| fault.at(key))?
+        {
+            self.incoming.on_delivery_id(delivery_id)?;
         }
+        self.receive(key, transfer, payload, max_excess, effects)
+            .map_err(|fault| fault.at(key))
+    }
+
+    /// A transfer for a link that takes it: queues the delivery that it completes, and tells who waits.
+    fn receive(
+        &mut self,
+        key: Key,
+        transfer: Transfer,
+        payload: Bytes,
+        max_excess: u32,
+        effects: &mut Effects,
+    ) -> Result<(), PeerFault> {
+        let Self {
+            links, incoming, ..
+        } = self;
+        let Some(link) = links.get_mut(key) else {
+            return Ok(());
+        };
+        let Some(receiver) = link.receiver_mut() else {
+            return Ok(());
+        };
+        let queued_before = receiver.queue.len();
+        incoming.partial_bytes -= receiver.partial_len();
+        let progress = receiver.on_transfer(transfer, payload, effects.pass, max_excess);
+        incoming.partial_bytes += receiver.partial_len();
+        let progress = progress?;
+        incoming.check_partial_bytes(effects.limits.max_partial_delivery_bytes)?;
+        let is_queued = receiver.queue.len() > queued_before;
+        if is_queued {
+            incoming.queued_bytes += receiver.queue.back().map_or(0, Inbound::weight);
+        }
+        receiver.wake_waiters(&mut effects.wakes);
         let has_drained = receiver.finish_drain();
-        let is_flow_due = (is_discarded || has_drained) && receiver.top_up().is_some();
+        // K-025: a delivery that was aborted used up credit, and nobody will take it; a drain that is over starts anew.
+        let is_dropped = !is_queued && !receiver.has_partial();
+        let is_flow_due = (is_dropped || has_drained) && receiver.top_up().is_some();
         if has_drained {
             receiver.waiters.wake_all(&mut effects.wakes);
             link.watchers.wake_all(&mut effects.wakes);
@@ -305,20 +323,15 @@ impl Session {
             Progress::Began {
                 delivery_id,
                 rcv_settle_mode,
-                ..
             } => {
                 let limit = effects.limits.max_unsettled_deliveries;
-                self.incoming
-                    .hold(delivery_id, key, rcv_settle_mode, limit)
-                    .map_err(|fault| fault.at(key))?;
+                incoming.hold(delivery_id, key, rcv_settle_mode, limit)?;
             }
-            Progress::NoLongerUnsettled { delivery_id, .. } => {
-                self.incoming.forget(delivery_id, effects)
-            }
-            Progress::Continued { .. } => {}
+            Progress::NoLongerUnsettled { delivery_id } => incoming.forget(delivery_id, effects),
+            Progress::Continued => {}
         }
         if is_flow_due {
-            self.mark_flow(key, effects); // K-025: it used up credit that nobody takes; or a drain is over
+            self.mark_flow(key, effects);
         }
         Ok(())
     }
@@ -371,12 +384,10 @@ impl Session {
         let link = self.link_mut(key)?;
         let ended = link.ended.clone();
         let receiver = link.receiver_mut().ok_or(LinkError::WrongRole)?;
+        let max = receiver.largest_batch(max);
         let queued = receiver.queue.len();
-        let is_ready = queued >= max || is_over || ended.is_some() || receiver.cannot_fill(max);
+        let is_ready = queued >= max || is_over || ended.is_some() || receiver.is_exhausted();
         if !is_ready || !(receiver.waiters.is_next(*ticket) || is_over || ended.is_some()) {
-            receiver.batch_wanted = receiver
-                .batch_wanted
-                .max(u32::try_from(max).unwrap_or(u32::MAX));
             receiver
                 .waiters
                 .wait(ticket, max, waker, &mut effects.wakes);
@@ -420,10 +431,7 @@ impl Session {
     /// What follows from the application having taken a delivery: settlement if that is automatic, credit, window.
     fn on_taken(&mut self, key: Key, delivery: &Inbound, effects: &mut Effects) {
         let was_shut = self.incoming.queued_bytes >= effects.limits.max_queued_bytes;
-        self.incoming.queued_bytes = self
-            .incoming
-            .queued_bytes
-            .saturating_sub(delivery.payload.len());
+        self.incoming.queued_bytes = self.incoming.queued_bytes.saturating_sub(delivery.weight());
         let Some(link) = self.links.get_mut(key) else {
             return;
         };
@@ -457,9 +465,11 @@ impl Session {
         let Some(receiver) = self.links.get_mut(key).and_then(Link::receiver_mut) else {
             return;
         };
-        receiver.batch_wanted = 0;
         receiver.waiters.leave(ticket, &mut effects.wakes);
         receiver.wake_waiters(&mut effects.wakes);
+        if receiver.forget_batch() || receiver.top_up().is_some() {
+            self.mark_flow(key, effects); // who is next now may want a larger batch, or a smaller one
+        }
     }
 
     /// Settles a received delivery with `state`. Settled already: nothing happens (P-014).

@@ -30,6 +30,8 @@ pub(crate) struct Incoming {
     pub(crate) dispositions: DispositionQueue,
     /// Octets queued on the session's links and not yet taken by the application.
     pub(crate) queued_bytes: usize,
+    /// Octets of deliveries of which more frames are to come, on all links (D-035).
+    pub(crate) partial_bytes: usize,
 }
 
 impl Incoming {
@@ -40,6 +42,7 @@ impl Incoming {
             unsettled: Unsettled::new(),
             dispositions: DispositionQueue::new(Role::Receiver),
             queued_bytes: 0,
+            partial_bytes: 0,
         }
     }
 
@@ -62,9 +65,24 @@ impl Incoming {
     }
 
     /// Whether a delivery of this id would be a new one.
-    pub(crate) fn is_next(&self, delivery_id: u32) -> bool {
+    fn is_next(&self, delivery_id: u32) -> bool {
         self.last_delivery_id
             .is_none_or(|last| last.wrapping_add(1) == delivery_id)
+    }
+
+    /// The same for a link that has ended: what its sender goes on with may name a delivery that was counted before.
+    pub(crate) fn on_late_delivery_id(&mut self, delivery_id: Option<u32>) {
+        if let Some(id) = delivery_id.filter(|id| self.is_next(*id)) {
+            self.last_delivery_id = Some(id);
+        }
+    }
+
+    /// All deliveries that are still arriving share one limit.
+    pub(crate) fn check_partial_bytes(&self, limit: usize) -> Result<(), PeerFault> {
+        if self.partial_bytes > limit {
+            return Err(PeerFault::TooManyPartialBytes(limit));
+        }
+        Ok(())
     }
 
     /// Remembers a delivery until it is settled.
@@ -104,6 +122,14 @@ impl Incoming {
                 effects.wakes.push(held.waker.take());
             }
             keep
+        });
+    }
+
+    /// Forgets all deliveries.
+    pub(crate) fn forget_all(&mut self, effects: &mut Effects) {
+        self.unsettled.retain(|_, held| {
+            effects.wakes.push(held.waker.take());
+            false
         });
     }
 

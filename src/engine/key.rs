@@ -28,6 +28,10 @@ impl<T> Slab<T> {
         }
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.slots.len() - self.free.len()
+    }
+
     pub(crate) fn insert(&mut self, entry: T) -> Key {
         self.insert_with(|_| entry)
     }

@@ -19,7 +19,8 @@ pub struct Limits {
     /// Sent deliveries whose receipt was dropped and that the peer has not settled. Beyond it the oldest is settled by the
     /// sender, so that a peer that never settles costs bounded memory. Default 8192.
     pub max_abandoned_deliveries: usize,
-    /// Octets of one delivery that arrives in several frames, where the link has no smaller max-message-size. Default 64 MiB.
+    /// Octets of deliveries that arrive in several frames and are not complete, in one session together; one delivery is
+    /// bounded by its link's max-message-size too. Default 64 MiB.
     pub max_partial_delivery_bytes: usize,
     /// Octets queued in one session and not yet taken by the application; above it the session's incoming window stays
     /// shut, and links of that session wait for each other. Default 16 MiB.

@@ -183,7 +183,9 @@ impl Link {
 
     /// Asks for a detach from our side. The link is over for its users at once.
     pub(crate) fn detach(&mut self, closed: bool, error: Option<AmqpError>, reason: LinkError) {
-        if self.endpoint.local == Half::Open && self.due.detach.is_none() {
+        if let Some(due) = &mut self.due.detach {
+            due.closed |= closed; // L-027: a closing detach came while ours was due
+        } else if self.endpoint.local == Half::Open {
             self.due.detach = Some(Detach {
                 handle: 0,
                 closed,
@@ -202,7 +204,6 @@ impl Link {
             }
             LinkEnd::Receiver(receiver) => {
                 receiver.waiters.wake_all(&mut effects.wakes);
-                receiver.discard_partial();
             }
         }
     }
@@ -211,6 +212,12 @@ impl Link {
     pub(crate) fn is_over(&self) -> bool {
         (self.endpoint.is_closed() || matches!(self.ended, Some(LinkError::Session(_))))
             && !self.is_held
+            && !self.is_sending()
+    }
+
+    /// Whether a delivery is under way of which frames are still to be sent.
+    pub(crate) fn is_sending(&self) -> bool {
+        matches!(&self.end, LinkEnd::Sender(sender) if sender.partial.is_some())
     }
 
     pub(crate) fn sender_mut(&mut self) -> Option<&mut SenderEnd> {

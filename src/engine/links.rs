@@ -324,6 +324,7 @@ impl Session {
         }
         link.detach(closed, error, reason);
         link.wake_all(effects);
+        self.drop_arriving(key);
         self.incoming.forget_link(key, effects);
         self.mark_link(key, effects);
     }
@@ -400,17 +401,36 @@ impl Session {
             link.is_refusal_pending = false;
         }
         link.wake_all(effects);
-        if let Some(sender) = link.sender_mut()
+        self.drop_partial(key, effects);
+        self.drop_arriving(key);
+        self.outgoing.fail(Some(key), &reason, reached, effects);
+        self.check_settled(effects);
+        self.incoming.forget_link(key, effects);
+    }
+
+    /// Gives up a delivery of which the rest will not come, because its link is over.
+    pub(super) fn drop_arriving(&mut self, key: Key) {
+        if let Some(receiver) = self.links.get_mut(key).and_then(Link::receiver_mut) {
+            self.incoming.partial_bytes -= receiver.discard_partial();
+        }
+    }
+
+    /// Gives up what is left of a delivery under way.
+    fn drop_partial(&mut self, key: Key, effects: &mut Effects) {
+        if let Some(sender) = self.links.get_mut(key).and_then(Link::sender_mut)
             && let Some(partial) = sender.partial.take()
         {
             effects.garbage.push(partial.into_rest());
             self.outgoing.partials.retain(|other| *other != key);
+            self.check_settled(effects);
         }
-        self.outgoing.fail(Some(key), &reason, reached, effects);
-        if self.outgoing.unsettled() == 0 {
-            self.settled_watchers.wake_all(&mut effects.wakes);
+    }
+
+    pub(super) fn drop_partials(&mut self, effects: &mut Effects) {
+        while let Some(key) = self.outgoing.partials.front().copied() {
+            self.outgoing.partials.pop_front();
+            self.drop_partial(key, effects);
         }
-        self.incoming.forget_link(key, effects);
     }
 
     /// The last handle of a link is gone.
@@ -493,7 +513,7 @@ impl Session {
                 && leaving.is_named(&link.attach.name, link.attach.role)
                 && leaving.endpoint.local == Half::Open
                 && leaving.due.detach.is_some()
-                && !leaving.due.attach
+                && (!leaving.due.attach || link.due.detach.is_none())
         })
     }
 
@@ -524,11 +544,8 @@ impl Session {
             let Some(link) = self.links.get_mut(key) else {
                 continue;
             };
-            let is_sending = link
-                .sender_mut()
-                .is_some_and(|sender| sender.partial.is_some());
             let is_early = link.due.attach || link.awaits_attach();
-            if !is_sending
+            if !link.is_sending()
                 && !is_early
                 && let Some(detach) = link.due.detach.take()
             {

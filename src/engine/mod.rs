@@ -179,6 +179,9 @@ impl Engine {
 
     /// The peer did not answer our close (C-027). Who closed for no other reason learns that.
     fn on_unanswered_close(&mut self) {
+        if self.connection.endpoint.is_closed() {
+            return self.handle_cut(ConnectionError::eof()); // all is said; only the stream is stuck
+        }
         self.connection
             .ended
             .take_if(|reason| matches!(reason, ConnectionError::LocalClosed));
@@ -322,6 +325,10 @@ impl Engine {
         if session.is_discarding() {
             return Ok(());
         }
+        if session.ended.is_some() {
+            session.on_late_frame(performative, effects);
+            return Ok(());
+        }
         let handled = match performative {
             Performative::Transfer(transfer) => session.on_transfer(transfer, payload, effects),
             Performative::Disposition(disposition) => session.on_disposition(&disposition, effects),
@@ -382,13 +389,24 @@ impl Engine {
         if self.can_flush_sessions() {
             self.flush_sessions();
         }
-        self.connection.flush_end(now, &mut self.effects);
+        let is_ready = self.is_ready_to_close();
+        self.connection.flush_end(is_ready, now, &mut self.effects);
     }
 
-    /// Both opens are known, and our close has not been written.
+    /// Sessions write between the opens of both sides and our close.
     fn can_flush_sessions(&self) -> bool {
-        self.connection.endpoint.local == Half::Open
+        !self.effects.due_sessions.is_empty()
+            && self.connection.endpoint.local == Half::Open
             && self.connection.endpoint.remote != Half::Idle
+    }
+
+    /// Whether all is written that was accepted before our close: deliveries under way, settlements.
+    fn is_ready_to_close(&self) -> bool {
+        let is_sending = |session: &Session| session.has_partials();
+        !self.connection.is_close_due()
+            || !self.connection.is_finishing()
+            || (!self.can_flush_sessions()
+                && !self.sessions.iter().any(|(_, session)| is_sending(session)))
     }
 
     fn flush_sessions(&mut self) {
@@ -406,10 +424,12 @@ impl Engine {
 
     /// Whether a flush would write something.
     pub(crate) fn has_due_work(&self) -> bool {
+        let is_close_due = self.connection.is_close_due() && self.is_ready_to_close();
         !self.connection.is_cut
-            && (self.connection.has_due()
-                || (self.can_flush_sessions() && !self.effects.due_sessions.is_empty())
-                || !self.effects.output.buffer.is_empty())
+            && (self.connection.has_open_due()
+                || is_close_due
+                || self.can_flush_sessions()
+                || self.has_output())
     }
 
     /// Whether octets wait to be written.

@@ -41,8 +41,10 @@ pub(crate) struct Outgoing {
     /// Receipts hold a key to this; it outlives settlement until the receipt is read or dropped.
     deliveries: Slab<SentDelivery>,
     unsettled: Unsettled<Key>,
-    /// Ids of deliveries whose receipt was dropped, oldest first.
+    /// Ids of deliveries whose receipt was dropped, oldest first; some may have been settled since.
     abandoned: VecDeque<u32>,
+    /// How many of them are not settled.
+    abandoned_unsettled: usize,
     pub(crate) dispositions: DispositionQueue,
     /// Links with a delivery of several frames under way, served in turn.
     pub(crate) partials: VecDeque<Key>,
@@ -56,6 +58,7 @@ impl Outgoing {
             deliveries: Slab::new(),
             unsettled: Unsettled::new(),
             abandoned: VecDeque::new(),
+            abandoned_unsettled: 0,
             dispositions: DispositionQueue::new(Role::Sender),
             partials: VecDeque::new(),
         }
@@ -103,6 +106,7 @@ impl Outgoing {
         let Self {
             deliveries,
             unsettled,
+            abandoned_unsettled,
             dispositions,
             ..
         } = self;
@@ -116,6 +120,7 @@ impl Outgoing {
                 .ok_or(SendError::NoOutcome);
             if resolve(sent, result, effects) {
                 deliveries.remove(*key);
+                *abandoned_unsettled -= 1;
             }
             if !disposition.settled {
                 dispositions.push(delivery_id, true, disposition.state.clone()); // P-008
@@ -136,6 +141,7 @@ impl Outgoing {
         let Self {
             deliveries,
             unsettled,
+            abandoned_unsettled,
             ..
         } = self;
         unsettled.retain(|_, key| {
@@ -148,6 +154,7 @@ impl Outgoing {
             let result = Err(lost(sent.position, error, reached));
             if resolve(sent, result, effects) {
                 deliveries.remove(*key);
+                *abandoned_unsettled -= 1;
             }
             false
         });
@@ -187,20 +194,31 @@ impl Outgoing {
             }
         }
         self.abandoned.push_back(sent.delivery_id);
-        self.settle_oldest_abandoned(effects.limits.max_abandoned_deliveries)
+        self.abandoned_unsettled += 1;
+        let limits = &effects.limits;
+        let most = limits
+            .max_abandoned_deliveries
+            .min(limits.max_unsettled_deliveries.saturating_sub(1)); // else they could take every slot
+        self.settle_oldest_abandoned(most)
     }
 
     fn settle_oldest_abandoned(&mut self, limit: usize) -> bool {
         let mut has_settled = false;
-        while self.abandoned.len() > limit {
+        while self.abandoned_unsettled > limit {
             let Some(delivery_id) = self.abandoned.pop_front() else {
                 break;
             };
             if let Some(key) = self.unsettled.remove(delivery_id) {
                 self.deliveries.remove(key);
+                self.abandoned_unsettled -= 1;
                 self.dispositions.push(delivery_id, true, None);
                 has_settled = true;
             }
+        }
+        if self.abandoned.len() > 2 * self.abandoned_unsettled + 64 {
+            let unsettled = &mut self.unsettled;
+            self.abandoned
+                .retain(|delivery_id| unsettled.get_mut(*delivery_id).is_some());
         }
         has_settled
     }

@@ -3,6 +3,9 @@
 use amqp10_codec::{Encode, Layout, Writer, frame};
 use bytes::BytesMut;
 
+/// See [`Output::max_transfer_size`].
+pub(crate) const LARGEST_TRANSFER: usize = 128 << 10;
+
 /// A performative that does not fit one frame of the peer's size (F-018).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct FrameTooLarge {
@@ -46,6 +49,16 @@ impl Output {
 
     pub(crate) fn has_room(&self) -> bool {
         self.buffer.len() < self.high_water
+    }
+
+    /// Large deliveries leave half of the room to others, so that they don't starve their neighbours.
+    pub(crate) fn has_room_for_partials(&self) -> bool {
+        self.buffer.len() < self.high_water / 2
+    }
+
+    /// The largest transfer frame that we write: a peer may take 4 GiB in one, but meanwhile nothing else could be sent.
+    pub(crate) fn max_transfer_size(&self) -> usize {
+        self.max_frame_size.min(LARGEST_TRANSFER)
     }
 
     /// Writes one frame without payload, or nothing if it does not fit.

@@ -14,6 +14,12 @@ use super::wait::{WaitQueue, Wakes};
 /// Payloads smaller than this are copied out of their read buffer if they stay queued, so that they do not pin it.
 const PINNING_THRESHOLD: usize = 4096;
 
+/// What a queued delivery costs beside its payload.
+const WEIGHT_OF_A_DELIVERY: usize = 128;
+
+/// The most that one batch receive can ask for: its credit is a promise to hold that many.
+const LARGEST_BATCH: usize = 16_384;
+
 /// Who grants link credit [2.6.8, 2.6.9].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Credit {
@@ -42,6 +48,13 @@ pub(crate) struct Inbound {
     pass: Option<u32>,
 }
 
+impl Inbound {
+    /// What it adds to the session's queued octets.
+    pub(crate) fn weight(&self) -> usize {
+        self.payload.len() + WEIGHT_OF_A_DELIVERY
+    }
+}
+
 /// A delivery of which more frames are to come.
 #[derive(Debug)]
 struct PartialDelivery {
@@ -57,12 +70,11 @@ pub(crate) enum Progress {
     Began {
         delivery_id: u32,
         rcv_settle_mode: ReceiverSettleMode,
-        is_complete: bool,
     },
     /// A settled delivery began, or an unsettled one went on.
-    Continued { is_complete: bool },
+    Continued,
     /// A delivery that had begun unsettled needs no settlement any more: settled late, or aborted.
-    NoLongerUnsettled { delivery_id: u32, is_complete: bool },
+    NoLongerUnsettled { delivery_id: u32 },
 }
 
 /// The receiving end of a link.
@@ -77,8 +89,6 @@ pub(crate) struct ReceiverEnd {
     pub(crate) queue: VecDeque<Inbound>,
     pub(crate) waiters: WaitQueue,
     pub(crate) is_draining: bool,
-    /// A batch receive wants more than the prefetch.
-    pub(crate) batch_wanted: u32,
     /// Deliveries beyond the credit are in flight lawfully, because we lowered it (K-009).
     pub(crate) is_credit_lowered: bool,
     max_message_size: usize,
@@ -105,7 +115,6 @@ impl ReceiverEnd {
             queue: VecDeque::new(),
             waiters: WaitQueue::new(),
             is_draining: false,
-            batch_wanted: 0,
             is_credit_lowered: false,
             max_message_size,
             partial: None,
@@ -124,7 +133,7 @@ impl ReceiverEnd {
     ) -> Result<Progress, PeerFault> {
         if self.is_skipping {
             self.is_skipping = transfer.more && !transfer.aborted;
-            return Ok(Progress::Continued { is_complete: false });
+            return Ok(Progress::Continued);
         }
         match self.partial.take() {
             Some(partial) => self.continue_delivery(partial, transfer, payload, pass),
@@ -174,7 +183,7 @@ impl ReceiverEnd {
         if transfer.aborted || transfer.resume {
             // D-014, and D-025: no delivery outlives its link here, so none can be resumed
             self.is_skipping = transfer.more && !transfer.aborted;
-            return Ok(Progress::Continued { is_complete: false });
+            return Ok(Progress::Continued);
         }
         self.check_settled(first.settled, transfer.more)?;
         self.check_size(first.payload.len())?;
@@ -192,14 +201,12 @@ impl ReceiverEnd {
         } else {
             self.enqueue(first, pass);
         }
-        let is_complete = !transfer.more;
         Ok(if settled {
-            Progress::Continued { is_complete }
+            Progress::Continued
         } else {
             Progress::Began {
                 delivery_id,
                 rcv_settle_mode,
-                is_complete,
             }
         })
     }
@@ -216,11 +223,8 @@ impl ReceiverEnd {
         let was_unsettled = !partial.first.settled;
         if transfer.aborted {
             return Ok(match was_unsettled {
-                true => Progress::NoLongerUnsettled {
-                    delivery_id,
-                    is_complete: false,
-                },
-                false => Progress::Continued { is_complete: false },
+                true => Progress::NoLongerUnsettled { delivery_id },
+                false => Progress::Continued,
             });
         }
         partial.first.settled |= transfer.settled.unwrap_or(false); // D-015
@@ -231,7 +235,6 @@ impl ReceiverEnd {
             partial.first.state = transfer.state;
         }
         let settled_late = was_unsettled && partial.first.settled;
-        let is_complete = !transfer.more;
         if transfer.more {
             self.partial = Some(partial);
         } else {
@@ -243,12 +246,9 @@ impl ReceiverEnd {
             self.enqueue(first, pass);
         }
         Ok(if settled_late {
-            Progress::NoLongerUnsettled {
-                delivery_id,
-                is_complete,
-            }
+            Progress::NoLongerUnsettled { delivery_id }
         } else {
-            Progress::Continued { is_complete }
+            Progress::Continued
         })
     }
 
@@ -304,22 +304,18 @@ impl ReceiverEnd {
         }
     }
 
-    /// Whether something is queued, but `max` deliveries will not come together without a grant of the application's.
-    pub(crate) fn cannot_fill(&self, max: usize) -> bool {
-        let queued = self.queue.len();
+    /// Whether something is queued and nothing will join it without a grant of the application's.
+    pub(crate) fn is_exhausted(&self) -> bool {
         self.grant == Credit::Manual
-            && queued > 0
-            && queued.saturating_add(self.credit.link_credit as usize) < max
+            && self.credit.link_credit == 0
+            && !self.queue.is_empty()
+            && self.partial.is_none()
     }
 
     /// Wakes those for whom enough is queued, and who is next if no more will come for it.
     pub(crate) fn wake_waiters(&mut self, wakes: &mut Wakes) {
         self.waiters.wake(self.queue.len(), wakes);
-        if self
-            .waiters
-            .next_wanted()
-            .is_some_and(|max| self.cannot_fill(max))
-        {
+        if self.is_exhausted() {
             self.waiters.wake_next(wakes);
         }
     }
@@ -330,6 +326,14 @@ impl ReceiverEnd {
         Some(delivery)
     }
 
+    /// Deliveries that a batch receive, whose turn it is, waits for: they may be more than the prefetch.
+    fn batch_wanted(&self) -> u32 {
+        match self.waiters.next_wanted() {
+            None | Some(1) => 0,
+            Some(max) => u32::try_from(max).unwrap_or(u32::MAX),
+        }
+    }
+
     /// The credit to grant now, if a flow is worth sending: what is used of the target has reached half of it (K-021).
     pub(crate) fn top_up(&self) -> Option<u32> {
         let Credit::Auto(prefetch) = self.grant else {
@@ -338,11 +342,12 @@ impl ReceiverEnd {
         if self.is_draining {
             return None;
         }
-        let target = prefetch.max(self.batch_wanted);
+        let batch_wanted = self.batch_wanted();
+        let target = prefetch.max(batch_wanted);
         let queued = self.queue.len() as u32;
         let wanted = target.saturating_sub(queued);
         let missing = wanted.saturating_sub(self.credit.link_credit);
-        let starves_batch = queued.saturating_add(self.credit.link_credit) < self.batch_wanted;
+        let starves_batch = queued.saturating_add(self.credit.link_credit) < batch_wanted;
         let is_worth_a_flow = missing > 0
             && (missing.saturating_mul(2) >= target
                 || self.credit.link_credit == 0
@@ -366,22 +371,54 @@ impl ReceiverEnd {
 
     /// Octets of what is queued.
     pub(crate) fn queued_bytes(&self) -> usize {
-        self.queue
-            .iter()
-            .map(|delivery| delivery.payload.len())
-            .sum()
+        self.queue.iter().map(Inbound::weight).sum()
     }
 
     /// Gives up everything that has arrived and was not taken; the payloads go to `garbage`.
     pub(crate) fn discard(&mut self, garbage: &mut Vec<Bytes>) {
         garbage.extend(self.queue.drain(..).map(|delivery| delivery.payload));
-        self.partial = None;
         self.owned = 0;
     }
 
-    /// Gives up a delivery of which the rest will not come.
-    pub(crate) fn discard_partial(&mut self) {
-        self.partial = None;
+    /// Gives up a delivery of which the rest will not come; says how many octets that frees.
+    pub(crate) fn discard_partial(&mut self) -> usize {
+        self.partial
+            .take()
+            .map_or(0, |partial| partial.octets.len())
+    }
+
+    pub(crate) fn has_partial(&self) -> bool {
+        self.partial.is_some() || self.is_skipping
+    }
+
+    pub(crate) fn partial_len(&self) -> usize {
+        self.partial
+            .as_ref()
+            .map_or(0, |partial| partial.octets.len())
+    }
+
+    /// As many as a batch receive may ask for.
+    pub(crate) fn largest_batch(&self, max: usize) -> usize {
+        let prefetch = match self.grant {
+            Credit::Auto(prefetch) => prefetch as usize,
+            Credit::Manual => 0,
+        };
+        max.min(LARGEST_BATCH.max(prefetch))
+    }
+
+    /// Somebody who waited has left: the credit falls back to what those who remain want. True if that is less than was
+    /// granted, so that the sender must be told.
+    pub(crate) fn forget_batch(&mut self) -> bool {
+        let Credit::Auto(prefetch) = self.grant else {
+            return false;
+        };
+        let target = prefetch.max(self.batch_wanted());
+        let is_lower = target < self.credit.link_credit && !self.is_draining;
+        if is_lower {
+            self.credit.link_credit = target;
+            self.is_credit_lowered = true;
+        }
+        is_lower
     }
 }
 

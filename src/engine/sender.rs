@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::credit::SenderCredit;
 use super::effects::Effects;
 use super::wait::WaitQueue;
-use crate::error::{SendError, SettleModeMismatch};
+use crate::error::{LinkError, SendError, SettleModeMismatch};
 
 /// What is to be sent in one delivery.
 #[derive(Clone, Debug, PartialEq)]
@@ -157,22 +157,28 @@ pub(crate) fn write_in_one_frame(
     effects: &mut Effects,
 ) -> Result<OneFrame, SendError> {
     let output = &mut effects.output;
-    if let Payload::Encoded(bytes) = payload {
-        sender.check_size(bytes.len())?;
-        if bytes.len() >= output.max_frame_size {
-            return Ok(OneFrame::TooLarge(bytes.clone()));
-        }
-    }
     let mark = frame::start(&mut output.buffer, frame::TYPE_AMQP, channel);
     transfer.encode(&mut Writer::with_layout(&mut output.buffer, output.layout));
     let start = output.buffer.len();
+    let (size, limit) = (start - mark, output.max_transfer_size());
+    if size >= limit {
+        output.buffer.truncate(mark);
+        return Err(SendError::NotSent(LinkError::FrameTooLarge { size, limit })); // F-018: a state of that size
+    }
+    if let Payload::Encoded(bytes) = payload
+        && size + bytes.len() > limit
+    {
+        output.buffer.truncate(mark);
+        sender.check_size(bytes.len())?;
+        return Ok(OneFrame::TooLarge(bytes.clone()));
+    }
     let written = write_payload(payload, &mut output.buffer)
         .and_then(|()| sender.check_size(output.buffer.len() - start));
     if let Err(error) = written {
         output.buffer.truncate(mark);
         return Err(error);
     }
-    if output.buffer.len() - mark <= output.max_frame_size {
+    if output.buffer.len() - mark <= limit {
         frame::finish(&mut output.buffer, mark);
         return Ok(OneFrame::Written);
     }
@@ -208,8 +214,8 @@ pub(crate) fn write_partial(
         .transfer
         .encode(&mut Writer::with_layout(&mut output.buffer, output.layout));
     let header = output.buffer.len() - mark;
-    // The first transfer of a delivery fits 512 octets unless its state is huge; then the peer's limit is not ours to mend.
-    let room = output.max_frame_size.saturating_sub(header).max(1);
+    // That the performative fits was seen before the delivery was taken on.
+    let room = output.max_transfer_size().saturating_sub(header).max(1);
     let is_last = partial.rest.len() <= room;
     if is_last {
         // The same performative with more=false: never longer than before.

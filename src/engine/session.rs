@@ -1,6 +1,6 @@
 //! A session: begin, end, flow, and what the next flush writes for it. Links are in `links.rs`, deliveries in `deliveries.rs`.
 
-use amqp10_codec::{AmqpError, Begin, End, Flow, Outcome, Role};
+use amqp10_codec::{AmqpError, Begin, End, Flow, Outcome, Performative, Role};
 
 use super::effects::Effects;
 use super::endpoint::{Endpoint, Half};
@@ -145,7 +145,12 @@ impl Session {
 
     /// Everything else after our end or its cause is dropped unread (S-012).
     pub(crate) fn is_discarding(&self) -> bool {
-        self.endpoint.local == Half::Closed || self.due.end.is_some()
+        self.endpoint.local == Half::Closed || (self.due.end.is_some() && !self.has_partials())
+    }
+
+    /// Whether a delivery is under way of which frames are still to be sent.
+    pub(crate) fn has_partials(&self) -> bool {
+        !self.outgoing.partials.is_empty()
     }
 
     /// Closes what `fault` concerns; hands back what concerns the whole connection.
@@ -195,18 +200,27 @@ impl Session {
         self.watchers.wake_all(&mut effects.wakes);
     }
 
-    /// Everybody who waits for something in this session learns that it is over.
+    /// Everybody who waits for something in this session learns that it is over. What was accepted for sending is still
+    /// sent if the end is the application's own wish: the end waits for it, and the close of the connection bounds that.
     pub(crate) fn fail(&mut self, reason: SessionError, effects: &mut Effects) {
+        let error = LinkError::Session(reason.clone());
+        if !error.is_users_wish() {
+            self.drop_partials(effects);
+        }
         if self.ended.is_none() {
-            let error = LinkError::Session(reason.clone());
             self.ended = Some(reason);
-            for position in 0..self.links.positions() {
-                if let Some(link) = self.links.key_at(position) {
-                    self.fail_link(link, error.clone(), effects);
+            for (_, link) in self.links.iter_mut() {
+                link.ended.get_or_insert_with(|| error.clone());
+                link.is_refusal_pending = false;
+                link.wake_all(effects);
+                if let Some(receiver) = link.receiver_mut() {
+                    receiver.discard_partial();
                 }
             }
             self.outgoing
                 .fail(None, &error, reached(&error, effects), effects);
+            self.incoming.forget_all(effects);
+            self.incoming.partial_bytes = 0;
         }
         self.watchers.wake_all(&mut effects.wakes);
         self.settled_watchers.wake_all(&mut effects.wakes);
@@ -221,6 +235,7 @@ impl Session {
         if !self.incoming.window.on_flow(flow.next_outgoing_id) {
             return Err(PeerFault::NextOutgoingIdWentBack(flow.next_outgoing_id).into());
         }
+        let was_shut = self.outgoing.window.remote_incoming_window == 0;
         self.outgoing
             .window
             .on_flow(flow.next_incoming_id, flow.incoming_window);
@@ -230,8 +245,27 @@ impl Session {
             None => {}
         }
         self.mark(effects);
-        self.wake_senders(effects);
+        if was_shut {
+            self.wake_senders(effects);
+        }
         Ok(())
+    }
+
+    /// A session that has ended and finishes what it sends needs room for that, and to know which links are gone. Nothing
+    /// else concerns it, and nothing is a fault any more.
+    pub(crate) fn on_late_frame(&mut self, performative: Performative, effects: &mut Effects) {
+        let _ = match performative {
+            Performative::Flow(flow) => self.on_flow(
+                Flow {
+                    handle: None,
+                    echo: false,
+                    ..flow
+                },
+                effects,
+            ),
+            Performative::Detach(detach) => self.on_detach(detach, effects),
+            _ => Ok(()),
+        };
     }
 
     fn on_link_flow(
@@ -264,6 +298,7 @@ impl Session {
         if is_flow_due {
             self.mark_flow(key, effects);
         }
+        self.wake_sender(key, effects);
         Ok(())
     }
 
@@ -305,6 +340,13 @@ impl Session {
         links.get(link)?.default_outcome()
     }
 
+    /// Tells who waits for the outcomes of all deliveries, once that is so.
+    pub(super) fn check_settled(&mut self, effects: &mut Effects) {
+        if self.outgoing.unsettled() == 0 && !self.has_partials() {
+            self.settled_watchers.wake_all(&mut effects.wakes);
+        }
+    }
+
     pub(crate) fn on_disposition(
         &mut self,
         disposition: &amqp10_codec::Disposition,
@@ -321,15 +363,16 @@ impl Session {
         match disposition.role {
             Role::Receiver => {
                 let links = &self.links;
+                let was_full = self.outgoing.unsettled() >= effects.limits.max_unsettled_deliveries;
                 self.outgoing.on_disposition(
                     disposition,
                     |link| Self::default_outcome(links, link),
                     effects,
                 );
-                if self.outgoing.unsettled() == 0 {
-                    self.settled_watchers.wake_all(&mut effects.wakes);
+                self.check_settled(effects);
+                if was_full {
+                    self.wake_senders(effects);
                 }
-                self.wake_senders(effects);
                 self.mark(effects);
             }
             Role::Sender => self.incoming.on_disposition(disposition, effects),
@@ -337,7 +380,8 @@ impl Session {
         Ok(())
     }
 
-    /// Writes what is due. Stops at the high-water mark; the rest stays due.
+    /// Writes what is due. Only deliveries of several frames stop at the high-water mark: all else is bounded by our own
+    /// state.
     pub(crate) fn flush(&mut self, effects: &mut Effects) {
         self.is_due = false;
         if self.due.begin {
@@ -352,7 +396,8 @@ impl Session {
         self.flush_flows(effects);
         self.flush_dispositions(effects);
         self.flush_detaches(effects);
-        if let Some(end) = self.due.end.take() {
+        let is_sending = self.has_partials();
+        if let Some(end) = self.due.end.take_if(|_| !is_sending) {
             self.flush_end(end, effects);
         }
     }

@@ -83,7 +83,7 @@ impl<T> Unsettled<T> {
     ) {
         let mut position = self.position(first);
         while let Some((id, entry)) = self.entries.get_mut(position) {
-            if serial::is_before(last, *id) {
+            if serial::is_before(last, *id) || serial::is_before(*id, first) {
                 break;
             }
             if entry.as_mut().is_some_and(|live| !keep(*id, live)) {

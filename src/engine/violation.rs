@@ -73,6 +73,8 @@ pub(crate) enum PeerFault {
     SettleModeBroken(&'static str),
     #[error("a delivery exceeds {0} octets")]
     MessageTooLarge(u64),
+    #[error("deliveries of which more is to come exceed {0} octets together, which is the limit")]
+    TooManyPartialBytes(usize),
     #[error("{0} deliveries are unsettled, which is the limit")]
     TooManyUnsettled(usize),
 }
@@ -114,7 +116,9 @@ impl PeerFault {
             | Self::SettleModeBroken(_) => (Scope::Link, condition::INVALID_FIELD),
             Self::NoCredit => (Scope::Link, condition::TRANSFER_LIMIT_EXCEEDED),
             Self::MessageTooLarge(_) => (Scope::Link, condition::MESSAGE_SIZE_EXCEEDED),
-            Self::TooManyUnsettled(_) => (Scope::Link, condition::RESOURCE_LIMIT_EXCEEDED),
+            Self::TooManyUnsettled(_) | Self::TooManyPartialBytes(_) => {
+                (Scope::Link, condition::RESOURCE_LIMIT_EXCEEDED)
+            }
         }
     }
 

@@ -91,7 +91,7 @@ impl WaitQueue {
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.order.len()
+        self.waiters.len()
     }
 
     /// Whether the holder of `ticket` (or a newcomer without one) is next.
@@ -133,10 +133,14 @@ impl WaitQueue {
             return;
         };
         wakes.discard(waiter.waker);
-        if self.order.front() == Some(&key) {
+        while let Some(head) = self.order.front()
+            && self.waiters.get(*head).is_none()
+        {
             self.order.pop_front();
-        } else {
-            self.order.retain(|other| *other != key);
+        }
+        // Places left in the middle are swept when they outnumber the rest: leaving is cheap for a crowd, too.
+        if self.order.len() > 2 * self.waiters.len() + 16 {
+            self.order.retain(|key| self.waiters.get(*key).is_some());
         }
     }
 

@@ -62,6 +62,16 @@ pub enum LinkError {
 
 impl LinkError {
     /// Whether this side ended it, in order, with a frame of its own.
+    /// Whether the application asked for it, so that what it handed over before is still carried out.
+    pub(crate) fn is_users_wish(&self) -> bool {
+        matches!(
+            self,
+            Self::LocalDetached
+                | Self::Session(SessionError::LocalEnded)
+                | Self::Session(SessionError::Connection(ConnectionError::LocalClosed))
+        )
+    }
+
     pub(crate) fn is_local_end(&self) -> bool {
         match self {
             Self::Session(SessionError::Connection(error)) => matches!(

@@ -264,13 +264,14 @@ impl<'a> Pairs<'a> {
                 .into_iter()
                 .find(|part| part.as_str().eq_ignore_ascii_case(key.trim()))
                 .ok_or_else(|| ConnectionStringPart::Pair.refused(offset, KNOWN_KEYS))?;
-            if pairs.get(part).is_some() {
-                return Err(part.refused(offset, "each key once"));
-            }
             let value_offset = text.len() - after.len() - value.len();
             let value = value.trim_end();
             if value.is_empty() {
                 return Err(part.refused(value_offset, "a value after `=`"));
+            }
+            // A hub that is appended to a text that names it already is no contradiction.
+            if pairs.get(part).is_some_and(|(_, before)| before != value) {
+                return Err(part.refused(offset, "each key once, or with the same value"));
             }
             pairs.0.push((part, value_offset, value));
             rest = after;
@@ -411,6 +412,14 @@ mod tests {
     }
 
     #[test]
+    fn what_is_said_twice_alike_is_said_once() {
+        let parsed: ConnectionString = "Endpoint=sb://ns;EntityPath=a;EntityPath=a;"
+            .parse()
+            .unwrap();
+        assert_eq!(parsed.entity_path(), Some("a"));
+    }
+
+    #[test]
     fn a_signature_is_kept_whole() {
         let text = "Endpoint=sb://ns/;SharedAccessSignature=SharedAccessSignature sr=a&sig=b%3D&se=1&skn=c";
         let parsed: ConnectionString = text.parse().unwrap();
@@ -433,7 +442,7 @@ mod tests {
         assert_eq!(refusal("Endpoint=sb://ns/hub"), (Part::Endpoint, 17));
         assert_eq!(refusal("Endpoint=sb://n s/"), (Part::Endpoint, 15));
         assert_eq!(
-            refusal("Endpoint=sb://ns;Endpoint=sb://ns"),
+            refusal("Endpoint=sb://ns;Endpoint=sb://other"),
             (Part::Endpoint, 17)
         );
         assert_eq!(

@@ -12,7 +12,7 @@ use crate::engine::{Credit, Limits, ReceiverSettings};
 #[non_exhaustive]
 pub enum OnDrop {
     /// Modified with delivery-failed: the sender counts the attempt, so that a message that nobody survives can be
-    /// dead-lettered.
+    /// dead-lettered. RabbitMQ before 4.0 does not know this outcome and ends the session: choose another for it.
     #[default]
     Modify,
     /// Released: as if it had never been delivered.

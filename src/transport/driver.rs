@@ -263,10 +263,9 @@ impl Driver {
 
     /// Room for the next read: the rest of a frame that has begun, or as much as reads brought lately.
     fn make_room(&mut self) {
-        let frame_size = self
-            .input
-            .first_chunk()
-            .map_or(0, |size| u32::from_be_bytes(*size) as usize);
+        let frame_size = self.input.first_chunk().map_or(0, |size| {
+            u32::from_be_bytes(*size).min(self.limits.open) as usize
+        });
         let missing = frame_size
             .min(self.limits.others as usize)
             .saturating_sub(self.input.len());

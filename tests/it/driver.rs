@@ -3,10 +3,11 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
+use amqp10::codec::condition;
 use amqp10::{
-    AcceptLinkOptions, AcceptedLink, Connection, ConnectionError, ConnectionOptions, LinkError,
-    ListenerOptions, Message, Outcome, Receiver, RecvError, SendError, Sender, SenderOptions,
-    SessionError, SessionOptions, memory,
+    AcceptLinkOptions, AcceptedLink, AmqpError, Connection, ConnectionError, ConnectionOptions,
+    LinkError, ListenerOptions, Message, Outcome, Receiver, RecvError, SendError, Sender,
+    SenderOptions, SessionError, SessionOptions, memory,
 };
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::{Instant, timeout};
@@ -30,7 +31,9 @@ async fn rough_pair(
         near,
         far,
         ConnectionOptions::default(),
-        ListenerOptions::default(),
+        // The listener is more patient, so that it is the client that gives up.
+        ListenerOptions::default()
+            .connection(ConnectionOptions::default().operation_timeout(2 * LONG)),
     );
     (pair.await, [near_control, far_control])
 }
@@ -126,10 +129,12 @@ fn handles_outlive_the_runtime_of_their_connection() {
             let of_link = |error: &LinkError| matches!(error, LinkError::Session(SessionError::Connection(error)) if is_gone(error));
             assert!(matches!(sender.send("more").await, Err(SendError::NotSent(error)) if of_link(&error)));
             assert!(matches!(receipt.await, Err(SendError::NotSent(error) | SendError::Unknown(error)) if of_link(&error)));
-            while let Err(RecvError::Link(error)) = receiver.recv().await {
-                assert!(of_link(&error));
-                break;
-            }
+            let error = loop {
+                if let Err(RecvError::Link(error)) = receiver.recv().await {
+                    break error;
+                }
+            };
+            assert!(of_link(&error));
             let begun = pair.client.begin(SessionOptions::default()).await;
             assert!(matches!(begun, Err(SessionError::Connection(error)) if is_gone(&error)));
             assert!(of_link(&sender.close().await.unwrap_err()));
@@ -143,7 +148,7 @@ fn handles_outlive_the_runtime_of_their_connection() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn c_030_a_close_that_nobody_answers_ends_at_its_deadline() {
+async fn c_027_a_close_that_nobody_answers_ends_at_its_deadline() {
     let (pair, [_, server]) = rough_pair(Faults::default(), Faults::default(), 64 << 10).await;
     let (sender, _receiver) = sender_and_receiver(&pair).await;
     server.stall();
@@ -167,6 +172,17 @@ async fn c_030_a_close_that_nobody_answers_ends_at_its_deadline() {
     // The stream is given up too, not only waited for no longer.
     let ended = timeout(LONG, pair.server.closed()).await;
     assert!(ended.is_ok());
+}
+
+#[tokio::test]
+async fn c_031_the_peers_reason_is_told_when_both_close_at_once() {
+    let pair = Pair::new().await;
+    let reason = AmqpError::new(condition::CONNECTION_FORCED, "maintenance");
+    let (near, far) = tokio::join!(pair.client.close(), pair.server.close_with_error(reason));
+    let told = near.unwrap_err();
+    let told = told.remote_error().expect("the peer's reason");
+    assert_eq!(told.condition, condition::CONNECTION_FORCED);
+    far.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
@@ -305,6 +321,35 @@ async fn every_send_resolves_truthfully_when_the_peer_ends_the_stream() {
             ..Faults::default()
         };
         send_until_it_breaks(faults, 300).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn many_tasks_on_many_threads_lose_no_wake() {
+    const TASKS: usize = 32;
+    const MESSAGES: usize = 100;
+    let (pair, _) = rough_pair(Faults::default(), Faults::default(), 3000).await;
+    let (sender, receiver) = sender_and_receiver(&pair).await;
+    let (sender_back, receiver_back) = link_back(&pair).await;
+    let mut tasks = Vec::new();
+    for (sender, receiver) in [(sender, receiver), (sender_back, receiver_back)] {
+        for task in 0..TASKS {
+            let (sender, receiver) = (sender.clone(), receiver.clone());
+            tasks.push(tokio::spawn(async move {
+                for _ in 0..MESSAGES {
+                    let sent = sender.send(vec![0; 50 * task]).await;
+                    assert_eq!(sent.unwrap(), Outcome::Accepted);
+                }
+            }));
+            tasks.push(tokio::spawn(async move {
+                for _ in 0..MESSAGES {
+                    receiver.recv().await.unwrap().accept().unwrap();
+                }
+            }));
+        }
+    }
+    for task in tasks {
+        timeout(LONG, task).await.expect("no wake is lost").unwrap();
     }
 }
 

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use amqp10::{
-    AcceptLinkOptions, AcceptedLink, Body, Message, Outcome, Receiver, ReceiverOptions, Sender,
-    SenderOptions, SessionOptions,
+    AcceptLinkOptions, AcceptedLink, Body, Credit, Message, Outcome, Receiver, ReceiverOptions,
+    Sender, SenderOptions, SessionOptions,
 };
 
 use crate::support::Pair;
@@ -115,4 +115,27 @@ async fn the_other_direction_works_too() {
     );
     receiver.drain().await.unwrap();
     receiver.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_batch_waits_for_all_that_is_granted() {
+    let pair = Pair::new().await;
+    let session = pair.client.begin(SessionOptions::default()).await.unwrap();
+    let options = ReceiverOptions::default().credit(Credit::Manual);
+    let (receiver, accepted) = tokio::join!(session.attach_receiver("node", options), async {
+        let link = pair.server.accept_link().await.unwrap();
+        link.accept(AcceptLinkOptions::default()).await.unwrap()
+    });
+    let (receiver, AcceptedLink::Sender(sender)) = (receiver.unwrap(), accepted) else {
+        panic!("a sender")
+    };
+    receiver.add_credit(2).unwrap();
+    let sending = async {
+        sender.send_settled("first").await.unwrap();
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        sender.send_settled("second").await.unwrap();
+    };
+    let long = Duration::from_secs(60);
+    let (batch, ()) = tokio::join!(receiver.recv_batch(10, long), sending);
+    assert_eq!(batch.unwrap().len(), 2);
 }

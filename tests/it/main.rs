@@ -1,5 +1,9 @@
 //! All integration tests in one binary: linked once, run in parallel.
 
+mod allocations;
+mod cancel;
+#[cfg(feature = "cli")]
+mod cli;
 mod driver;
 #[cfg(feature = "emulator")]
 mod emulator;
@@ -7,6 +11,7 @@ mod emulator;
 mod eventhubs;
 mod handles;
 mod interop;
+mod layering;
 mod limits;
 mod spec;
 mod support;

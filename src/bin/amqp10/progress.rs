@@ -1,8 +1,9 @@
 //! A progress bar on a terminal, nothing anywhere else.
 
+use std::fmt::Write;
 use std::io::IsTerminal;
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 
 /// How far a command is.
 pub struct Progress {
@@ -19,11 +20,9 @@ impl Progress {
         }
     }
 
-    /// Has reached `messages`. Cheap enough to be called for each message.
+    /// Has reached `messages`. Cheap enough to be called for each message: the bar draws itself a few times a second.
     pub fn reach(&self, messages: u64) {
-        if let Some(bar) = &self.bar
-            && messages.is_multiple_of(64)
-        {
+        if let Some(bar) = &self.bar {
             bar.set_position(messages);
         }
     }
@@ -41,16 +40,20 @@ fn bar(total: Option<u64>) -> ProgressBar {
     let (bar, template) = match total {
         Some(total) => (
             ProgressBar::new(total),
-            "{bar:40} {human_pos} of {human_len} messages, {per_sec}, {eta} left",
+            "{bar:40} {human_pos} of {human_len} messages, {rate}, {eta} left",
         ),
         None => (
             ProgressBar::new_spinner(),
-            "{spinner} {human_pos} messages in {elapsed}, {per_sec}",
+            "{spinner} {human_pos} messages in {elapsed}, {rate}",
         ),
     };
     // A template that does not parse costs the words, not the bar.
     if let Ok(style) = ProgressStyle::with_template(template) {
-        bar.set_style(style);
+        let rate = |state: &ProgressState, out: &mut dyn Write| {
+            // Drawing into a text cannot fail.
+            let _ = write!(out, "{:.0}/s", state.per_sec());
+        };
+        bar.set_style(style.with_key("rate", rate));
     }
     bar
 }

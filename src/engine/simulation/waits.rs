@@ -19,7 +19,7 @@ impl Wake for Bell {
 }
 
 /// What a future of a handle waits for.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Want {
     Opened,
     Closed,
@@ -28,6 +28,8 @@ pub(super) enum Want {
     IncomingLink,
     Attached(LinkKey),
     Detached(LinkKey),
+    LinkEnded(LinkKey),
+    AllSettled,
     Drained(LinkKey),
     Confirmed(LinkKey, u32),
     Room {
@@ -74,6 +76,7 @@ impl Want {
         match self {
             Self::Attached(link)
             | Self::Detached(link)
+            | Self::LinkEnded(link)
             | Self::Drained(link)
             | Self::Confirmed(link, _)
             | Self::Room { link, .. }

@@ -361,7 +361,8 @@ async fn d_010_large_deliveries_of_two_links_take_turns() {
         tokio::task::yield_now().await;
     }
     let (sent, also_sent) = tokio::join!(first.send_settled(big()), second.send_settled(big()));
-    (sent.unwrap(), also_sent.unwrap());
+    sent.unwrap();
+    also_sent.unwrap();
     let mut handles = Vec::new();
     for _ in 0..6 {
         handles.push(peer.expect_transfer().await.0.handle);
