@@ -12,7 +12,7 @@ use crate::codec::{
 };
 use crate::engine::{
     ConnectionSettings, Credit, Engine, Key, Limits, LinkKey, Outbound, Payload, ReceiverSettings,
-    Ticket,
+    Refusal, Ticket, Watcher,
 };
 use crate::error::ConnectionError;
 
@@ -155,7 +155,9 @@ impl Conversation {
     /// An application that accepts most links, sends whenever it may, and settles most of what it gets.
     fn work(&mut self) {
         self.turns += 1;
-        while let Poll::Ready(Ok((key, attach))) = self.engine.poll_incoming_link(Waker::noop()) {
+        while let Poll::Ready(Ok((key, attach))) =
+            once(&mut self.engine, Engine::poll_incoming_link)
+        {
             self.answer(key, &attach);
         }
         for index in 0..self.links.len() {
@@ -180,15 +182,13 @@ impl Conversation {
     fn answer(&mut self, key: LinkKey, attach: &Attach) {
         if self.links.len() % 4 == 3 {
             let error = AmqpError::new(condition::NOT_FOUND, "no such node");
-            return self
-                .engine
-                .refuse_link(key, error, self.turns.is_multiple_of(2));
+            let answer = match self.turns.is_multiple_of(2) {
+                true => Refusal::EchoedTermini,
+                false => Refusal::NullTerminus,
+            };
+            return self.engine.refuse_link(key, error, answer);
         }
-        let role = if attach.role == Role::Sender {
-            Role::Receiver
-        } else {
-            Role::Sender
-        };
+        let role = attach.role.opposite();
         let answer = Attach {
             source: attach.source.clone(),
             target: attach.target.clone(),
@@ -234,7 +234,7 @@ impl Conversation {
             Poll::Ready(Ok(Some(delivery))) => self.receipts.push((link.key.session, delivery)),
             Poll::Ready(Ok(None) | Err(_)) => {}
             Poll::Pending if self.turns.is_multiple_of(4) => {
-                self.engine.leave_senders(link.key, &mut link.ticket)
+                self.engine.leave_queue(link.key, &mut link.ticket)
             }
             Poll::Pending => {}
         }
@@ -266,7 +266,7 @@ impl Conversation {
         let mut output = BytesMut::new();
         self.engine.take_output(&mut output);
         self.engine.handle_written(output.len());
-        let limit = match self.engine.poll_opened(Waker::noop()) {
+        let limit = match once(&mut self.engine, Engine::poll_opened) {
             Poll::Ready(Ok(open)) => open.max_frame_size.max(MIN_MAX_FRAME_SIZE),
             _ => u32::MAX,
         };
@@ -287,7 +287,7 @@ impl Conversation {
         self.now += PATIENCE;
         self.engine.handle_timeout(self.now);
         assert!(
-            self.engine.poll_closed(Waker::noop()).is_ready(),
+            once(&mut self.engine, Engine::poll_closed).is_ready(),
             "a close is awaited for ever"
         );
     }
@@ -296,7 +296,7 @@ impl Conversation {
     fn cut(mut self) {
         let engine = &mut self.engine;
         engine.handle_cut(ConnectionError::DriverGone);
-        assert!(engine.poll_closed(Waker::noop()).is_ready());
+        assert!(once(engine, Engine::poll_closed).is_ready());
         for (session, delivery) in self.receipts {
             assert!(
                 engine
@@ -311,18 +311,15 @@ impl Conversation {
             mut ticket,
         } in self.links
         {
+            assert!(engine.link_ended(key).is_some(), "a link does not end");
             assert!(
-                engine.poll_link_ended(key, Waker::noop()).is_ready(),
-                "a link does not end"
-            );
-            assert!(
-                engine.poll_detached(key, Waker::noop()).is_ready(),
+                once(engine, |engine, watcher| engine.poll_detached(key, watcher)).is_ready(),
                 "a detach is awaited for ever"
             );
             assert!(
-                engine
-                    .poll_session_ended(key.session, true, Waker::noop())
-                    .is_ready(),
+                once(engine, |engine, watcher| engine
+                    .poll_session_closed(key.session, watcher))
+                .is_ready(),
                 "a session does not end"
             );
             if role == Role::Receiver {
@@ -336,9 +333,21 @@ impl Conversation {
                     "a delivery is awaited for ever"
                 );
             }
-            engine.release_link(key, true);
+            engine.release_link(key);
         }
     }
+}
+
+/// Asks whether something has happened, without waiting for it.
+fn once<R>(engine: &mut Engine, poll: impl FnOnce(&mut Engine, &mut Watcher<'_>) -> R) -> R {
+    let mut place = None;
+    let mut watcher = Watcher {
+        place: &mut place,
+        waker: Waker::noop(),
+    };
+    let polled = poll(engine, &mut watcher);
+    engine.forget_watcher(&mut place);
+    polled
 }
 
 fn limits() -> Limits {

@@ -302,7 +302,7 @@ impl Session {
                 && leaving.is_named(&link.attach.name, link.attach.role)
                 && leaving.endpoint.local == Half::Open
                 && leaving.due.detach.is_some()
-                && !leaving.due.attach
+                && (!leaving.due.attach || link.due.detach.is_none())
         })
     }
 

@@ -13,7 +13,8 @@ use super::output::without_details;
 use super::violation::{PeerFault, Scope};
 use super::wait::{Watcher, Watchers};
 use crate::codec::{
-    AmqpError, Begin, DeliveryState, Disposition, End, Fields, Modified, Outcome, Rejected, Role,
+    AmqpError, Begin, DeliveryState, Disposition, End, Fields, Flow, Modified, Outcome,
+    Performative, Rejected, Role,
 };
 use crate::error::{LinkError, SessionError};
 
@@ -275,6 +276,23 @@ impl Session {
             self.due_links.push(key);
         }
         self.mark(effects);
+    }
+
+    /// A session that has ended and finishes what it sends needs room for that, and to know which links are gone. Nothing
+    /// else concerns it, and nothing is a fault any more.
+    pub(crate) fn on_late_frame(&mut self, performative: Performative, effects: &mut Effects) {
+        let _ = match performative {
+            Performative::Flow(flow) => self.on_flow(
+                Flow {
+                    handle: None,
+                    echo: false,
+                    ..flow
+                },
+                effects,
+            ),
+            Performative::Detach(detach) => self.on_detach(detach, effects),
+            _ => Ok(()),
+        };
     }
 
     /// The link that the peer names by its own handle.

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use amqp10::{
-    AcceptLinkOptions, AcceptedLink, Body, Credit, Message, Outcome, Receiver, ReceiverOptions,
-    Sender, SenderOptions, SessionOptions,
+    AcceptLinkOptions, AcceptedLink, Body, Credit, Message, Outcome, OutgoingMessage, Receiver,
+    ReceiverOptions, Sender, SenderOptions, SessionOptions,
 };
 
 use crate::support::Pair;
@@ -138,4 +138,52 @@ async fn a_batch_waits_for_all_that_is_granted() {
     let long = Duration::from_secs(60);
     let (batch, ()) = tokio::join!(receiver.recv_batch(10, long), sending);
     assert_eq!(batch.unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn debug_shows_neither_tokens_nor_payloads() {
+    const SECRET: &str = "SharedAccessSignature-sr-sig";
+    let pair = Pair::new().await;
+    let (sender, receiver) = sender_and_receiver(&pair).await;
+    let message = OutgoingMessage::from(SECRET);
+    let shown = format!("{message:?}");
+    let receipts = [
+        sender.send_with_receipt(message).await.unwrap(),
+        sender.send_with_receipt(SECRET).await.unwrap(),
+    ];
+    let delivery = receiver.recv().await.unwrap(); // the second one stays in the queue
+    let session = pair.client.begin(SessionOptions::default()).await.unwrap();
+    let handles = format!(
+        "{:?} {:?} {sender:?} {receiver:?} {delivery:?} {receipts:?} {session:?} {:?}",
+        pair.client,
+        pair.server,
+        receiver.stream(),
+    );
+    for shown in [shown, handles] {
+        assert!(!shown.contains(SECRET), "{shown}");
+        assert!(!shown.contains("SharedAccess"), "{shown}");
+        assert!(shown.len() < 2000, "{shown}");
+    }
+}
+
+#[tokio::test]
+async fn watching_for_the_end_at_each_turn_keeps_nothing() {
+    let pair = Pair::new().await;
+    let (sender, _receiver) = sender_and_receiver(&pair).await;
+    for _ in 0..100 {
+        let (connection, sender) = (pair.client.clone(), sender.clone());
+        let turn = tokio::spawn(async move {
+            tokio::select! {
+                biased;
+                _ = connection.closed() => panic!("the connection lives"),
+                _ = sender.closed() => panic!("the link lives"),
+                () = tokio::task::yield_now() => {}
+            }
+        });
+        turn.await.unwrap();
+    }
+    assert!(!sender.is_closed());
+    assert!(!pair.client.is_closed());
+    pair.client.close().await.unwrap();
+    assert!(sender.is_closed());
 }

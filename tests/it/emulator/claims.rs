@@ -203,7 +203,7 @@ async fn replies_find_their_way_by_target_name_and_session() {
         (reply_to("cbs-17"), &by_name),
         (good, &here),
     ] {
-        sender.send(request).await.unwrap();
+        assert!(sender.send(request).await.unwrap().is_accepted());
         assert_eq!(
             status(&soon(receiver.recv()).await.unwrap().message().unwrap()),
             202
@@ -255,9 +255,12 @@ async fn links_end_when_their_token_does_and_live_on_when_it_is_renewed() {
         error.remote_error().unwrap().condition,
         condition::UNAUTHORIZED_ACCESS
     );
-    soon(sender.send(Message::data("still open")))
-        .await
-        .unwrap();
+    assert!(
+        soon(sender.send(Message::data("still open")))
+            .await
+            .unwrap()
+            .is_accepted()
+    );
 }
 
 #[tokio::test]

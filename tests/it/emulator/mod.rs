@@ -111,7 +111,7 @@ impl Requests {
     }
 
     async fn ask(&self, request: Message) -> Message {
-        soon(self.sender.send(request)).await.unwrap();
+        assert!(soon(self.sender.send(request)).await.unwrap().is_accepted());
         let reply = soon(self.receiver.recv()).await.unwrap();
         reply.accept().unwrap();
         reply.message().unwrap()
@@ -196,7 +196,13 @@ async fn publish(session: &Session, texts: &[&str]) {
         .await
         .unwrap();
     for text in texts {
-        sender.send(Message::data(text.to_string())).await.unwrap();
+        assert!(
+            sender
+                .send(Message::data(text.to_string()))
+                .await
+                .unwrap()
+                .is_accepted()
+        );
     }
     sender.close().await.unwrap();
 }

@@ -63,7 +63,7 @@ async fn events_of_one_key_come_back_from_one_partition_with_their_key() {
             message_annotations: Some(annotations),
             ..Message::data(index.to_string())
         };
-        sender.send(event).await.unwrap();
+        assert!(sender.send(event).await.unwrap().is_accepted());
     }
     let receiver = session
         .attach_receiver(reader_address(1), ReceiverOptions::default())
@@ -97,9 +97,12 @@ async fn the_attach_says_what_clients_look_for() {
     );
     assert!(attach.source.as_ref().unwrap().address.is_some());
     assert!(attach.target.is_some());
-    soon(sender.send(Message::data("settled at once")))
-        .await
-        .unwrap();
+    assert!(
+        soon(sender.send(Message::data("settled at once")))
+            .await
+            .unwrap()
+            .is_accepted()
+    );
 }
 
 #[tokio::test]
@@ -174,7 +177,12 @@ async fn addresses_are_taken_in_every_spelling_and_wrong_ones_refused_in_known_w
             .attach_sender(address, SenderOptions::default())
             .await
             .unwrap();
-        soon(sender.send(Message::data("x"))).await.unwrap();
+        assert!(
+            soon(sender.send(Message::data("x")))
+                .await
+                .unwrap()
+                .is_accepted()
+        );
     }
     let table = [
         (

@@ -240,7 +240,7 @@ async fn a_reader_that_never_settles_gets_everything() {
     let events: Vec<Message> = (0..EVENTS)
         .map(|index| Message::data(index.to_string()))
         .collect();
-    sender.send(batch(&events)).await.unwrap();
+    assert!(sender.send(batch(&events)).await.unwrap().is_accepted());
     let receiver = session
         .attach_receiver(reader_address(0), ReceiverOptions::default())
         .await

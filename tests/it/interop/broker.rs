@@ -202,7 +202,7 @@ pub async fn batches_by_credit(connection: &Connection, address: &str) {
     let by_hand = ReceiverOptions::default().credit(Credit::Manual);
     let links = Links::open(connection, address, by_hand).await;
     for number in 0..3 {
-        links.send(numbered(number, 10)).await;
+        assert!(links.send(numbered(number, 10)).await.is_accepted());
     }
     links.expect_silence().await;
 
@@ -221,12 +221,12 @@ pub async fn batches_by_credit(connection: &Connection, address: &str) {
 pub async fn drain(connection: &Connection, address: &str) {
     let by_hand = ReceiverOptions::default().credit(Credit::Manual);
     let links = Links::open(connection, address, by_hand).await;
-    links.send(numbered(0, 10)).await;
+    assert!(links.send(numbered(0, 10)).await.is_accepted());
     links.receiver.add_credit(10).unwrap();
     let first = links.recv().await;
     soon("the drain", links.receiver.drain()).await.unwrap();
     assert_eq!(links.receiver.credit(), 0);
-    links.send(numbered(1, 10)).await;
+    assert!(links.send(numbered(1, 10)).await.is_accepted());
     links.expect_silence().await;
     links.receiver.add_credit(1).unwrap();
     let second = links.recv().await;
@@ -252,7 +252,7 @@ fn numbers(batch: &[Delivery]) -> Vec<u64> {
 /// A released message comes again, accepted and rejected ones do not.
 pub async fn outcomes(connection: &Connection, address: &str) {
     let links = Links::open(connection, address, ReceiverOptions::default()).await;
-    links.send("a message").await;
+    assert!(links.send("a message").await.is_accepted());
     let first = links.recv().await;
     first.release().unwrap();
     let second = links.recv().await;
@@ -262,7 +262,7 @@ pub async fn outcomes(connection: &Connection, address: &str) {
     second.accept().unwrap();
     links.expect_silence().await;
 
-    links.send("not wanted").await;
+    assert!(links.send("not wanted").await.is_accepted());
     let error = AmqpError::new(condition::NOT_ALLOWED, "not wanted here");
     links.recv().await.reject(Some(error)).unwrap();
     links.expect_silence().await;

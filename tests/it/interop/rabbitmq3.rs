@@ -45,7 +45,7 @@ async fn what_can_be_translated_comes_back_equal() {
     let (connection, address) = queue(&url).await;
     let links = Links::open(&connection, &address, ReceiverOptions::default()).await;
     let sent = broker::translatable();
-    links.send(sent.clone()).await;
+    assert!(links.send(sent.clone()).await.is_accepted());
     let delivery = links.recv().await;
     let mut received = delivery.message().unwrap();
     received.header.as_mut().unwrap().first_acquirer = false;

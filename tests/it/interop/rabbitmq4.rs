@@ -150,7 +150,7 @@ async fn a_modified_message_keeps_its_annotations_and_counts_its_failures() {
     };
     let (connection, address) = queue(&url, "quorum").await;
     let links = Links::open(&connection, &address, ReceiverOptions::default()).await;
-    links.send("try me").await;
+    assert!(links.send("try me").await.is_accepted());
     let modified = Modified {
         delivery_failed: true,
         undeliverable_here: false,

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use amqp10::codec::{Attach, Flow, Transfer, condition};
 use amqp10::{
-    AcceptLinkOptions, AcceptedLink, Credit, Receiver, ReceiverOptions, Sender, SenderOptions,
-    SessionOptions,
+    AcceptLinkOptions, AcceptedLink, Credit, Outcome, Receiver, ReceiverOptions, Sender,
+    SenderOptions, SessionOptions,
 };
 
 use crate::support::peer::{self, HANDLE, Peer};
@@ -508,4 +508,32 @@ async fn a_listener_sends_when_it_has_credit() {
         peer.expect_transfer().await;
     }
     sending.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_receiver_without_handles_gives_back_credit_and_queue_and_keeps_its_deliveries() {
+    let (mut peer, receiver) = scene::receiver(ReceiverOptions::default()).await;
+    for delivery_id in 0..3 {
+        peer.send_transfer(peer::transfer(delivery_id), b"x").await;
+    }
+    let taken = receiver.recv().await.unwrap();
+    let other = receiver.clone();
+    drop(receiver);
+    peer.expect_nothing().await; // somebody may still take the rest
+    drop(other);
+    let flow = peer.expect_flow().await;
+    assert_eq!((flow.delivery_count, flow.link_credit), (Some(3), Some(0)));
+    let released = peer.expect_disposition().await;
+    assert_eq!((released.first, released.last), (1, Some(2)));
+    assert_eq!(released.state, Some(Outcome::Released.into()));
+
+    peer.send_transfer(peer::transfer(3), b"in flight").await;
+    let released = peer.expect_disposition().await;
+    assert_eq!(released.first, 3);
+    assert_eq!(released.state, Some(Outcome::Released.into()));
+
+    taken.accept().unwrap();
+    assert_eq!(peer.expect_disposition().await, peer::accept_one(0));
+    drop(taken);
+    peer.answer_detach().await;
 }

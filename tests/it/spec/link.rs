@@ -715,3 +715,49 @@ async fn too_many_links_that_wait_are_refused() {
         .await;
     assert_eq!(connection.accept_link().await.unwrap().attach().handle, 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_given_terminus_gets_the_address_of_the_attach_if_it_has_none() {
+    let (mut peer, session) = scene::session().await;
+    for (given, expected) in [(None, "node"), (Some("own"), "own")] {
+        let address = given.map(Into::into);
+        let target = Target {
+            address: address.clone(),
+            ..Target::default()
+        };
+        let source = Source {
+            address,
+            ..Source::default()
+        };
+        let sending = SenderOptions::default().target(target);
+        let (sender, asked) =
+            tokio::join!(session.attach_sender("node", sending), peer.answer_attach());
+        let target = asked.target.unwrap();
+        assert_eq!(
+            target.address().map(|address| address.as_str()),
+            Some(expected)
+        );
+        drop(sender);
+        peer.answer_detach().await;
+        let receiving = ReceiverOptions::default().source(source);
+        let (receiver, asked) = tokio::join!(
+            session.attach_receiver("node", receiving),
+            peer.answer_attach()
+        );
+        assert_eq!(asked.source.unwrap().address.as_deref(), Some(expected));
+        peer.expect_flow().await;
+        drop(receiver);
+        peer.answer_detach().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_empty_address_is_the_anonymous_node() {
+    let (mut peer, session) = scene::session().await;
+    let (sender, asked) = tokio::join!(
+        session.attach_sender("", SenderOptions::default()),
+        peer.answer_attach()
+    );
+    assert_eq!(asked.target.unwrap().address(), None);
+    drop(sender);
+}

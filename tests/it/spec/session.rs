@@ -400,3 +400,17 @@ async fn a_begin_on_a_channel_in_use_closes_the_connection() {
     peer.send(peer::begin()).await;
     peer.expect_close_with(condition::ILLEGAL_STATE).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn we_end_with_an_error() {
+    let (mut peer, session) = scene::session().await;
+    assert!(!session.is_ended());
+    let ending = tokio::spawn({
+        let session = session.clone();
+        async move { session.end_with_error(error()).await }
+    });
+    assert_eq!(peer.expect_end().await.error, Some(error()));
+    assert!(session.is_ended());
+    peer.send(End { error: None }).await;
+    ending.await.unwrap().unwrap();
+}

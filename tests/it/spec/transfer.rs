@@ -5,8 +5,8 @@ use amqp10::codec::{
     condition,
 };
 use amqp10::{
-    AcceptLinkOptions, Credit, Delivery, Message, Outcome, OutgoingMessage, ReceiverOptions,
-    SenderOptions, SettleModeMismatch,
+    AcceptLinkOptions, Credit, Delivery, Message, Outcome, OutgoingMessage, Receiver,
+    ReceiverOptions, SenderOptions, SettleModeMismatch,
 };
 use bytes::Bytes;
 
@@ -24,13 +24,13 @@ fn more(transfer: Transfer) -> Transfer {
 async fn deliver(
     options: ReceiverOptions,
     frames: impl IntoIterator<Item = (Transfer, &'static [u8])>,
-) -> (Peer, Delivery) {
+) -> (Peer, Receiver, Delivery) {
     let (mut peer, receiver) = scene::receiver(options).await;
     for (transfer, payload) in frames {
         peer.send_transfer(transfer, payload).await;
     }
     let delivery = receiver.recv().await.unwrap();
-    (peer, delivery)
+    (peer, receiver, delivery)
 }
 
 /// Our receiver detaches the link because of these transfers.
@@ -89,7 +89,8 @@ async fn d_005_an_empty_tag_is_legal() {
         delivery_tag: Some(amqp10::DeliveryTag::EMPTY),
         ..peer::transfer(0)
     };
-    let (_peer, delivery) = deliver(ReceiverOptions::default(), [(transfer, &b"x"[..])]).await;
+    let (_peer, _receiver, delivery) =
+        deliver(ReceiverOptions::default(), [(transfer, &b"x"[..])]).await;
     assert_eq!(delivery.delivery_tag(), amqp10::DeliveryTag::EMPTY);
 }
 
@@ -101,7 +102,7 @@ async fn d_006_continuation_frames_may_repeat_what_the_first_said() {
         (more(peer::continuation()), b""),
         (peer::continuation(), b"three"),
     ];
-    let (_peer, delivery) = deliver(ReceiverOptions::default(), frames).await;
+    let (_peer, _receiver, delivery) = deliver(ReceiverOptions::default(), frames).await;
     assert_eq!(delivery.payload().as_ref(), b"one two three");
     assert_eq!(delivery.delivery_id(), 5);
 }
@@ -298,7 +299,7 @@ async fn d_015_settled_on_any_frame_holds_for_the_delivery() {
             (peer::continuation(), b"c"),
         ];
         frames[position].0 = settled(frames[position].0.clone());
-        let (mut peer, delivery) = deliver(ReceiverOptions::default(), frames).await;
+        let (mut peer, _receiver, delivery) = deliver(ReceiverOptions::default(), frames).await;
         assert!(delivery.is_settled(), "{position}");
         // D-018
         delivery.accept().unwrap();
@@ -352,7 +353,7 @@ async fn d_019_a_delivery_may_ask_for_mode_first_on_a_link_of_mode_second() {
         rcv_settle_mode: Some(ReceiverSettleMode::First),
         ..peer::transfer(0)
     };
-    let (mut peer, delivery) = deliver(options, [(transfer, &b"x"[..])]).await;
+    let (mut peer, _receiver, delivery) = deliver(options, [(transfer, &b"x"[..])]).await;
     delivery.accept().unwrap();
     assert!(peer.expect_disposition().await.settled);
 }
@@ -378,7 +379,8 @@ async fn d_021_the_mode_of_a_settled_delivery_does_not_matter() {
         settled: Some(true),
         ..peer::transfer(0)
     };
-    let (_peer, delivery) = deliver(ReceiverOptions::default(), [(transfer, &b"x"[..])]).await;
+    let (_peer, _receiver, delivery) =
+        deliver(ReceiverOptions::default(), [(transfer, &b"x"[..])]).await;
     assert!(delivery.is_settled());
 }
 
@@ -393,7 +395,8 @@ async fn d_022_the_state_of_a_transfer_is_shown() {
         state: Some(state.clone()),
         ..peer::transfer(0)
     };
-    let (_peer, delivery) = deliver(ReceiverOptions::default(), [(transfer, &b"x"[..])]).await;
+    let (_peer, _receiver, delivery) =
+        deliver(ReceiverOptions::default(), [(transfer, &b"x"[..])]).await;
     assert_eq!(delivery.state(), Some(&state));
 }
 
@@ -434,7 +437,8 @@ async fn d_024_batchable_does_not_delay_settlement_for_ever() {
         batchable: true,
         ..peer::transfer(0)
     };
-    let (mut peer, delivery) = deliver(ReceiverOptions::default(), [(transfer, &b"x"[..])]).await;
+    let (mut peer, _receiver, delivery) =
+        deliver(ReceiverOptions::default(), [(transfer, &b"x"[..])]).await;
     delivery.accept().unwrap();
     peer.expect_disposition().await;
 }
@@ -463,7 +467,7 @@ async fn d_029_any_message_format_passes_through() {
             ..peer::transfer(0)
         };
         let options = ReceiverOptions::default();
-        let (_peer, delivery) = deliver(options, [(transfer, &b"opaque"[..])]).await;
+        let (_peer, _receiver, delivery) = deliver(options, [(transfer, &b"opaque"[..])]).await;
         assert_eq!(delivery.message_format(), format);
         assert_eq!(delivery.payload().as_ref(), b"opaque");
     }
@@ -479,7 +483,7 @@ async fn d_029_any_message_format_passes_through() {
 #[tokio::test(start_paused = true)]
 async fn d_031_a_transfer_without_payload_is_legal() {
     let frames = [(peer::transfer(0), &b""[..])];
-    let (_peer, delivery) = deliver(ReceiverOptions::default(), frames).await;
+    let (_peer, _receiver, delivery) = deliver(ReceiverOptions::default(), frames).await;
     assert!(delivery.payload().is_empty());
 }
 
