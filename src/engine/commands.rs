@@ -132,12 +132,9 @@ impl Engine {
 
     /// The session, or why it is gone, with what its methods write to.
     fn session(&mut self, key: Key) -> Result<(&mut Session, &mut Effects), SessionError> {
-        let gone = self.connection.ended.as_ref();
         match self.sessions.get_mut(key) {
             Some(session) => Ok((session, &mut self.effects)),
-            None => Err(gone
-                .cloned()
-                .map_or(SessionError::LocalEnded, SessionError::Connection)),
+            None => Err(self.connection.why_session_is_gone()),
         }
     }
 
@@ -167,10 +164,7 @@ impl Engine {
     pub(crate) fn session_ended(&self, key: Key) -> Option<SessionError> {
         match self.sessions.get(key) {
             Some(session) => session.ended.clone(),
-            None => {
-                let connection = self.connection.ended.clone();
-                Some(connection.map_or(SessionError::LocalEnded, SessionError::Connection))
-            }
+            None => Some(self.connection.why_session_is_gone()),
         }
     }
 

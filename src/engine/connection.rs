@@ -12,7 +12,7 @@ use super::violation::PeerFault;
 use super::wait::Watchers;
 use crate::codec::frame::MIN_MAX_FRAME_SIZE;
 use crate::codec::{AmqpError, Close, Open};
-use crate::error::ConnectionError;
+use crate::error::{ConnectionError, SessionError};
 
 /// Idle time-outs below this cannot be honoured: the heartbeat would be the traffic (C-015).
 const SHORTEST_IDLE_TIME_OUT: u32 = 20;
@@ -260,6 +260,12 @@ impl ConnectionEnd {
     /// Nothing is left to read or write.
     pub(crate) fn is_over(&self) -> bool {
         self.is_cut || self.endpoint.is_closed()
+    }
+
+    /// What a handle learns whose session is not there any more.
+    pub(crate) fn why_session_is_gone(&self) -> SessionError {
+        let ended = self.ended.clone();
+        ended.map_or(SessionError::LocalEnded, SessionError::Connection)
     }
 
     /// Channels that both sides allow, and our own limit.

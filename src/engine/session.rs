@@ -1,5 +1,5 @@
-//! A session: begin, end, flow, and what the next flush writes for it. Its links and deliveries are
-//! in the files beside it.
+//! A session: begin, end, settlement, and what the next flush writes for it. Its links, deliveries and flows are in files of
+//! their own.
 
 use std::task::Poll;
 

@@ -45,8 +45,8 @@ pub(crate) fn store_waker(slot: &mut Option<Waker>, waker: &Waker, replaced: &mu
     replaced.discard(slot.replace(waker.clone()));
 }
 
-/// Somebody who watches for a change of state: its waker, and the place that it has taken, if it has had to wait. Whoever
-/// owns the place gives it back with [`Wakes::forget`].
+/// Somebody who watches for a change of state: its waker, and the place that it has taken, if it has had to wait. A place
+/// serves one wait, and whoever owns it gives it back with [`Wakes::forget`].
 pub(crate) struct Watcher<'a> {
     pub(crate) place: &'a mut Option<WatchPlace>,
     pub(crate) waker: &'a Waker,
@@ -57,6 +57,18 @@ pub(crate) struct Watcher<'a> {
 pub(crate) struct WatchPlace(Key);
 
 impl Wakes {
+    /// Stores the waker at the watcher's place, which it takes if it has none. The place's key, if no [`Watchers`] have it.
+    fn watch(&mut self, watcher: &mut Watcher<'_>) -> Option<Key> {
+        let WatchPlace(key) = *watcher
+            .place
+            .get_or_insert_with(|| WatchPlace(self.watching.insert(None)));
+        let mut stored = self.watching.get_mut(key)?.take();
+        let is_new = stored.is_none();
+        store_waker(&mut stored, watcher.waker, self);
+        *self.watching.get_mut(key)? = stored;
+        is_new.then_some(key)
+    }
+
     /// Forgets a watcher: its waker must not stay behind for as long as what it watched.
     pub(crate) fn forget(&mut self, place: &mut Option<WatchPlace>) {
         let waker = place
@@ -81,23 +93,7 @@ pub(crate) struct Watchers {
 
 impl Watchers {
     pub(crate) fn register(&mut self, watcher: &mut Watcher<'_>, wakes: &mut Wakes) {
-        let key = match *watcher.place {
-            Some(WatchPlace(key)) => key,
-            None => wakes.watching.insert(None),
-        };
-        *watcher.place = Some(WatchPlace(key));
-        let Some(stored) = wakes.watching.get_mut(key) else {
-            return;
-        };
-        let is_registered = stored.is_some();
-        if !stored
-            .as_ref()
-            .is_some_and(|stored| stored.will_wake(watcher.waker))
-        {
-            let replaced = stored.replace(watcher.waker.clone());
-            wakes.discard(replaced);
-        }
-        if !is_registered {
+        if let Some(key) = wakes.watch(watcher) {
             self.sweep(wakes);
             self.places.push(key);
         }

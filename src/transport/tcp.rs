@@ -51,7 +51,7 @@ async fn connect_first(
         let result = timeout(share, attempt).await.unwrap_or_else(|_| {
             Err(io::Error::new(
                 io::ErrorKind::TimedOut,
-                format!("no answer within {share:?}"),
+                format!("no answer within {} ms", share.as_millis()),
             ))
         });
         match result {
