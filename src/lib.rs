@@ -15,14 +15,18 @@ pub mod eventhubs;
 pub mod fuzzing;
 mod link;
 mod listener;
+mod lock;
 pub mod management;
 mod message;
 mod options;
+mod percent;
 mod receiver;
 pub mod request;
 mod sasl;
 mod sender;
 mod session;
+#[cfg(feature = "eventhubs")]
+mod time;
 mod transport;
 mod url;
 
@@ -45,11 +49,13 @@ pub use options::{
 };
 pub use receiver::{DeliveryStream, Receiver};
 pub use sasl::{
-    AllowEveryone, AuthenticationFailure, Authenticator, Credentials, Identity, LoginAttempt,
-    PresentedCredentials, SaslError, SaslMechanism, StaticUsers,
+    AllowEveryone, AuthenticationFailure, AuthenticationFuture, Authenticator, Credentials,
+    Identity, LoginAttempt, PresentedCredentials, SaslError, SaslMechanism, StaticUsers,
 };
 pub use sender::{Receipt, Sender};
 pub use session::Session;
+#[cfg(feature = "eventhubs")]
+pub use time::Clock;
 pub use transport::memory;
 pub use transport::tls::{TlsConfig, TlsServerConfig};
 pub use url::{Scheme, Url, UrlError, UrlPart};

@@ -73,6 +73,7 @@ mod sas;
 mod selector;
 mod subscribe;
 
+use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -81,12 +82,11 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
-pub use self::config::{
-    Clock, EmulatorOptions, HubOptions, MAX_PARTITIONS, ROOT_KEY_NAME, Retention,
-};
+pub use self::config::{EmulatorOptions, HubOptions, MAX_PARTITIONS, ROOT_KEY_NAME, Retention};
 use self::connection::STOPPED;
 use self::login::{Login, MECHANISMS};
 use self::namespace::Namespace;
+pub use crate::Clock;
 use crate::codec::{AmqpError, Layout, condition};
 use crate::memory::{self, MemoryStream};
 use crate::{
@@ -104,7 +104,6 @@ const IDLE_TIME_OUT: Duration = Duration::from_secs(480);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// A running Event Hubs namespace. Dropping it stops it; [`shutdown`](Emulator::shutdown) also waits for the end.
-#[derive(Debug)]
 pub struct Emulator {
     namespace: Arc<Namespace>,
     address: SocketAddr,
@@ -135,6 +134,10 @@ pub enum EmulatorError {
 
 impl Emulator {
     /// Starts a namespace and listens. Needs a tokio runtime, in which its tasks run.
+    ///
+    /// # Errors
+    ///
+    /// If the options make no sense, or the address cannot be listened on.
     ///
     /// # Cancel safety
     ///
@@ -178,20 +181,15 @@ impl Emulator {
     /// emulator serves TLS: that word makes official clients speak plaintext to the port given.
     pub fn connection_string(&self) -> String {
         let options = &self.namespace.options;
-        #[cfg(feature = "tls")]
-        let plaintext = options.tls.is_none();
-        #[cfg(not(feature = "tls"))]
-        let plaintext = true;
+        let plaintext = match options.tls {
+            None => "UseDevelopmentEmulator=true;",
+            Some(_) => "",
+        };
         format!(
-            "Endpoint=sb://localhost:{};SharedAccessKeyName={};SharedAccessKey={};{}",
+            "Endpoint=sb://localhost:{};SharedAccessKeyName={};SharedAccessKey={};{plaintext}",
             self.address.port(),
             options.key_name,
             options.key_value,
-            if plaintext {
-                "UseDevelopmentEmulator=true;"
-            } else {
-                ""
-            },
         )
     }
 
@@ -233,6 +231,15 @@ impl Emulator {
     }
 }
 
+impl fmt::Debug for Emulator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Emulator")
+            .field("address", &self.address)
+            .field("options", &self.namespace.options)
+            .finish_non_exhaustive()
+    }
+}
+
 /// What our open says, who may connect, and how it is written.
 fn listener_options(options: &EmulatorOptions) -> ListenerOptions {
     let connection = ConnectionOptions::default()
@@ -253,11 +260,10 @@ fn listener_options(options: &EmulatorOptions) -> ListenerOptions {
 /// The same for TCP: with TLS, where the options have a certificate.
 fn tcp_options(options: &EmulatorOptions) -> ListenerOptions {
     let listener = listener_options(options);
-    #[cfg(feature = "tls")]
-    if let Some(tls) = &options.tls {
-        return listener.tls(tls.clone());
+    match &options.tls {
+        Some(tls) => listener.tls(tls.clone()),
+        None => listener,
     }
-    listener
 }
 
 /// The task that accepts connections and holds theirs.

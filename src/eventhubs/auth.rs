@@ -11,6 +11,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
 use super::wire::cbs::{TYPE_JWT, TYPE_SAS};
+use crate::percent;
 
 /// How long a token lives that a [`SasKey`] signs, if nothing else is said.
 pub const DEFAULT_TOKEN_LIFETIME: Duration = Duration::from_secs(60 * 60);
@@ -46,6 +47,7 @@ impl fmt::Debug for Secret {
 
 /// What kind of token it is; the service is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum TokenKind {
     /// A shared access signature.
     Sas,
@@ -183,10 +185,10 @@ impl SasKey {
 
     /// A token for `resource` and all below it, until `expires_at` (whole seconds count).
     pub fn sign(&self, resource: &str, expires_at: SystemTime) -> Token {
-        let resource = percent_encode(resource);
+        let resource = percent::encode(resource);
         let seconds = unix_seconds(expires_at);
-        let signature = percent_encode(&self.signature(&resource, seconds));
-        let name = percent_encode(&self.name);
+        let signature = percent::encode(&self.signature(&resource, seconds));
+        let name = percent::encode(&self.name);
         let text =
             format!("SharedAccessSignature sr={resource}&sig={signature}&se={seconds}&skn={name}");
         Token::new(text, TokenKind::Sas, from_unix_seconds(seconds))
@@ -311,22 +313,6 @@ impl TokenSource for TokenFn {
     fn token<'a>(&'a self, resource: &'a str, now: SystemTime) -> TokenFuture<'a> {
         (self.function)(resource.to_owned(), now)
     }
-}
-
-/// Everything but letters, digits and `-_.~` as `%XX`.
-fn percent_encode(text: &str) -> String {
-    const HEX: &[u8; 16] = b"0123456789ABCDEF";
-    let mut encoded = String::with_capacity(text.len() * 3 / 2);
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
-            encoded.push(char::from(byte));
-        } else {
-            encoded.push('%');
-            encoded.push(char::from(HEX[usize::from(byte >> 4)]));
-            encoded.push(char::from(HEX[usize::from(byte & 15)]));
-        }
-    }
-    encoded
 }
 
 fn unix_seconds(time: SystemTime) -> u64 {

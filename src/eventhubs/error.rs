@@ -7,7 +7,7 @@ use super::auth::TokenError;
 use super::connection_string::ConnectionStringError;
 use super::retry::{Rebuild, Verdict, classify};
 use crate::codec::{AmqpError, Outcome};
-use crate::request::{RequestError, Status};
+use crate::request::{RequestError, Status, describe_outcome};
 use crate::{ConnectError, LinkError, RecvError, SendError, SessionError};
 
 /// Why an operation on Event Hubs failed.
@@ -57,6 +57,7 @@ pub enum ErrorKind {
 
 /// How much of the way to the service died with the error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum Scope {
     /// The one operation.
     Operation,
@@ -109,22 +110,6 @@ impl From<RecvError> for Cause {
     fn from(error: RecvError) -> Self {
         let RecvError::Link(error) = error;
         Self::Link(error)
-    }
-}
-
-fn describe_outcome(outcome: &Outcome) -> String {
-    match outcome {
-        Outcome::Rejected(rejected) => match rejected.error.as_deref() {
-            Some(AmqpError {
-                condition,
-                description: Some(description),
-                ..
-            }) => format!("{condition}: {description}"),
-            Some(error) => error.condition.to_string(),
-            None => "rejected without a reason".to_owned(),
-        },
-        Outcome::Released => "released".to_owned(),
-        other => format!("{other:?}"),
     }
 }
 
@@ -203,11 +188,15 @@ impl EventHubsError {
         }
     }
 
-    fn remote_error(&self) -> Option<&AmqpError> {
+    /// The error that the service gave when it ended or refused a link, a connection or an event. What `$cbs` and
+    /// `$management` answered is not such an error; [`condition`](Self::condition) and
+    /// [`description`](Self::description) tell it as well.
+    pub fn remote_error(&self) -> Option<&AmqpError> {
         match &*self.cause {
             Cause::Connect(error) => error.remote_error(),
-            Cause::Link(error) | Cause::Request(RequestError::Link(error)) => error.remote_error(),
-            Cause::Send(error) | Cause::Request(RequestError::Send(error)) => error.remote_error(),
+            Cause::Link(error) => error.remote_error(),
+            Cause::Send(error) => error.remote_error(),
+            Cause::Request(error) => error.remote_error(),
             Cause::NotAccepted(Outcome::Rejected(rejected)) => rejected.error.as_deref(),
             _ => None,
         }

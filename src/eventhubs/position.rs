@@ -2,9 +2,9 @@
 
 use std::time::SystemTime;
 
-use super::time::to_timestamp;
 use super::wire::filter;
 use crate::codec::{Described, FilterSet, Value};
+use crate::time::to_timestamp;
 
 /// Where in a partition a consumer starts.
 ///

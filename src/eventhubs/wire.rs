@@ -50,6 +50,7 @@ pub const PORT_PLAINTEXT: u16 = 5672;
 /// # Ok::<(), amqp10::eventhubs::wire::AddressError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Address {
     /// `{hub}`: publish, the service chooses the partition or hashes the partition key.
     Hub {

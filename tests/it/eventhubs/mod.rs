@@ -55,7 +55,7 @@ fn producer(client: &Client) -> Producer {
 }
 
 fn to(partition: &str) -> Route {
-    Route::Partition(partition.to_owned())
+    Route::partition(partition)
 }
 
 async fn from_start(client: &Client, partition: &str) -> PartitionConsumer {

@@ -47,7 +47,7 @@ async fn a_batch_with_a_partition_key_stays_together_and_in_order() {
     }
     producer.send_batch(batch).await.unwrap();
     producer
-        .send_to(Route::Key("device-42".into()), "1000")
+        .send_to(Route::key("device-42"), "1000")
         .await
         .unwrap();
 
@@ -188,7 +188,7 @@ async fn what_can_not_be_is_refused_with_the_services_words() {
     assert!(error.description().is_some());
     let error = soon(client.partition_properties("99")).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidArgument, "{error}");
-    let error = soon(producer.send_to(Route::Key("k".repeat(129)), "x"))
+    let error = soon(producer.send_to(Route::key("k".repeat(129)), "x"))
         .await
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidArgument, "{error}");
