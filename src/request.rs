@@ -68,7 +68,7 @@ pub mod status {
     pub const TOO_MANY_REQUESTS: i32 = 429;
     /// The service failed.
     pub const INTERNAL_ERROR: i32 = 500;
-    /// The operation isn't there.
+    /// The operation is not there.
     pub const NOT_IMPLEMENTED: i32 = 501;
     /// A server behind the service failed.
     pub const BAD_GATEWAY: i32 = 502;
@@ -204,8 +204,8 @@ impl RequestClient {
     /// Sends a request and waits for its reply. `message-id` and `reply-to` of `message` are set here.
     ///
     /// # Errors
-    /// If the request isn't accepted, a link ends, or no reply comes in time. Whether the request was carried out is
-    /// then known only if it wasn't accepted.
+    /// If the request is not accepted, a link ends, or no reply comes in time. Whether the request was carried out is
+    /// then known only if it was not accepted.
     ///
     /// # Cancel safety
     /// Dropped, the reply is thrown away when it comes; the request may have been sent.
@@ -238,7 +238,7 @@ impl RequestClient {
     /// Detaches both links. Requests still waiting fail.
     ///
     /// # Errors
-    /// If a link had ended with an error, or the peer doesn't answer.
+    /// If a link had ended with an error, or the peer does not answer.
     ///
     /// # Cancel safety
     /// Dropped, the links are still detached, without waiting for the answer.
@@ -267,7 +267,7 @@ pub enum RequestError {
     /// The node answered that it failed.
     #[error("the node answered {0}")]
     Refused(Status),
-    /// The reply isn't what it should be.
+    /// The reply is not what it should be.
     #[error("the reply is malformed: {0}")]
     Malformed(String),
 }
@@ -513,11 +513,11 @@ fn read_reply(delivery: &Delivery, pending: &Pending) {
                 }
             }
         }
-        Err(error) => tracing::warn!(%error, "a reply came that can't be decoded"),
+        Err(error) => tracing::warn!(%error, "a reply came that cannot be decoded"),
     }
 }
 
-/// Resolves only if the node doesn't accept the request.
+/// Resolves only if the node does not accept the request.
 async fn refusal(receipt: Receipt) -> RequestError {
     match receipt.await {
         Ok(Outcome::Accepted) => std::future::pending().await,

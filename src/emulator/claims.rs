@@ -77,7 +77,7 @@ impl Claims {
         }
     }
 
-    /// How long the path stays covered by the claims of now; `None` if it isn't.
+    /// How long the path stays covered by the claims of now; `None` if it is not.
     fn time_left(&self, path: &str) -> Option<Duration> {
         let now = self.clock.now();
         let granted = lock(&self.granted);

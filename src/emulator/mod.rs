@@ -100,7 +100,7 @@ const MEMORY_PIPE: usize = 256 * 1024;
 /// How long the service tolerates silence; half of it is what its open announces.
 const IDLE_TIME_OUT: Duration = Duration::from_secs(480);
 
-/// The pause after the system failed to give a connection, so that a lasting failure doesn't spin.
+/// The pause after the system failed to give a connection, so that a lasting failure does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// A running Event Hubs namespace. Dropping it stops it; [`shutdown`](Emulator::shutdown) also waits for the end.
@@ -121,8 +121,8 @@ pub enum EmulatorError {
     /// The options make no sense; the text says which, and what was expected.
     #[error("the emulator's options are wrong: {0}")]
     Options(String),
-    /// The address can't be listened on.
-    #[error("the emulator can't listen on {address}: {reason}")]
+    /// The address cannot be listened on.
+    #[error("the emulator cannot listen on {address}: {reason}")]
     Listen {
         /// The address of the options.
         address: SocketAddr,

@@ -107,7 +107,7 @@ impl Namespace {
         } = address
         else {
             let text = format!(
-                "'{address}' can't be read from; expected hub/ConsumerGroups/group/Partitions/id"
+                "'{address}' cannot be read from; expected hub/ConsumerGroups/group/Partitions/id"
             );
             return Err(AmqpError::new(condition::NOT_ALLOWED, text));
         };

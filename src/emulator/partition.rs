@@ -112,7 +112,7 @@ impl Seat {
     pub(crate) async fn stolen(&mut self) -> AmqpError {
         match (&mut self.evicted).await {
             Ok(error) => error,
-            // The place can't be lost without a word while it is held.
+            // The place cannot be lost without a word while it is held.
             Err(_) => std::future::pending().await,
         }
     }

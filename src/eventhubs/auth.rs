@@ -87,7 +87,7 @@ impl Token {
         }
     }
 
-    /// The token's text. Don't log it.
+    /// The token's text. Do not log it.
     pub fn text(&self) -> &str {
         self.text.expose()
     }
@@ -112,7 +112,7 @@ pub struct TokenError {
 }
 
 impl TokenError {
-    /// The source can't give a token, and asking again won't help.
+    /// The source cannot give a token, and asking again will not help.
     pub fn fatal(reason: impl Into<String>) -> Self {
         Self {
             reason: reason.into(),
@@ -120,7 +120,7 @@ impl TokenError {
         }
     }
 
-    /// The source can't give a token now, and may later.
+    /// The source cannot give a token now, and may later.
     pub fn transient(reason: impl Into<String>) -> Self {
         Self {
             reason: reason.into(),
@@ -139,7 +139,7 @@ pub type TokenFuture<'a> = Pin<Box<dyn Future<Output = Result<Token, TokenError>
 
 /// Where tokens come from.
 ///
-/// Asked whenever a token is needed that doesn't end soon: when links are attached, and well before the last token ends. A
+/// Asked whenever a token is needed that does not end soon: when links are attached, and well before the last token ends. A
 /// source that has a token at hand should give it out again until about ten minutes before its end.
 pub trait TokenSource: Send + Sync {
     /// A token for `resource` (`sb://namespace/hub`, in lower case) that is valid at `now`, and for some time after.
@@ -194,7 +194,7 @@ impl SasKey {
         Token::new(text, TokenKind::Sas, from_unix_seconds(seconds))
     }
 
-    /// The key is used as text: the service doesn't decode its base64 either.
+    /// The key is used as text: the service does not decode its base64 either.
     fn signature(&self, encoded_resource: &str, seconds: u64) -> String {
         let mut hmac = Hmac::<Sha256>::new_from_slice(self.key.expose().as_bytes())
             .expect("HMAC takes keys of any length");
@@ -213,7 +213,7 @@ impl TokenSource for SasKey {
     }
 }
 
-/// A shared access signature that somebody else made. It is sent as it is and can't be renewed: after its end the
+/// A shared access signature that somebody else made. It is sent as it is and cannot be renewed: after its end the
 /// service refuses it.
 #[derive(Clone, Debug)]
 pub struct SharedAccessSignature {
@@ -224,7 +224,7 @@ impl SharedAccessSignature {
     /// Reads `SharedAccessSignature sr=…&sig=…&se=…&skn=…`, fields in any order. Without `se` it has no known end.
     ///
     /// # Errors
-    /// If it isn't such a text. The error holds nothing of it.
+    /// If it is not such a text. The error holds nothing of it.
     pub fn parse(text: &str) -> Result<Self, TokenError> {
         let malformed = |what: &str| {
             TokenError::fatal(format!("the shared access signature is malformed: {what}"))

@@ -121,7 +121,7 @@ impl EventBatch {
     /// Adds an event if there is room for it.
     ///
     /// # Errors
-    /// [`BatchFull`] gives the event back if there is no room; the batch is as before. An event that doesn't fit an empty
+    /// [`BatchFull`] gives the event back if there is no room; the batch is as before. An event that does not fit an empty
     /// batch fits none.
     ///
     /// ```no_run
@@ -140,7 +140,7 @@ impl EventBatch {
     pub fn try_add(&mut self, event: impl Into<Event>) -> Result<(), BatchFull> {
         let mut event = event.into();
         let room = self.max_bytes.saturating_sub(self.payload.len());
-        // Spares encoding what can't fit by its body alone.
+        // Spares encoding what cannot fit by its body alone.
         if event.body().len() > room {
             return Err(BatchFull::new(event));
         }

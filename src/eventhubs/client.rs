@@ -59,7 +59,7 @@ impl Client {
     /// credentials are good shows when the first link is attached.
     ///
     /// # Errors
-    /// If no hub is named, or two are; if there is neither key nor signature nor token source; if the namespace can't be
+    /// If no hub is named, or two are; if there is neither key nor signature nor token source; if the namespace cannot be
     /// reached.
     ///
     /// # Cancel safety
@@ -90,7 +90,7 @@ impl Client {
     /// A consumer of one partition. Its link is attached before this returns.
     ///
     /// # Errors
-    /// If the link can't be attached: no such hub, group or partition; not allowed; a consumer with a higher owner level is
+    /// If the link cannot be attached: no such hub, group or partition; not allowed; a consumer with a higher owner level is
     /// there ([`OwnershipLost`](super::ErrorKind::OwnershipLost)); too many readers.
     ///
     /// # Cancel safety
@@ -106,7 +106,7 @@ impl Client {
     /// Asks for the hub's properties: its partitions above all.
     ///
     /// # Errors
-    /// If there is no such hub, or the service can't be asked.
+    /// If there is no such hub, or the service cannot be asked.
     ///
     /// # Cancel safety
     /// Dropped, nothing has changed.
@@ -117,7 +117,7 @@ impl Client {
     /// Asks for a partition's properties: where it begins and ends.
     ///
     /// # Errors
-    /// If there is no such partition, or the service can't be asked.
+    /// If there is no such partition, or the service cannot be asked.
     ///
     /// # Cancel safety
     /// Dropped, nothing has changed.
@@ -132,7 +132,7 @@ impl Client {
     /// dropped.
     ///
     /// # Errors
-    /// If the connection had ended with an error, or the peer doesn't answer in time. It is closed all the same.
+    /// If the connection had ended with an error, or the peer does not answer in time. It is closed all the same.
     ///
     /// # Cancel safety
     /// Dropped, the connection is still closed, without waiting for the answer.

@@ -65,7 +65,7 @@ impl ConnectionString {
     /// `host` may carry a port, and may be written as `sb://host/`.
     ///
     /// # Errors
-    /// If one of them is empty, or the host isn't one. Offsets count from the start of that part.
+    /// If one of them is empty, or the host is not one. Offsets count from the start of that part.
     pub fn from_parts(
         host: &str,
         key_name: &str,
@@ -226,7 +226,7 @@ impl fmt::Display for ConnectionStringPart {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConnectionStringError {
-    /// A part isn't what it should be.
+    /// A part is not what it should be.
     #[error("connection string: {part} at offset {offset}: expected {expected}")]
     Malformed {
         /// Which part.

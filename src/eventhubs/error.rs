@@ -24,9 +24,9 @@ pub struct EventHubsError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// The caller asked for what can't be: a bad connection string, partition, offset or partition key.
+    /// The caller asked for what cannot be: a bad connection string, partition, offset or partition key.
     InvalidArgument,
-    /// The service doesn't take the token or the signature, or it doesn't allow this.
+    /// The service does not take the token or the signature, or it does not allow this.
     Unauthorized,
     /// There is no such host, hub, consumer group or publisher.
     NotFound,
@@ -43,13 +43,13 @@ pub enum ErrorKind {
     Busy,
     /// No answer came in time. For a send: nothing was stored.
     TimedOut,
-    /// The connection or the link was lost or can't be made at the moment. For a send: nothing was stored.
+    /// The connection or the link was lost or cannot be made at the moment. For a send: nothing was stored.
     Unavailable,
-    /// The events were sent, and whether they are stored isn't known. Sending them again may store them twice.
+    /// The events were sent, and whether they are stored is not known. Sending them again may store them twice.
     OutcomeUnknown,
     /// The service refused for another reason.
     Refused,
-    /// What the service sent can't be read.
+    /// What the service sent cannot be read.
     Malformed,
     /// The client was closed, or the consumer has ended with an earlier error.
     Closed,

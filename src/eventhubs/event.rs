@@ -46,7 +46,7 @@ impl Event {
         &self.message
     }
 
-    /// The octets of the body; empty if it doesn't consist of one piece of them.
+    /// The octets of the body; empty if it does not consist of one piece of them.
     pub fn body(&self) -> &[u8] {
         match &self.message.body {
             Body::Data(octets) => octets,
@@ -67,13 +67,13 @@ impl Event {
         self
     }
 
-    /// Names the event. The service doesn't look at it.
+    /// Names the event. The service does not look at it.
     pub fn with_message_id(mut self, message_id: impl Into<MessageId>) -> Self {
         self.properties().message_id = Some(message_id.into());
         self
     }
 
-    /// Says what the event belongs to. The service doesn't look at it.
+    /// Says what the event belongs to. The service does not look at it.
     pub fn with_correlation_id(mut self, correlation_id: impl Into<MessageId>) -> Self {
         self.properties().correlation_id = Some(correlation_id.into());
         self

@@ -12,7 +12,7 @@ const AFTER_FAILURE: Duration = Duration::from_secs(30);
 /// A token is renewed this long before its end, or when a third of its life is left if that is less.
 const MARGIN: Duration = Duration::from_secs(600);
 
-/// Held by whatever needs an audience; when the last one is gone, its token isn't renewed any more.
+/// Held by whatever needs an audience; when the last one is gone, its token is not renewed any more.
 #[derive(Debug)]
 pub(super) struct Authorization {
     audience: String,
@@ -62,7 +62,7 @@ impl Grants {
         authorization
     }
 
-    /// Forgets an authorization that the service didn't honour.
+    /// Forgets an authorization that the service did not honour.
     pub(super) fn revoke(&self, audience: &str) {
         lock(&self.0).retain(|grant| {
             let holder = grant.holder.upgrade();

@@ -189,7 +189,7 @@ impl Namespace {
         slot.live.take_if(|live| Arc::ptr_eq(live, dead));
     }
 
-    /// Makes sure that the next try doesn't meet what failed: the one place where that is decided.
+    /// Makes sure that the next try does not meet what failed: the one place where that is decided.
     async fn give_up(&self, error: &EventHubsError, live: &Arc<Live>, audience: &str) {
         match classify(error.cause()).1 {
             Verdict::Again {

@@ -54,7 +54,7 @@ impl Default for ClientOptions {
             token_source: None,
             endpoint: None,
             connector: None,
-            // A session per link, so that links don't wait for one another; what is announced of the idle time-out is
+            // A session per link, so that links do not wait for one another; what is announced of the idle time-out is
             // the minute that Microsoft's clients announce.
             connection: ConnectionOptions::default()
                 .channel_max(4999)

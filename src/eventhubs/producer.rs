@@ -126,7 +126,7 @@ impl Producer {
     /// An empty batch, of the size that the service takes on this route.
     ///
     /// # Errors
-    /// If the link can't be attached: its size limit says how large a batch may be.
+    /// If the link cannot be attached: its size limit says how large a batch may be.
     ///
     /// # Cancel safety
     /// Dropped, nothing has happened.
@@ -226,7 +226,7 @@ impl Producer {
             let sent = timeout(limit, sender.send_settled(message)).await;
             return Ok(sent.map_err(|_| Cause::TimedOut(limit))??);
         }
-        // Nothing is sent as long as this hasn't resolved, and something is after.
+        // Nothing is sent as long as this has not resolved, and something is after.
         let receipt = timeout(limit, sender.send_with_receipt(message)).await;
         let receipt = receipt.map_err(|_| Cause::TimedOut(limit))??;
         match timeout(limit, receipt).await {
@@ -294,7 +294,7 @@ fn partition_address(hub: String, partition: &str) -> Result<Address, EventHubsE
     ))
 }
 
-/// Whether a text can be the id of a partition, so that it can't change the address that it becomes a part of.
+/// Whether a text can be the id of a partition, so that it cannot change the address that it becomes a part of.
 pub(super) fn is_partition_id(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|octet| octet.is_ascii_digit())
 }

@@ -109,7 +109,7 @@ async fn read(
     }
 }
 
-/// The name of a field that isn't there, or is of another type.
+/// The name of a field that is not there, or is of another type.
 struct Missing(&'static str);
 
 fn malformed(Missing(name): Missing) -> EventHubsError {

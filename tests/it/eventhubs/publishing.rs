@@ -69,6 +69,38 @@ async fn a_batch_with_a_partition_key_stays_together_and_in_order() {
 }
 
 #[tokio::test]
+async fn settled_events_are_stored_without_an_answer() {
+    let emulator = emulator().await;
+    let client = client(&emulator).await;
+    let producer = client.producer(ProducerOptions::default().settled(true));
+    for number in 0..100 {
+        soon(producer.send_to(to("0"), number.to_string()))
+            .await
+            .unwrap();
+    }
+    // The end of the connection comes after all that was handed over.
+    client.close().await.unwrap();
+    let reading = super::client(&emulator).await;
+    let mut consumer = from_start(&reading, "0").await;
+    for number in 0..100 {
+        assert_eq!(text(&next(&mut consumer).await), number.to_string());
+    }
+}
+
+#[tokio::test]
+async fn debug_output_shows_no_event() {
+    let emulator = emulator().await;
+    let client = client(&emulator).await;
+    producer(&client).send("hush").await.unwrap();
+    let shown = format!("{emulator:?} {client:?} {:?}", producer(&client));
+    assert!(
+        shown.contains("orders") && !shown.contains("hush"),
+        "{shown}"
+    );
+    assert!(!shown.contains(&emulator.connection_string()), "{shown}");
+}
+
+#[tokio::test]
 async fn a_batch_takes_what_the_service_takes_and_not_an_octet_more() {
     let emulator = start(EmulatorOptions::new().max_message_size(10_000)).await;
     let client = client(&emulator).await;
