@@ -248,14 +248,14 @@ impl Engine {
         &mut self,
         waker: &Waker,
     ) -> Poll<Result<(LinkKey, Arc<Attach>), ConnectionError>> {
+        if let Some(error) = &self.connection.ended {
+            return Poll::Ready(Err(error.clone()));
+        }
         while let Some((key, _)) = self.effects.pending_links.pop_front() {
             if let Some(attach) = self.unanswered(key) {
                 self.hold_session(key.session);
                 return Poll::Ready(Ok((key, attach)));
             }
-        }
-        if let Some(error) = &self.connection.ended {
-            return Poll::Ready(Err(error.clone()));
         }
         self.effects.pending_watchers.register(waker);
         Poll::Pending

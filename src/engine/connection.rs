@@ -237,6 +237,9 @@ impl ConnectionEnd {
 
     pub(crate) fn on_close(&mut self, close: Close, now: Instant, effects: &mut Effects) {
         self.endpoint.remote = Half::Closed;
+        if close.error.is_some() && matches!(self.ended, Some(ConnectionError::LocalClosed)) {
+            self.ended = Some(ConnectionError::RemoteClosed(close.error.clone())); // C-031
+        }
         self.close(
             None,
             ConnectionError::RemoteClosed(close.error),

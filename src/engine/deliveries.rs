@@ -234,11 +234,11 @@ impl Session {
         let Some(link) = self.links.get_mut(key) else {
             return;
         };
-        let has_detach = link.due.detach.is_some();
+        let is_leaving = link.due.detach.is_some() || link.is_over();
         let is_draining = link.sender_mut().is_some_and(|sender| sender.is_draining);
         if is_draining {
             self.mark_flow(key, effects);
-        } else if has_detach {
+        } else if is_leaving {
             self.mark_link(key, effects);
         }
     }

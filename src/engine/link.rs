@@ -212,6 +212,12 @@ impl Link {
     pub(crate) fn is_over(&self) -> bool {
         (self.endpoint.is_closed() || matches!(self.ended, Some(LinkError::Session(_))))
             && !self.is_held
+            && !self.is_sending()
+    }
+
+    /// Whether a delivery is under way of which frames are still to be sent.
+    pub(crate) fn is_sending(&self) -> bool {
+        matches!(&self.end, LinkEnd::Sender(sender) if sender.partial.is_some())
     }
 
     pub(crate) fn sender_mut(&mut self) -> Option<&mut SenderEnd> {

@@ -513,7 +513,7 @@ impl Session {
                 && leaving.is_named(&link.attach.name, link.attach.role)
                 && leaving.endpoint.local == Half::Open
                 && leaving.due.detach.is_some()
-                && !leaving.due.attach
+                && (!leaving.due.attach || link.due.detach.is_none())
         })
     }
 
@@ -544,11 +544,8 @@ impl Session {
             let Some(link) = self.links.get_mut(key) else {
                 continue;
             };
-            let is_sending = link
-                .sender_mut()
-                .is_some_and(|sender| sender.partial.is_some());
             let is_early = link.due.attach || link.awaits_attach();
-            if !is_sending
+            if !link.is_sending()
                 && !is_early
                 && let Some(detach) = link.due.detach.take()
             {

@@ -325,6 +325,10 @@ impl Engine {
         if session.is_discarding() {
             return Ok(());
         }
+        if session.ended.is_some() {
+            session.on_late_frame(performative, effects);
+            return Ok(());
+        }
         let handled = match performative {
             Performative::Transfer(transfer) => session.on_transfer(transfer, payload, effects),
             Performative::Disposition(disposition) => session.on_disposition(&disposition, effects),

@@ -1,6 +1,6 @@
 //! A session: begin, end, flow, and what the next flush writes for it. Links are in `links.rs`, deliveries in `deliveries.rs`.
 
-use amqp10_codec::{AmqpError, Begin, End, Flow, Outcome, Role};
+use amqp10_codec::{AmqpError, Begin, End, Flow, Outcome, Performative, Role};
 
 use super::effects::Effects;
 use super::endpoint::{Endpoint, Half};
@@ -251,6 +251,23 @@ impl Session {
         Ok(())
     }
 
+    /// A session that has ended and finishes what it sends needs room for that, and to know which links are gone. Nothing
+    /// else concerns it, and nothing is a fault any more.
+    pub(crate) fn on_late_frame(&mut self, performative: Performative, effects: &mut Effects) {
+        let _ = match performative {
+            Performative::Flow(flow) => self.on_flow(
+                Flow {
+                    handle: None,
+                    echo: false,
+                    ..flow
+                },
+                effects,
+            ),
+            Performative::Detach(detach) => self.on_detach(detach, effects),
+            _ => Ok(()),
+        };
+    }
+
     fn on_link_flow(
         &mut self,
         handle: u32,
@@ -325,7 +342,7 @@ impl Session {
 
     /// Tells who waits for the outcomes of all deliveries, once that is so.
     pub(super) fn check_settled(&mut self, effects: &mut Effects) {
-        if self.outgoing.unsettled() == 0 {
+        if self.outgoing.unsettled() == 0 && !self.has_partials() {
             self.settled_watchers.wake_all(&mut effects.wakes);
         }
     }

@@ -3,10 +3,11 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
+use amqp10::codec::condition;
 use amqp10::{
-    AcceptLinkOptions, AcceptedLink, Connection, ConnectionError, ConnectionOptions, LinkError,
-    ListenerOptions, Message, Outcome, Receiver, RecvError, SendError, Sender, SenderOptions,
-    SessionError, SessionOptions, memory,
+    AcceptLinkOptions, AcceptedLink, AmqpError, Connection, ConnectionError, ConnectionOptions,
+    LinkError, ListenerOptions, Message, Outcome, Receiver, RecvError, SendError, Sender,
+    SenderOptions, SessionError, SessionOptions, memory,
 };
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::{Instant, timeout};
@@ -147,7 +148,7 @@ fn handles_outlive_the_runtime_of_their_connection() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn c_030_a_close_that_nobody_answers_ends_at_its_deadline() {
+async fn c_027_a_close_that_nobody_answers_ends_at_its_deadline() {
     let (pair, [_, server]) = rough_pair(Faults::default(), Faults::default(), 64 << 10).await;
     let (sender, _receiver) = sender_and_receiver(&pair).await;
     server.stall();
@@ -171,6 +172,17 @@ async fn c_030_a_close_that_nobody_answers_ends_at_its_deadline() {
     // The stream is given up too, not only waited for no longer.
     let ended = timeout(LONG, pair.server.closed()).await;
     assert!(ended.is_ok());
+}
+
+#[tokio::test]
+async fn c_031_the_peers_reason_is_told_when_both_close_at_once() {
+    let pair = Pair::new().await;
+    let reason = AmqpError::new(condition::CONNECTION_FORCED, "maintenance");
+    let (near, far) = tokio::join!(pair.client.close(), pair.server.close_with_error(reason));
+    let told = near.unwrap_err();
+    let told = told.remote_error().expect("the peer's reason");
+    assert_eq!(told.condition, condition::CONNECTION_FORCED);
+    far.unwrap();
 }
 
 #[tokio::test(start_paused = true)]

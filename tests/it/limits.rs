@@ -531,6 +531,53 @@ async fn attaches_and_detaches_of_a_peer_that_does_not_read_are_bounded() {
     assert!(!connection.is_closed());
 }
 
+#[tokio::test(start_paused = true)]
+async fn echoes_for_a_peer_that_does_not_read_are_merged() {
+    let (near, far) = amqp10::memory::pipe(1000);
+    let accepting = tokio::spawn(async move {
+        let options = peer::listener_options();
+        let incoming = amqp10::Listener::accept_stream(near, &options).await?;
+        incoming.accept().await
+    });
+    let mut peer = Peer::new(far);
+    peer.exchange_headers().await;
+    peer.send_on(0, peer::open()).await;
+    peer.expect_open().await;
+    let _connection = accepting.await.unwrap().unwrap();
+    peer.begin_session().await;
+    for _ in 0..50_000 {
+        peer.send(Flow {
+            echo: true,
+            ..peer.flow()
+        })
+        .await;
+    }
+    peer.send(End::default()).await;
+    let mut answers = 0;
+    while let (_, Performative::Flow(_), _) = peer.expect().await {
+        answers += 1;
+    }
+    assert!((1..25_000).contains(&answers), "{answers}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn more_sessions_than_the_limit_close_the_connection() {
+    let mut options = peer::client_options();
+    options.limits.max_sessions = 3;
+    let options = peer::listener_options().connection(options);
+    let (mut peer, opening) = Peer::of_listener(options);
+    peer.exchange_headers().await;
+    peer.send_on(0, peer::open()).await;
+    assert_eq!(peer.expect_open().await.channel_max, 2);
+    let _connection = opening.await.unwrap().unwrap();
+    for channel in 0..3 {
+        peer.send_on(channel, peer::begin()).await;
+        peer.expect_begin().await;
+    }
+    peer.send_on(3, peer::begin()).await;
+    peer.expect_close_with(condition::FRAMING_ERROR).await;
+}
+
 // ---- time
 
 #[tokio::test(start_paused = true)]

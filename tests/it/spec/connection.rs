@@ -476,3 +476,66 @@ async fn a_client_that_never_opens_meets_the_deadline() {
     assert!(matches!(error, ConnectError::Timeout { .. }), "{error:?}");
     drop(peer);
 }
+
+#[tokio::test(start_paused = true)]
+async fn dropping_the_last_handle_closes_the_connection() {
+    let (mut peer, connection) = Peer::opened_client(peer::client_options(), peer::open()).await;
+    let another = connection.clone();
+    drop(connection);
+    peer.expect_nothing().await;
+    drop(another);
+    assert_eq!(peer.expect_close().await.error, None);
+    peer.send_on(0, Close::default()).await;
+    peer.expect_eof().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_incoming_connection_that_is_dropped_is_opened_and_closed() {
+    let (near, far) = amqp10::memory::pipe(1 << 16);
+    let accepting = tokio::spawn(async move {
+        amqp10::Listener::accept_stream(near, &peer::listener_options()).await
+    });
+    let mut peer = Peer::new(far);
+    peer.exchange_headers().await;
+    peer.send_on(0, peer::open()).await;
+    drop(accepting.await.unwrap().unwrap());
+    peer.expect_open().await;
+    peer.expect_close().await;
+    peer.send_on(0, Close::default()).await;
+    peer.expect_eof().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_client_sends_before_its_open_is_answered_waits_for_that() {
+    let (near, far) = amqp10::memory::pipe(1 << 16);
+    let accepting = tokio::spawn(async move {
+        amqp10::Listener::accept_stream(near, &peer::listener_options())
+            .await
+            .unwrap()
+    });
+    let mut peer = Peer::new(far);
+    peer.exchange_headers().await;
+    peer.send_on(0, peer::open()).await;
+    peer.send(peer::begin()).await;
+    peer.send(peer::attach_sender("early")).await;
+    let incoming = accepting.await.unwrap();
+    assert_eq!(incoming.open().container_id.as_str(), "peer");
+    peer.expect_nothing().await;
+    let connection = incoming.accept().await.unwrap();
+    peer.expect_open().await;
+    peer.expect_begin().await;
+    let link = connection.accept_link().await.unwrap();
+    assert_eq!(link.attach().name.as_str(), "early");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_open_that_is_given_up_closes_the_connection() {
+    let (mut peer, opening) = Peer::of_client(peer::client_options());
+    peer.exchange_headers().await;
+    peer.expect_open().await;
+    opening.abort();
+    peer.expect_close().await;
+    peer.send_on(0, peer::open()).await;
+    peer.send_on(0, Close::default()).await;
+    peer.expect_eof().await;
+}

@@ -361,7 +361,8 @@ async fn d_010_large_deliveries_of_two_links_take_turns() {
         tokio::task::yield_now().await;
     }
     let (sent, also_sent) = tokio::join!(first.send_settled(big()), second.send_settled(big()));
-    (sent.unwrap(), also_sent.unwrap());
+    sent.unwrap();
+    also_sent.unwrap();
     let mut handles = Vec::new();
     for _ in 0..6 {
         handles.push(peer.expect_transfer().await.0.handle);
@@ -401,4 +402,23 @@ async fn a_listener_keeps_to_the_window_of_the_peers_begin() {
     peer.send(window(&peer, 1, None)).await;
     peer.expect_transfer().await;
     sending.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_sent_settled_leaves_though_every_handle_is_dropped() {
+    let (mut peer, sender) = sender_with_window(2, 0).await;
+    sender.send_settled(vec![1; 10_000]).await.unwrap();
+    drop(sender);
+    let mut octets = 0;
+    loop {
+        let (transfer, payload) = peer.expect_transfer().await;
+        octets += payload.len();
+        if !transfer.more {
+            break;
+        }
+        peer.send(window(&peer, 2, None)).await;
+    }
+    assert_eq!(octets, 10_000 + 8);
+    assert!(peer.expect_detach().await.closed);
+    peer.expect_end().await;
 }
