@@ -205,7 +205,7 @@ impl fmt::Debug for StoredEvent {
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub(crate) enum BatchError {
     /// The envelope or an event in it is malformed.
-    #[error("{0}")]
+    #[error(transparent)]
     Malformed(#[from] DecodeError),
     /// The envelope's body is a value or a sequence.
     #[error("the body of a batch must be data sections, one for each event")]

@@ -127,7 +127,6 @@ pub enum EmulatorError {
         /// The address of the options.
         address: SocketAddr,
         /// What the system says.
-        #[source]
         reason: io::Error,
     },
 }

@@ -143,6 +143,9 @@ pub type TokenFuture<'a> = Pin<Box<dyn Future<Output = Result<Token, TokenError>
 /// source that has a token at hand should give it out again until about ten minutes before its end.
 pub trait TokenSource: Send + Sync {
     /// A token for `resource` (`sb://namespace/hub`, in lower case) that is valid at `now`, and for some time after.
+    ///
+    /// # Errors
+    /// If there is no token; [`TokenError`] says whether to ask again.
     fn token<'a>(&'a self, resource: &'a str, now: SystemTime) -> TokenFuture<'a>;
 }
 

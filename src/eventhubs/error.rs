@@ -217,15 +217,51 @@ impl fmt::Display for EventHubsError {
     }
 }
 
-impl std::error::Error for EventHubsError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        // The cause's text is part of ours, so the chain goes on below it.
-        std::error::Error::source(&*self.cause)
-    }
-}
+/// There is no `source`: the text holds those of all causes.
+impl std::error::Error for EventHubsError {}
 
 impl From<ConnectionStringError> for EventHubsError {
     fn from(error: ConnectionStringError) -> Self {
         Self::new("read the connection string", error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::{ApplicationProperties, Message, Rejected, Value, condition};
+
+    #[test]
+    fn what_the_service_gave_is_told_once() {
+        let given = AmqpError::new(condition::NOT_FOUND, "no such hub");
+        let rejected = Outcome::Rejected(Rejected {
+            error: Some(Box::new(given.clone())),
+        });
+        let refused = LinkError::Refused(Some(given.clone()));
+        for cause in [
+            Cause::NotAccepted(rejected),
+            Cause::Send(SendError::NotSent(refused.clone())),
+            Cause::Request(refused.clone().into()),
+            Cause::Link(refused),
+        ] {
+            let error = EventHubsError::new("send", cause);
+            assert_eq!(error.remote_error(), Some(&given), "{error}");
+            assert_eq!(error.condition(), Some("amqp:not-found"));
+            assert_eq!(error.description(), Some("no such hub"));
+            assert_eq!(error.to_string().matches("no such hub").count(), 1);
+            assert!(std::error::Error::source(&error).is_none());
+        }
+    }
+
+    #[test]
+    fn what_a_node_answered_is_told_too() {
+        let properties = ApplicationProperties::new()
+            .with("status-code", 404)
+            .with("error-condition", "amqp:not-found");
+        let reply = Message::value(Value::Null).with_application_properties(properties);
+        let status = Status::of(&reply).unwrap();
+        let error = EventHubsError::new("read", RequestError::Refused(status));
+        assert_eq!(error.condition(), Some("amqp:not-found"));
+        assert_eq!(error.remote_error(), None);
     }
 }

@@ -18,6 +18,10 @@ pub type AuthenticationFuture<'a> =
 /// Asynchronous, as the answer may be in a database. The handshake's deadline applies; a decision that misses it is dropped.
 pub trait Authenticator: fmt::Debug + Send + Sync + 'static {
     /// Judges one attempt. The client is told nothing but the kind of failure.
+    ///
+    /// # Errors
+    ///
+    /// If the client may not enter.
     fn authenticate<'a>(&'a self, attempt: &'a LoginAttempt) -> AuthenticationFuture<'a>;
 }
 
