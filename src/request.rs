@@ -11,6 +11,7 @@ use crate::codec::{
     AmqpError, ApplicationProperties, Message, MessageId, Outcome, Source, Str, Symbol, Target,
     Value,
 };
+use crate::error::{describe, is_transient};
 use crate::lock::lock;
 use crate::{
     Credit, Delivery, LinkError, Receipt, Receiver, ReceiverOptions, RecvError, SendError, Sender,
@@ -303,7 +304,11 @@ impl RequestError {
             Self::NotAccepted(outcome) => match outcome {
                 Outcome::Released => true,
                 Outcome::Modified(modified) => !modified.undeliverable_here,
-                _ => is_transient_rejection(self.remote_error()),
+                // A rejection without a reason says that the request is wrong.
+                Outcome::Rejected(rejected) => {
+                    rejected.error.is_some() && is_transient(rejected.error.as_deref())
+                }
+                _ => false,
             },
             Self::TimedOut(_) => true,
             Self::Refused(status) => status.is_transient(),
@@ -312,18 +317,10 @@ impl RequestError {
     }
 }
 
-/// A rejection without a reason says that the request is wrong.
-fn is_transient_rejection(error: Option<&AmqpError>) -> bool {
-    error.is_some() && crate::error::is_transient(error)
-}
-
 /// What the peer did instead of accepting, in words.
 pub(crate) fn describe_outcome(outcome: &Outcome) -> String {
     match outcome {
-        Outcome::Rejected(rejected) => match rejected.error.as_deref() {
-            Some(error) => crate::error::describe(Some(error)),
-            None => "rejected without a reason".to_owned(),
-        },
+        Outcome::Rejected(rejected) => describe(rejected.error.as_deref()),
         Outcome::Released => "released".to_owned(),
         Outcome::Modified(_) => "modified".to_owned(),
         Outcome::Accepted => "accepted".to_owned(),

@@ -224,7 +224,8 @@ impl Producer {
         let limit = self.shared.namespace.options().retry.try_timeout;
         if self.shared.options.settled {
             let sent = timeout(limit, sender.send_settled(message)).await;
-            return Ok(sent.map_err(|_| Cause::TimedOut(limit))??);
+            sent.map_err(|_| Cause::TimedOut(limit))??;
+            return Ok(());
         }
         // Nothing is sent as long as this has not resolved, and something is after.
         let receipt = timeout(limit, sender.send_with_receipt(message)).await;
