@@ -4,15 +4,15 @@
 //! cargo run --example receive -- 'Endpoint=sb://…;SharedAccessKeyName=…;SharedAccessKey=…;EntityPath=…'
 //! ```
 //!
-//! The connection string can also be in the variable CONNECTION_STRING, or in pieces in HOST_NAME, SHARED_ACCESS_KEY_NAME,
+//! Without a connection string, its parts are taken from the variables HOST_NAME, SHARED_ACCESS_KEY_NAME,
 //! SHARED_ACCESS_KEY_VALUE and EVENT_HUB_NAME. End it with Ctrl-C.
 
 use std::env;
 use std::error::Error;
 
 use amqp10::eventhubs::{
-    Client, ClientOptions, ConnectionString, ConnectionStringError, ConsumerOptions,
-    EventHubsError, PartitionConsumer, Position,
+    Client, ClientOptions, ConnectionString, ConsumerOptions, EventHubsError, PartitionConsumer,
+    Position,
 };
 use tokio::task::JoinSet;
 
@@ -20,9 +20,9 @@ use tokio::task::JoinSet;
 async fn main() -> Result<(), Box<dyn Error>> {
     let target = match env::args().nth(1) {
         Some(connection_string) => connection_string.parse()?,
-        None => target_from_environment()?,
+        None => ConnectionString::from_env()?,
     };
-    let client = Client::open(target, ClientOptions::default()).await?;
+    let client = Client::connect_to(target, ClientOptions::default()).await?;
 
     // A consumer reads one partition; all of them share the client's connection.
     let mut readers = JoinSet::new();
@@ -48,12 +48,5 @@ async fn print_events(mut consumer: PartitionConsumer) -> Result<(), EventHubsEr
             event.partition_key(),
             String::from_utf8_lossy(event.body()),
         );
-    }
-}
-
-fn target_from_environment() -> Result<ConnectionString, ConnectionStringError> {
-    match env::var("CONNECTION_STRING") {
-        Ok(connection_string) => connection_string.parse(),
-        Err(_) => ConnectionString::from_variables(|name| env::var(name).ok()),
     }
 }

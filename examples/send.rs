@@ -4,28 +4,26 @@
 //! cargo run --example send -- 'Endpoint=sb://…;SharedAccessKeyName=…;SharedAccessKey=…;EntityPath=…' hello world
 //! ```
 //!
-//! The connection string can also be in the variable CONNECTION_STRING, or in pieces in HOST_NAME, SHARED_ACCESS_KEY_NAME,
-//! SHARED_ACCESS_KEY_VALUE and EVENT_HUB_NAME; then all arguments are events.
+//! Without a connection string, its parts are taken from the variables HOST_NAME, SHARED_ACCESS_KEY_NAME,
+//! SHARED_ACCESS_KEY_VALUE and EVENT_HUB_NAME; all arguments are events then.
 
 use std::env;
 use std::error::Error;
 
-use amqp10::eventhubs::{
-    BatchOptions, Client, ClientOptions, ConnectionString, ConnectionStringError, ProducerOptions,
-};
+use amqp10::eventhubs::{BatchOptions, Client, ClientOptions, ConnectionString, ProducerOptions};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = env::args().skip(1).peekable();
     let target = match arguments.next_if(|first| first.contains("Endpoint=")) {
         Some(connection_string) => connection_string.parse()?,
-        None => target_from_environment()?,
+        None => ConnectionString::from_env()?,
     };
-    let client = Client::open(target, ClientOptions::default()).await?;
+    let client = Client::connect_to(target, ClientOptions::default()).await?;
     let producer = client.producer(ProducerOptions::default());
 
     // A batch is one message on the wire, and the service stores all of it or nothing. Without a route, the service chooses a
-    // partition; see `BatchOptions::partition` and `BatchOptions::key`.
+    // partition; see `Route`.
     let mut batch = producer.create_batch(BatchOptions::default()).await?;
     let mut stored = 0;
     for text in arguments {
@@ -43,11 +41,4 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     client.close().await?;
     Ok(())
-}
-
-fn target_from_environment() -> Result<ConnectionString, ConnectionStringError> {
-    match env::var("CONNECTION_STRING") {
-        Ok(connection_string) => connection_string.parse(),
-        Err(_) => ConnectionString::from_variables(|name| env::var(name).ok()),
-    }
 }

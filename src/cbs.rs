@@ -43,7 +43,7 @@ impl CbsClient {
     /// Hands over a token of `token_type` for the `audience`: the address that is to be used, as a URL.
     ///
     /// # Errors
-    /// [`RequestError::Refused`] if the peer doesn't take the token, and whatever befalls a request.
+    /// [`RequestError::Refused`] if the peer does not take the token, and whatever befalls a request.
     ///
     /// # Cancel safety
     /// Dropped, the token may or may not have been taken; handing it over again does no harm.

@@ -88,9 +88,15 @@ impl Connection {
     ///
     /// Dropping the future drops the stream; the peer sees a connection that ended.
     pub async fn open(url: &str, options: ConnectionOptions) -> Result<Self, ConnectError> {
-        let url = Url::parse(url)?;
-        let options = options.for_url(&url);
-        let handshaken = handshake::connect(&url, &options).await?;
+        Self::open_url(&Url::parse(url)?, options).await
+    }
+
+    pub(crate) async fn open_url(
+        url: &Url,
+        options: ConnectionOptions,
+    ) -> Result<Self, ConnectError> {
+        let options = options.for_url(url);
+        let handshaken = handshake::connect(url, &options).await?;
         Self::start(handshaken, options).await
     }
 

@@ -1,4 +1,58 @@
-//! AMQP 1.0 in pure Rust.
+//! AMQP 1.0 in pure Rust: client and listener, an Azure Event Hubs client, and an Event Hubs emulator for tests.
+//!
+//! ```text
+//! your program            your tests
+//!      │                      │
+//! eventhubs                emulator       events and batches │ hubs and partitions
+//! cbs, management, request    │
+//!      └──────────┬───────────┘
+//! Connection  Session  Sender  Receiver  Delivery  Listener     lock, one call of the engine, unlock
+//!                 │
+//!             transport ── sasl           TCP, TLS, pipe; one task per connection moves octets
+//!                 │
+//!              engine                     the protocol as plain data: no socket, clock, task or lock
+//!                 │
+//!              codec                      types <-> octets
+//! ```
+//!
+//! # To a message and back
+//!
+//! ```no_run
+//! use amqp10::{Connection, ConnectionOptions, ReceiverOptions, SenderOptions, SessionOptions};
+//!
+//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+//! let connection = Connection::open("amqp://localhost", ConnectionOptions::default()).await?;
+//! let session = connection.begin(SessionOptions::default()).await?;
+//!
+//! let sender = session.attach_sender("orders", SenderOptions::default()).await?;
+//! let outcome = sender.send("hello").await?;
+//!
+//! let receiver = session.attach_receiver("orders", ReceiverOptions::default()).await?;
+//! let delivery = receiver.recv().await?;
+//! println!("{outcome:?}: {:?}", delivery.message()?.body);
+//! delivery.accept()?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! For Event Hubs, begin with [`eventhubs::Client`]; to be a server, with [`Listener`].
+//!
+//! # Features
+//!
+//! | feature | default | brings |
+//! |---|---|---|
+//! | `tls` | yes | `amqps://`, by rustls with the cryptography of graviola: no C |
+//! | `eventhubs` | yes | [`eventhubs`] |
+//! | `emulator` | no | `emulator`: an Event Hubs namespace within the process |
+//! | `cli` | no | the program `amqp10` |
+//!
+//! # Where a new line goes
+//!
+//! - What octets mean: the codec. What a frame does to a link, session or connection: the engine, as a reaction without I/O.
+//! - What an application calls: the handles, which translate between it and the engine and decide nothing.
+//! - What only one service does: above the handles, as `eventhubs` does it.
+//!
+//! A test fails where a module imports what the drawing does not allow.
 
 pub use amqp10_codec as codec;
 
@@ -15,17 +69,26 @@ pub mod eventhubs;
 pub mod fuzzing;
 mod link;
 mod listener;
+mod lock;
 pub mod management;
 mod message;
 mod opening;
 mod options;
+mod percent;
 mod receiver;
 pub mod request;
 mod sasl;
 mod sender;
 mod session;
+#[cfg(feature = "eventhubs")]
+mod time;
 mod transport;
 mod url;
+
+/// Its example is a test.
+#[cfg(all(doctest, feature = "emulator"))]
+#[doc = include_str!("../README.md")]
+struct Readme;
 
 pub use codec::{
     AmqpError, Annotations, ApplicationProperties, Attach, Body, DecodeError, DeliveryState,
@@ -49,11 +112,13 @@ pub use options::{
 };
 pub use receiver::{DeliveryStream, Receiver};
 pub use sasl::{
-    AllowEveryone, AuthenticationFailure, Authenticator, Credentials, Identity, LoginAttempt,
-    PresentedCredentials, SaslError, SaslMechanism, StaticUsers,
+    AllowEveryone, AuthenticationFailure, AuthenticationFuture, Authenticator, Credentials,
+    Identity, LoginAttempt, PresentedCredentials, SaslError, SaslMechanism, StaticUsers,
 };
 pub use sender::{Receipt, Sender};
 pub use session::Session;
+#[cfg(feature = "eventhubs")]
+pub use time::Clock;
 pub use transport::memory;
 pub use transport::tls::{TlsConfig, TlsServerConfig};
 pub use url::{Scheme, Url, UrlError, UrlPart};

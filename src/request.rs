@@ -1,15 +1,18 @@
 //! Requests and replies over a pair of links: what `$cbs`, `$management` and other nodes are asked by.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::codec::{
-    ApplicationProperties, Message, MessageId, Outcome, Source, Str, Symbol, Target, Value,
+    AmqpError, ApplicationProperties, Message, MessageId, Outcome, Source, Str, Symbol, Target,
+    Value,
 };
+use crate::error::is_transient;
+use crate::lock::lock;
 use crate::{
     Credit, Delivery, LinkError, Receipt, Receiver, ReceiverOptions, RecvError, SendError, Sender,
     SenderOptions, Session,
@@ -66,7 +69,7 @@ pub mod status {
     pub const TOO_MANY_REQUESTS: i32 = 429;
     /// The service failed.
     pub const INTERNAL_ERROR: i32 = 500;
-    /// The operation isn't there.
+    /// The operation is not there.
     pub const NOT_IMPLEMENTED: i32 = 501;
     /// A server behind the service failed.
     pub const BAD_GATEWAY: i32 = 502;
@@ -202,8 +205,8 @@ impl RequestClient {
     /// Sends a request and waits for its reply. `message-id` and `reply-to` of `message` are set here.
     ///
     /// # Errors
-    /// If the request isn't accepted, a link ends, or no reply comes in time. Whether the request was carried out is
-    /// then known only if it wasn't accepted.
+    /// If the request is not accepted, a link ends, or no reply comes in time. Whether the request was carried out is
+    /// then known only if it was not accepted.
     ///
     /// # Cancel safety
     /// Dropped, the reply is thrown away when it comes; the request may have been sent.
@@ -236,7 +239,7 @@ impl RequestClient {
     /// Detaches both links. Requests still waiting fail.
     ///
     /// # Errors
-    /// If a link had ended with an error, or the peer doesn't answer.
+    /// If a link had ended with an error, or the peer does not answer.
     ///
     /// # Cancel safety
     /// Dropped, the links are still detached, without waiting for the answer.
@@ -246,18 +249,18 @@ impl RequestClient {
     }
 }
 
-/// Why there is no reply, or not the wanted one.
+/// Why there is no reply, or not the wanted one. The text holds the whole story: there is no further `source`.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RequestError {
     /// A link of the pair ended.
     #[error("the link to the node ended: {0}")]
-    Link(#[from] LinkError),
-    /// The request couldn't be sent, or its fate isn't known.
+    Link(LinkError),
+    /// The request could not be sent, or its fate is not known.
     #[error("the request failed: {0}")]
-    Send(#[from] SendError),
-    /// The node didn't accept the request.
-    #[error("the node did not accept the request: {0:?}")]
+    Send(SendError),
+    /// The node did not accept the request.
+    #[error("the node did not accept the request: {0}")]
     NotAccepted(Outcome),
     /// No reply came within the time allowed.
     #[error("no reply within {0:?}")]
@@ -265,9 +268,65 @@ pub enum RequestError {
     /// The node answered that it failed.
     #[error("the node answered {0}")]
     Refused(Status),
-    /// The reply isn't what it should be.
+    /// The reply is not what it should be.
     #[error("the reply is malformed: {0}")]
     Malformed(String),
+}
+
+impl RequestError {
+    /// The error that the peer gave for the end of a link or for refusing the request, if it did. What a node answered is a
+    /// [`Status`] instead.
+    pub fn remote_error(&self) -> Option<&AmqpError> {
+        match self {
+            Self::Link(error) => error.remote_error(),
+            Self::Send(error) => error.remote_error(),
+            Self::NotAccepted(Outcome::Rejected(rejected)) => rejected.error.as_deref(),
+            Self::NotAccepted(_) | Self::TimedOut(_) | Self::Refused(_) | Self::Malformed(_) => {
+                None
+            }
+        }
+    }
+
+    /// The condition that the peer or the node gave, for example `amqp:not-found`.
+    pub fn condition(&self) -> Option<&str> {
+        match self {
+            Self::Refused(status) => status.condition.as_deref(),
+            _ => self.remote_error().map(|error| error.condition.as_str()),
+        }
+    }
+
+    /// Whether the same request may succeed later. Whether it was carried out already is not known where the error is
+    /// [`TimedOut`](Self::TimedOut) or [`Link`](Self::Link), so that only a request that may be repeated should be.
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Link(error) => error.is_retryable(),
+            Self::Send(error) => error.is_retryable(),
+            Self::NotAccepted(outcome) => match outcome {
+                Outcome::Released => true,
+                Outcome::Modified(modified) => !modified.undeliverable_here,
+                // A rejection without a reason says that the request is wrong.
+                Outcome::Rejected(rejected) => {
+                    rejected.error.is_some() && is_transient(rejected.error.as_deref())
+                }
+                _ => false,
+            },
+            Self::TimedOut(_) => true,
+            Self::Refused(status) => status.is_transient(),
+            Self::Malformed(_) => false,
+        }
+    }
+}
+
+impl From<LinkError> for RequestError {
+    fn from(error: LinkError) -> Self {
+        Self::Link(error)
+    }
+}
+
+impl From<SendError> for RequestError {
+    fn from(error: SendError) -> Self {
+        Self::Send(error)
+    }
 }
 
 impl From<RecvError> for RequestError {
@@ -279,6 +338,7 @@ impl From<RecvError> for RequestError {
 
 /// How a request went, as the reply tells.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Status {
     /// A code as in HTTP, see [`status`].
     pub code: i32,
@@ -310,6 +370,19 @@ impl Status {
     /// Whether the code says that all went well.
     pub fn is_success(&self) -> bool {
         (200..300).contains(&self.code)
+    }
+
+    /// Whether the code names a passing state of the node.
+    fn is_transient(&self) -> bool {
+        matches!(
+            self.code,
+            status::TIMEOUT
+                | status::TOO_MANY_REQUESTS
+                | status::INTERNAL_ERROR
+                | status::BAD_GATEWAY
+                | status::SERVICE_UNAVAILABLE
+                | status::GATEWAY_TIMEOUT
+        )
     }
 }
 
@@ -359,13 +432,8 @@ struct PendingState {
 type Reply = oneshot::Receiver<Result<Message, RequestError>>;
 
 impl Pending {
-    /// Nothing that panics runs under this lock.
-    fn lock(&self) -> MutexGuard<'_, PendingState> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn register(&self) -> Result<(Ticket<'_>, Reply), RequestError> {
-        let mut state = self.lock();
+        let mut state = lock(&self.0);
         if let Some(error) = &state.ended {
             return Err(error.clone());
         }
@@ -378,7 +446,7 @@ impl Pending {
 
     /// Gives a reply to whom it belongs. A reply that nobody waits for is late or foreign.
     fn hand_out(&self, reply: Result<Message, RequestError>, id: u64) {
-        match self.lock().replies.remove(&id) {
+        match lock(&self.0).replies.remove(&id) {
             Some(waiting) => drop(waiting.send(reply)),
             None => tracing::debug!(id, "a reply came that no request waits for"),
         }
@@ -386,7 +454,7 @@ impl Pending {
 
     fn end(&self, error: RequestError) {
         let replies = {
-            let mut state = self.lock();
+            let mut state = lock(&self.0);
             state.ended = Some(error.clone());
             std::mem::take(&mut state.replies)
         };
@@ -404,7 +472,7 @@ struct Ticket<'a> {
 
 impl Drop for Ticket<'_> {
     fn drop(&mut self) {
-        self.pending.lock().replies.remove(&self.id);
+        lock(&self.pending.0).replies.remove(&self.id);
     }
 }
 
@@ -431,11 +499,11 @@ fn read_reply(delivery: &Delivery, pending: &Pending) {
                 }
             }
         }
-        Err(error) => tracing::warn!(%error, "a reply came that can't be decoded"),
+        Err(error) => tracing::warn!(%error, "a reply came that cannot be decoded"),
     }
 }
 
-/// Resolves only if the node doesn't accept the request.
+/// Resolves only if the node does not accept the request.
 async fn refusal(receipt: Receipt) -> RequestError {
     match receipt.await {
         Ok(Outcome::Accepted) => std::future::pending().await,
@@ -447,9 +515,44 @@ async fn refusal(receipt: Receipt) -> RequestError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::codec::Rejected;
 
     fn reply(properties: ApplicationProperties) -> Message {
         Message::value(Value::Null).with_application_properties(properties)
+    }
+
+    #[test]
+    fn errors_tell_the_condition_and_whether_to_ask_again_and_say_it_once() {
+        let busy = AmqpError::new(Symbol::from_static("amqp:internal-error"), "later");
+        let rejected = Outcome::Rejected(Rejected {
+            error: Some(Box::new(busy.clone())),
+        });
+        let status = |code| Status {
+            code,
+            description: None,
+            condition: Some(Symbol::from_static("x:y")),
+        };
+        let table = [
+            (
+                RequestError::NotAccepted(rejected),
+                Some("amqp:internal-error"),
+                true,
+            ),
+            (RequestError::NotAccepted(Outcome::Released), None, true),
+            (
+                LinkError::Refused(Some(busy)).into(),
+                Some("amqp:internal-error"),
+                true,
+            ),
+            (RequestError::Refused(status(404)), Some("x:y"), false),
+            (RequestError::Refused(status(503)), Some("x:y"), true),
+            (RequestError::Malformed("what".into()), None, false),
+        ];
+        for (error, condition, is_retryable) in table {
+            assert_eq!(error.condition(), condition, "{error}");
+            assert_eq!(error.is_retryable(), is_retryable, "{error}");
+            assert!(std::error::Error::source(&error).is_none(), "{error}");
+        }
     }
 
     #[test]
@@ -497,7 +600,7 @@ mod tests {
         let (ticket, _reply) = pending.register().unwrap();
         let id = ticket.id;
         drop(ticket);
-        assert!(pending.lock().replies.is_empty());
+        assert!(lock(&pending.0).replies.is_empty());
         pending.hand_out(Ok(Message::value("late")), id);
     }
 

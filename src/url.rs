@@ -12,6 +12,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::percent::{self, PercentError};
+
 /// Whether TLS surrounds the connection from its first byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Scheme {
@@ -100,6 +102,19 @@ impl Url {
             address,
             query,
         })
+    }
+
+    /// Where nothing but a host is named.
+    #[cfg(feature = "eventhubs")]
+    pub(crate) fn of_host(scheme: Scheme, host: &str, port: Option<u16>) -> Url {
+        Url {
+            scheme,
+            login: None,
+            host: host.to_owned(),
+            port: port.unwrap_or(scheme.default_port()),
+            address: None,
+            query: None,
+        }
     }
 
     /// `amqp` or `amqps`.
@@ -290,30 +305,12 @@ fn parse_port(digits: &str) -> Result<u16, UrlError> {
 }
 
 fn decode_percent(encoded: &str, part: UrlPart) -> Result<String, UrlError> {
-    let mut decoded = Vec::with_capacity(encoded.len());
-    let mut octets = encoded.bytes();
-    while let Some(octet) = octets.next() {
-        if octet != b'%' {
-            decoded.push(octet);
-            continue;
+    percent::decode(encoded).map_err(|error| match error {
+        PercentError::Escape => {
+            part.expected("two hexadecimal digits after each '%' (write '%' itself as %25)")
         }
-        let high = octets.next().and_then(hex_digit);
-        let low = octets.next().and_then(hex_digit);
-        match (high, low) {
-            (Some(high), Some(low)) => decoded.push(high << 4 | low),
-            _ => {
-                return Err(part
-                    .expected("two hexadecimal digits after each '%' (write '%' itself as %25)"));
-            }
-        }
-    }
-    String::from_utf8(decoded).map_err(|_| part.expected("percent-encoded UTF-8"))
-}
-
-fn hex_digit(octet: u8) -> Option<u8> {
-    char::from(octet)
-        .to_digit(16)
-        .and_then(|digit| u8::try_from(digit).ok())
+        PercentError::NotUtf8 => part.expected("percent-encoded UTF-8"),
+    })
 }
 
 #[cfg(test)]

@@ -1,10 +1,11 @@
 //! What a connection may use, and until when (Event Hubs).
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 use std::time::{Duration, SystemTime};
 
 use super::audience::Audience;
-use super::config::Clock;
+use crate::Clock;
+use crate::lock::lock;
 
 /// Most claims of one connection; a client needs one for each address it uses.
 const MAX_CLAIMS: usize = 4096;
@@ -45,7 +46,7 @@ impl Claims {
         expires: Option<SystemTime>,
     ) -> Result<(), TooManyClaims> {
         let now = self.clock.now();
-        let mut granted = self.granted();
+        let mut granted = lock(&self.granted);
         granted.retain(|claim| claim.audience != audience && claim.is_valid(now));
         if granted.len() >= MAX_CLAIMS {
             return Err(TooManyClaims);
@@ -57,7 +58,7 @@ impl Claims {
     /// True if a claim that has not expired covers the path.
     pub(crate) fn allow(&self, path: &str) -> bool {
         let now = self.clock.now();
-        self.granted()
+        lock(&self.granted)
             .iter()
             .any(|claim| claim.is_valid(now) && claim.audience.covers_path(path))
     }
@@ -65,7 +66,7 @@ impl Claims {
     /// True if there is any claim that has not expired.
     pub(crate) fn allow_anything(&self) -> bool {
         let now = self.clock.now();
-        self.granted().iter().any(|claim| claim.is_valid(now))
+        lock(&self.granted).iter().any(|claim| claim.is_valid(now))
     }
 
     /// Resolves when no claim covers the path any more: at its expiry, or up to a second later if the clock jumps.
@@ -76,18 +77,14 @@ impl Claims {
         }
     }
 
-    /// How long the path stays covered by the claims of now; `None` if it isn't.
+    /// How long the path stays covered by the claims of now; `None` if it is not.
     fn time_left(&self, path: &str) -> Option<Duration> {
         let now = self.clock.now();
-        let granted = self.granted();
+        let granted = lock(&self.granted);
         let covering = granted
             .iter()
             .filter(|claim| claim.is_valid(now) && claim.audience.covers_path(path));
         covering.map(|claim| claim.time_left(now)).max()
-    }
-
-    fn granted(&self) -> MutexGuard<'_, Vec<Claim>> {
-        self.granted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -2,16 +2,14 @@
 
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::sas::AccessKey;
-#[cfg(feature = "tls")]
-use crate::TlsServerConfig;
 use crate::eventhubs::wire::{DEFAULT_MAX_MESSAGE_SIZE, MAX_RECEIVERS_WITHOUT_EPOCH};
+use crate::{Clock, TlsServerConfig};
 
 /// The name of the key that every namespace has.
 pub const ROOT_KEY_NAME: &str = "RootManageSharedAccessKey";
@@ -24,44 +22,6 @@ const MAX_HUB_NAME: usize = 256;
 
 /// Longest name of a consumer group, in characters (Event Hubs).
 const MAX_GROUP_NAME: usize = 50;
-
-/// The time as the emulator sees it: for enqueued times and for the expiry of tokens.
-///
-/// The default is the system's clock. A test that wants to let a token expire passes its own:
-///
-/// ```
-/// use amqp10::emulator::Clock;
-/// use std::time::{Duration, UNIX_EPOCH};
-///
-/// let clock = Clock::new(|| UNIX_EPOCH + Duration::from_secs(1_700_000_000));
-/// assert_eq!(clock.now(), UNIX_EPOCH + Duration::from_secs(1_700_000_000));
-/// ```
-#[derive(Clone)]
-pub struct Clock(Arc<dyn Fn() -> SystemTime + Send + Sync>);
-
-impl Clock {
-    /// A clock that asks `now` for the time.
-    pub fn new(now: impl Fn() -> SystemTime + Send + Sync + 'static) -> Clock {
-        Clock(Arc::new(now))
-    }
-
-    /// The time.
-    pub fn now(&self) -> SystemTime {
-        (self.0)()
-    }
-}
-
-impl Default for Clock {
-    fn default() -> Clock {
-        Clock::new(SystemTime::now)
-    }
-}
-
-impl fmt::Debug for Clock {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Clock")
-    }
-}
 
 /// One hub of a namespace.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -95,7 +55,6 @@ pub struct EmulatorOptions {
     /// Where to listen. Default: port 0 of 127.0.0.1, which picks a free port.
     pub address: SocketAddr,
     /// Serve TLS instead of plaintext. Default: none.
-    #[cfg(feature = "tls")]
     pub tls: Option<TlsServerConfig>,
     /// Largest message or batch taken, in octets. Default: 1 MiB.
     pub max_message_size: u64,
@@ -116,7 +75,7 @@ pub struct EmulatorOptions {
     pub idle_connection: Option<Duration>,
     /// How long [`shutdown`](super::Emulator::shutdown) waits for peers to answer. Default: 5 s.
     pub shutdown_deadline: Duration,
-    /// The time. Default: the system's.
+    /// The time: for enqueued times and for the ends of tokens. Default: the system's.
     pub clock: Clock,
 }
 
@@ -162,7 +121,6 @@ impl Default for EmulatorOptions {
             key_name: ROOT_KEY_NAME.to_owned(),
             key_value: random_key(),
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
-            #[cfg(feature = "tls")]
             tls: None,
             max_message_size: DEFAULT_MAX_MESSAGE_SIZE,
             retention: Retention::default(),
@@ -245,7 +203,6 @@ impl EmulatorOptions {
     }
 
     /// Serves TLS instead of plaintext.
-    #[cfg(feature = "tls")]
     pub fn tls(mut self, tls: TlsServerConfig) -> EmulatorOptions {
         self.tls = Some(tls);
         self
@@ -384,6 +341,7 @@ impl fmt::Debug for EmulatorOptions {
             .field("hubs", &self.hubs)
             .field("key", &self.access_key())
             .field("address", &self.address)
+            .field("tls", &self.tls.is_some())
             .field("max_message_size", &self.max_message_size)
             .field("retention", &self.retention)
             .finish_non_exhaustive()

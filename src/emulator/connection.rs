@@ -72,7 +72,11 @@ pub(crate) async fn serve(
                         links.spawn(async move { link.run(&peer).await });
                     }
                 }
-                Some(Err(error)) => return ended_by_peer(error),
+                Some(Err(error)) => {
+                    // What came before the end is still served: nobody would repeat what was sent settled.
+                    while links.join_next().await.is_some() {}
+                    return ended_by_peer(error);
+                }
                 None => break idle_too_long(&peer.namespace),
             },
             Some(_) = links.join_next(), if !links.is_empty() => {}

@@ -3,6 +3,8 @@
 //! What the publisher wrote is kept octet for octet, except that message annotations are written anew with the
 //! service's own ones among them, and delivery annotations end here as they are for one hop only.
 
+use std::fmt;
+
 use bytes::{Bytes, BytesMut};
 
 use crate::codec::code::descriptor;
@@ -12,7 +14,7 @@ use crate::codec::{
 use crate::eventhubs::wire::annotation;
 
 /// A message that was published and not stored yet.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct NewEvent {
     message: Bytes,
     hops: HopSections,
@@ -35,7 +37,7 @@ pub(crate) struct Position {
 }
 
 /// An event in the log. Cheap to clone.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct StoredEvent {
     pub(crate) position: Position,
     /// The whole message as readers get it.
@@ -182,11 +184,28 @@ impl StoredEvent {
     }
 }
 
+impl fmt::Debug for NewEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NewEvent")
+            .field("message_len", &self.message.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for StoredEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StoredEvent")
+            .field("position", &self.position)
+            .field("message_len", &self.message.len())
+            .finish_non_exhaustive()
+    }
+}
+
 /// Why a batch was not taken apart.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub(crate) enum BatchError {
     /// The envelope or an event in it is malformed.
-    #[error("{0}")]
+    #[error(transparent)]
     Malformed(#[from] DecodeError),
     /// The envelope's body is a value or a sequence.
     #[error("the body of a batch must be data sections, one for each event")]

@@ -13,9 +13,7 @@ use crate::codec::{
     TargetArchetype, condition,
 };
 use crate::eventhubs::wire::{Address, capability};
-use crate::{
-    AcceptLinkOptions, AcceptedLink, Credit, IncomingLink, LinkError, Receiver, Sender, Session,
-};
+use crate::{AcceptLinkOptions, AcceptedLink, Credit, IncomingLink, LinkError, Session};
 
 /// Credit of a publisher's link: the service grants hundreds, and clients wait where it is less than 100.
 const PUBLISHER_CREDIT: u32 = 300;
@@ -23,7 +21,7 @@ const PUBLISHER_CREDIT: u32 = 300;
 /// Credit of a link for requests.
 const REQUEST_CREDIT: u32 = 50;
 
-/// What the peer's attach is answered with.
+/// What a link is for.
 #[derive(Debug)]
 enum Service {
     /// The peer publishes.
@@ -38,22 +36,10 @@ enum Service {
 
 /// An accepted link on which somebody has to wait.
 #[derive(Debug)]
-pub(crate) enum RunningLink {
-    Publish {
-        publisher: Publisher,
-        path: String,
-        receiver: Receiver,
-    },
-    Read {
-        reader: Reader,
-        path: String,
-        sender: Sender,
-    },
-    Requests {
-        node: Node,
-        session: Session,
-        receiver: Receiver,
-    },
+pub(crate) struct RunningLink {
+    service: Service,
+    link: AcceptedLink,
+    session: Session,
 }
 
 /// Answers an attach. `None` if there is nothing to run: refused, ended again, or a link for replies.
@@ -62,7 +48,7 @@ pub(crate) async fn admit(peer: &Arc<Peer>, link: IncomingLink) -> Option<Runnin
         Ok(service) => service,
         Err(error) => {
             tracing::debug!(link = %link.attach().name, %error.condition, "refused a link");
-            // Some clients can't read an attach without termini. A peer that is gone needs no answer.
+            // Some clients cannot read an attach without termini. A peer that is gone needs no answer.
             let _ = link.refuse_with_termini(error).await;
             return None;
         }
@@ -73,25 +59,6 @@ pub(crate) async fn admit(peer: &Arc<Peer>, link: IncomingLink) -> Option<Runnin
     let settled = attach.snd_settle_mode == SenderSettleMode::Settled;
     let options = service.options(peer, attach);
     match (service, accepted(link.accept(options).await)?) {
-        (Service::Publish { publisher, path }, AcceptedLink::Receiver(receiver)) => {
-            Some(RunningLink::Publish {
-                publisher,
-                path,
-                receiver,
-            })
-        }
-        (Service::Read { reader, path }, AcceptedLink::Sender(sender)) => Some(RunningLink::Read {
-            reader,
-            path,
-            sender,
-        }),
-        (Service::Requests(node), AcceptedLink::Receiver(receiver)) => {
-            Some(RunningLink::Requests {
-                node,
-                session,
-                receiver,
-            })
-        }
         (Service::Replies(node), AcceptedLink::Sender(sender)) => {
             let link = ReplyLink {
                 node,
@@ -105,8 +72,11 @@ pub(crate) async fn admit(peer: &Arc<Peer>, link: IncomingLink) -> Option<Runnin
             }
             None
         }
-        // The handles give the opposite of the peer's role, from which the service was chosen.
-        _ => None,
+        (service, link) => Some(RunningLink {
+            service,
+            link,
+            session,
+        }),
     }
 }
 
@@ -204,12 +174,8 @@ impl Service {
 impl RunningLink {
     /// Serves the link until the peer, a rule or the end of its token ends it.
     pub(crate) async fn run(self, peer: &Arc<Peer>) {
-        match self {
-            RunningLink::Publish {
-                publisher,
-                path,
-                receiver,
-            } => {
+        match (self.service, self.link) {
+            (Service::Publish { publisher, path }, AcceptedLink::Receiver(receiver)) => {
                 let end = tokio::select! {
                     biased;
                     () = peer.claims.expired(&path) => Some(expired(&path)),
@@ -220,11 +186,7 @@ impl RunningLink {
                     let _ = receiver.close_with_error(error).await;
                 }
             }
-            RunningLink::Read {
-                reader,
-                path,
-                sender,
-            } => {
+            (Service::Read { reader, path }, AcceptedLink::Sender(sender)) => {
                 let end = tokio::select! {
                     biased;
                     () = peer.claims.expired(&path) => Some(expired(&path)),
@@ -236,11 +198,11 @@ impl RunningLink {
                     let _ = sender.close_with_error(error).await;
                 }
             }
-            RunningLink::Requests {
-                node,
-                session,
-                receiver,
-            } => node.run(peer, &session, &receiver).await,
+            (Service::Requests(node), AcceptedLink::Receiver(receiver)) => {
+                node.run(peer, &self.session, &receiver).await;
+            }
+            // The handles give the opposite of the peer's role, from which the service was chosen.
+            _ => {}
         }
     }
 }

@@ -2,12 +2,11 @@
 //! name and text, who may use everything (Event Hubs).
 
 use std::future::ready;
-use std::pin::Pin;
 
 use super::sas::AccessKey;
 use crate::{
-    AuthenticationFailure, Authenticator, Identity, LoginAttempt, PresentedCredentials,
-    SaslMechanism,
+    AuthenticationFailure, AuthenticationFuture, Authenticator, Identity, LoginAttempt,
+    PresentedCredentials, SaslMechanism,
 };
 
 /// What the service offers, in its order.
@@ -25,10 +24,7 @@ pub(crate) struct Login {
 }
 
 impl Authenticator for Login {
-    fn authenticate<'a>(
-        &'a self,
-        attempt: &'a LoginAttempt,
-    ) -> Pin<Box<dyn Future<Output = Result<Identity, AuthenticationFailure>> + Send + 'a>> {
+    fn authenticate<'a>(&'a self, attempt: &'a LoginAttempt) -> AuthenticationFuture<'a> {
         let identity = match &attempt.credentials {
             PresentedCredentials::Plain {
                 username, password, ..

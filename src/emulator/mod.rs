@@ -73,6 +73,7 @@ mod sas;
 mod selector;
 mod subscribe;
 
+use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -81,12 +82,11 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
-pub use self::config::{
-    Clock, EmulatorOptions, HubOptions, MAX_PARTITIONS, ROOT_KEY_NAME, Retention,
-};
+pub use self::config::{EmulatorOptions, HubOptions, MAX_PARTITIONS, ROOT_KEY_NAME, Retention};
 use self::connection::STOPPED;
 use self::login::{Login, MECHANISMS};
 use self::namespace::Namespace;
+pub use crate::Clock;
 use crate::codec::{AmqpError, Layout, condition};
 use crate::memory::{self, MemoryStream};
 use crate::{
@@ -100,11 +100,10 @@ const MEMORY_PIPE: usize = 256 * 1024;
 /// How long the service tolerates silence; half of it is what its open announces.
 const IDLE_TIME_OUT: Duration = Duration::from_secs(480);
 
-/// The pause after the system failed to give a connection, so that a lasting failure doesn't spin.
+/// The pause after the system failed to give a connection, so that a lasting failure does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// A running Event Hubs namespace. Dropping it stops it; [`shutdown`](Emulator::shutdown) also waits for the end.
-#[derive(Debug)]
 pub struct Emulator {
     namespace: Arc<Namespace>,
     address: SocketAddr,
@@ -122,19 +121,22 @@ pub enum EmulatorError {
     /// The options make no sense; the text says which, and what was expected.
     #[error("the emulator's options are wrong: {0}")]
     Options(String),
-    /// The address can't be listened on.
-    #[error("the emulator can't listen on {address}: {reason}")]
+    /// The address cannot be listened on.
+    #[error("the emulator cannot listen on {address}: {reason}")]
     Listen {
         /// The address of the options.
         address: SocketAddr,
         /// What the system says.
-        #[source]
         reason: io::Error,
     },
 }
 
 impl Emulator {
     /// Starts a namespace and listens. Needs a tokio runtime, in which its tasks run.
+    ///
+    /// # Errors
+    ///
+    /// If the options make no sense, or the address cannot be listened on.
     ///
     /// # Cancel safety
     ///
@@ -178,20 +180,15 @@ impl Emulator {
     /// emulator serves TLS: that word makes official clients speak plaintext to the port given.
     pub fn connection_string(&self) -> String {
         let options = &self.namespace.options;
-        #[cfg(feature = "tls")]
-        let plaintext = options.tls.is_none();
-        #[cfg(not(feature = "tls"))]
-        let plaintext = true;
+        let plaintext = match options.tls {
+            None => "UseDevelopmentEmulator=true;",
+            Some(_) => "",
+        };
         format!(
-            "Endpoint=sb://localhost:{};SharedAccessKeyName={};SharedAccessKey={};{}",
+            "Endpoint=sb://localhost:{};SharedAccessKeyName={};SharedAccessKey={};{plaintext}",
             self.address.port(),
             options.key_name,
             options.key_value,
-            if plaintext {
-                "UseDevelopmentEmulator=true;"
-            } else {
-                ""
-            },
         )
     }
 
@@ -233,6 +230,15 @@ impl Emulator {
     }
 }
 
+impl fmt::Debug for Emulator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Emulator")
+            .field("address", &self.address)
+            .field("options", &self.namespace.options)
+            .finish_non_exhaustive()
+    }
+}
+
 /// What our open says, who may connect, and how it is written.
 fn listener_options(options: &EmulatorOptions) -> ListenerOptions {
     let connection = ConnectionOptions::default()
@@ -253,11 +259,10 @@ fn listener_options(options: &EmulatorOptions) -> ListenerOptions {
 /// The same for TCP: with TLS, where the options have a certificate.
 fn tcp_options(options: &EmulatorOptions) -> ListenerOptions {
     let listener = listener_options(options);
-    #[cfg(feature = "tls")]
-    if let Some(tls) = &options.tls {
-        return listener.tls(tls.clone());
+    match &options.tls {
+        Some(tls) => listener.tls(tls.clone()),
+        None => listener,
     }
-    listener
 }
 
 /// The task that accepts connections and holds theirs.

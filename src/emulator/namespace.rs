@@ -3,13 +3,13 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::UNIX_EPOCH;
 
 use super::config::EmulatorOptions;
 use super::partition::Partition;
 use super::partition_hash::partition_for_key;
 use crate::codec::{AmqpError, Timestamp, condition};
 use crate::eventhubs::wire::{self, Address, DEFAULT_CONSUMER_GROUP};
+use crate::time::to_timestamp;
 
 /// All hubs, and the options that hold for all of them.
 #[derive(Debug)]
@@ -52,7 +52,7 @@ impl Namespace {
                 .map(|id| Arc::new(Partition::new(id, options.retention)));
             let built = Hub {
                 name: hub.name.clone(),
-                created: timestamp(&options),
+                created: to_timestamp(options.clock.now()),
                 partitions: partitions.collect(),
                 consumer_groups: groups.map(str::to_lowercase).collect(),
                 round_robin: AtomicUsize::new(0),
@@ -64,7 +64,7 @@ impl Namespace {
 
     /// The time by the emulator's clock.
     pub(crate) fn now(&self) -> Timestamp {
-        timestamp(&self.options)
+        to_timestamp(self.options.clock.now())
     }
 
     /// A hub by its name in any case.
@@ -107,7 +107,7 @@ impl Namespace {
         } = address
         else {
             let text = format!(
-                "'{address}' can't be read from; expected hub/ConsumerGroups/group/Partitions/id"
+                "'{address}' cannot be read from; expected hub/ConsumerGroups/group/Partitions/id"
             );
             return Err(AmqpError::new(condition::NOT_ALLOWED, text));
         };
@@ -156,14 +156,4 @@ pub(crate) fn no_entity(name: &str) -> AmqpError {
         condition::NOT_FOUND,
         format!("The messaging entity '{name}' could not be found."),
     )
-}
-
-fn timestamp(options: &EmulatorOptions) -> Timestamp {
-    // Before 1970 counts as 1970.
-    let since_epoch = options
-        .clock
-        .now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    Timestamp(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX))
 }

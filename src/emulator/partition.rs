@@ -1,7 +1,7 @@
 //! A partition: its log, who waits for it, and who may read it (Event Hubs).
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use tokio::sync::{oneshot, watch};
 
@@ -11,6 +11,7 @@ use super::log::{Log, PositionError};
 use super::readers::{Candidate, Readers};
 use super::selector::StartPosition;
 use crate::codec::{AmqpError, Timestamp};
+use crate::lock::lock;
 
 /// One partition of a hub.
 #[derive(Debug)]
@@ -47,18 +48,18 @@ impl Partition {
 
     /// Stores events, all together, and wakes readers.
     pub(crate) fn append(&self, events: Vec<NewEvent>, now: Timestamp) {
-        let mut log = locked(&self.log);
+        let mut log = lock(&self.log);
         log.append(events, now);
         // Inside the lock, so that the number never goes back.
         self.next.send_replace(log.next_sequence_number());
     }
 
     pub(crate) fn find(&self, start: &StartPosition) -> Result<i64, PositionError> {
-        locked(&self.log).find(start)
+        lock(&self.log).find(start)
     }
 
     pub(crate) fn state(&self) -> PartitionState {
-        let log = locked(&self.log);
+        let log = lock(&self.log);
         PartitionState {
             begin: log.begin(),
             last: log.last().cloned(),
@@ -83,7 +84,7 @@ impl Partition {
         max_shared: usize,
     ) -> Result<Seat, AmqpError> {
         let group = group.to_lowercase();
-        let mut groups = locked(&self.readers);
+        let mut groups = lock(&self.readers);
         let admission = groups
             .entry(group.clone())
             .or_default()
@@ -111,7 +112,7 @@ impl Seat {
     pub(crate) async fn stolen(&mut self) -> AmqpError {
         match (&mut self.evicted).await {
             Ok(error) => error,
-            // The place can't be lost without a word while it is held.
+            // The place cannot be lost without a word while it is held.
             Err(_) => std::future::pending().await,
         }
     }
@@ -119,7 +120,7 @@ impl Seat {
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        if let Some(readers) = locked(&self.partition.readers).get_mut(&self.group) {
+        if let Some(readers) = lock(&self.partition.readers).get_mut(&self.group) {
             readers.leave(self.id);
         }
     }
@@ -143,7 +144,7 @@ impl Cursor {
         loop {
             // Marked as seen before the log is looked at: an event in between is noticed.
             self.next.borrow_and_update();
-            let events = locked(&self.partition.log).read(self.from, max);
+            let events = lock(&self.partition.log).read(self.from, max);
             if let Some(last) = events.last() {
                 self.from = last.position.sequence_number + 1;
                 return events;
@@ -157,11 +158,6 @@ impl Cursor {
 
     /// The newest event's position.
     pub(crate) fn last(&self) -> Option<Position> {
-        locked(&self.partition.log).last().cloned()
+        lock(&self.partition.log).last().cloned()
     }
-}
-
-/// Locks; a panic in another holder can't leave these structures half changed in a way that matters to a reader.
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

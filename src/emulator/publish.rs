@@ -22,7 +22,7 @@ pub(crate) struct Publisher {
 }
 
 impl Publisher {
-    /// Stores what arrives until the link ends; returns the error to end it with, if the peer hasn't ended it.
+    /// Stores what arrives until the link ends; returns the error to end it with, if the peer has not ended it.
     pub(crate) async fn run(&self, receiver: &Receiver) -> Option<AmqpError> {
         let idle = self.namespace.options.idle_link;
         loop {
@@ -41,7 +41,7 @@ impl Publisher {
     fn take(&self, delivery: &Delivery) -> Result<(), AmqpError> {
         let settled = match self.publish(delivery.message_format(), delivery.payload().clone()) {
             Ok(()) => delivery.accept(),
-            // The peer doesn't wait for an outcome: the end of the link is the only way to tell it.
+            // The peer does not wait for an outcome: the end of the link is the only way to tell it.
             Err(error) if delivery.is_settled() => return Err(error),
             Err(error) => delivery.reject(Some(error)),
         };

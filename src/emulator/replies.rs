@@ -1,9 +1,10 @@
 //! On which of a connection's links a reply to a request goes (Event Hubs).
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use super::nodes::Node;
 use crate::codec::Str;
+use crate::lock::lock;
 use crate::{Sender, Session};
 
 /// Most links that one connection may open for replies.
@@ -30,7 +31,7 @@ pub(crate) struct TooManyReplyLinks;
 impl ReplyLinks {
     /// Keeps a link until it is closed.
     pub(crate) fn add(&self, link: ReplyLink) -> Result<(), TooManyReplyLinks> {
-        let mut links = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut links = lock(&self.0);
         links.retain(|link| !link.sender.is_closed());
         if links.len() >= MAX_REPLY_LINKS {
             return Err(TooManyReplyLinks);
@@ -46,7 +47,7 @@ impl ReplyLinks {
         session: &Session,
         reply_to: Option<&str>,
     ) -> Option<ReplyLink> {
-        let mut links = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut links = lock(&self.0);
         links.retain(|link| !link.sender.is_closed());
         let chosen = choose(reply_to, &links, |link| Terms {
             target: link.target.as_deref(),

@@ -17,6 +17,7 @@ use nom::{IResult, Parser};
 use sha2::Sha256;
 
 use super::audience::Audience;
+use crate::percent;
 
 /// The longest token that is looked at, in octets.
 const MAX_TOKEN: usize = 16 * 1024;
@@ -76,11 +77,12 @@ pub(crate) struct Grant {
 pub(crate) fn verify(token: &str, key: &AccessKey, now: SystemTime) -> Result<Grant, SasError> {
     let token = Token::parse(token)?;
     let key_name =
-        percent_decoded(token.key_name).ok_or(SasError::Malformed("skn is badly escaped"))?;
+        percent::decode(token.key_name).map_err(|_| SasError::Malformed("skn is badly escaped"))?;
     if key_name != key.name {
         return Err(SasError::UnknownKey(key_name));
     }
-    let signature = percent_decoded(token.signature)
+    let signature = percent::decode(token.signature)
+        .ok()
         .and_then(|text| STANDARD.decode(text).ok())
         .ok_or(SasError::Malformed("sig is not base64"))?;
     // Compared in constant time by the hmac crate.
@@ -99,7 +101,7 @@ pub(crate) fn verify(token: &str, key: &AccessKey, now: SystemTime) -> Result<Gr
         return Err(SasError::Expired(late.as_secs()));
     }
     let resource =
-        percent_decoded(token.resource).ok_or(SasError::Malformed("sr is badly escaped"))?;
+        percent::decode(token.resource).map_err(|_| SasError::Malformed("sr is badly escaped"))?;
     let audience = Audience::parse(&resource).ok_or(SasError::Malformed("sr is not an address"))?;
     Ok(Grant { audience, expires })
 }
@@ -155,29 +157,6 @@ fn fields(input: &str) -> IResult<&str, Vec<(&str, &str)>> {
         separated_list1(char('&'), field),
     )
     .parse(input)
-}
-
-/// Undoes percent-encoding; `None` if an escape is cut off or not UTF-8.
-fn percent_decoded(text: &str) -> Option<String> {
-    let mut octets = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&first, tail)) = rest.split_first() {
-        if first == b'%' {
-            let (digits, after) = tail.split_at_checked(2)?;
-            octets.push(hex_digit(digits[0])? << 4 | hex_digit(digits[1])?);
-            rest = after;
-        } else {
-            octets.push(first);
-            rest = tail;
-        }
-    }
-    String::from_utf8(octets).ok()
-}
-
-fn hex_digit(digit: u8) -> Option<u8> {
-    char::from(digit)
-        .to_digit(16)
-        .and_then(|value| u8::try_from(value).ok())
 }
 
 #[cfg(test)]

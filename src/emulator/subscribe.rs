@@ -72,7 +72,7 @@ impl Reader {
         })
     }
 
-    /// Sends events until the link ends; returns the error to end it with, if the peer hasn't ended it.
+    /// Sends events until the link ends; returns the error to end it with, if the peer has not ended it.
     pub(crate) async fn run(mut self, sender: &Sender) -> Option<AmqpError> {
         tokio::select! {
             biased;

@@ -37,6 +37,8 @@ pub(crate) struct Effects {
     pub(crate) limits: Limits,
     /// Counts the passes of the driver: what stays queued longer than its own pass should not pin its read buffer.
     pub(crate) pass: u32,
+    /// Tasks that were woken should run before the next flush.
+    pub(crate) gives_way: bool,
     /// When the last octets arrived.
     pub(crate) now: Instant,
 }

@@ -123,6 +123,7 @@ impl Engine {
                 written: 0,
                 limits,
                 pass: 0,
+                gives_way: false,
                 now,
             },
             incoming_window,
@@ -425,7 +426,9 @@ impl Engine {
 
     fn flush_sessions(&mut self) {
         let mut position = 0;
-        while position < self.effects.due_sessions.len() && self.effects.output.has_room() {
+        // What becomes due meanwhile is for the next flush: others may have to run first.
+        let count = self.effects.due_sessions.len();
+        while position < count && self.effects.output.has_room() {
             let key = self.effects.due_sessions[position];
             position += 1;
             if let Some(session) = self.sessions.get_mut(key) {
@@ -444,6 +447,11 @@ impl Engine {
                 || is_close_due
                 || self.can_flush_sessions()
                 || self.has_output())
+    }
+
+    /// Whether tasks that were woken should run before the next flush.
+    pub(crate) fn take_gives_way(&mut self) -> bool {
+        std::mem::take(&mut self.effects.gives_way)
     }
 
     /// Whether octets wait to be written.

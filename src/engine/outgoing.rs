@@ -48,6 +48,8 @@ pub(crate) struct Outgoing {
     pub(crate) dispositions: DispositionQueue,
     /// Links with a delivery of several frames under way, served in turn.
     pub(crate) partials: VecDeque<Key>,
+    /// They let others go first in the last flush.
+    pub(crate) partials_gave_way: bool,
 }
 
 impl Outgoing {
@@ -61,6 +63,7 @@ impl Outgoing {
             abandoned_unsettled: 0,
             dispositions: DispositionQueue::new(Role::Sender),
             partials: VecDeque::new(),
+            partials_gave_way: false,
         }
     }
 

@@ -201,6 +201,9 @@ impl Session {
 
     /// Goes on with deliveries of several frames, one frame a link in turn, as far as window and room allow (D-010).
     pub(super) fn flush_partials(&mut self, effects: &mut Effects) {
+        if self.partials_give_way(effects) {
+            return;
+        }
         while let Some(key) = self.outgoing.partials.front().copied() {
             if self.outgoing.window.remote_incoming_window == 0 {
                 return; // W-011
@@ -225,6 +228,24 @@ impl Session {
                 self.outgoing.partials.push_back(key);
             }
         }
+    }
+
+    /// Every other time, senders that wait for the same window run before the next frames of large deliveries take it all.
+    fn partials_give_way(&mut self, effects: &mut Effects) -> bool {
+        let is_waiting = |link: &mut Link| {
+            link.sender_mut()
+                .is_some_and(|sender| sender.startable() > 0 && !sender.waiters.is_empty())
+        };
+        let gives_way = !self.outgoing.partials.is_empty()
+            && !self.outgoing.partials_gave_way
+            && self.links.iter_mut().any(|(_, link)| is_waiting(link));
+
+        self.outgoing.partials_gave_way = gives_way;
+        if gives_way {
+            effects.gives_way = true;
+            self.mark(effects);
+        }
+        gives_way
     }
 
     /// The link is free again: for the next sender, or for a detach that waited.

@@ -11,6 +11,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
 use super::wire::cbs::{TYPE_JWT, TYPE_SAS};
+use crate::percent;
 
 /// How long a token lives that a [`SasKey`] signs, if nothing else is said.
 pub const DEFAULT_TOKEN_LIFETIME: Duration = Duration::from_secs(60 * 60);
@@ -46,6 +47,7 @@ impl fmt::Debug for Secret {
 
 /// What kind of token it is; the service is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum TokenKind {
     /// A shared access signature.
     Sas,
@@ -85,7 +87,7 @@ impl Token {
         }
     }
 
-    /// The token's text. Don't log it.
+    /// The token's text. Do not log it.
     pub fn text(&self) -> &str {
         self.text.expose()
     }
@@ -110,7 +112,7 @@ pub struct TokenError {
 }
 
 impl TokenError {
-    /// The source can't give a token, and asking again won't help.
+    /// The source cannot give a token, and asking again will not help.
     pub fn fatal(reason: impl Into<String>) -> Self {
         Self {
             reason: reason.into(),
@@ -118,7 +120,7 @@ impl TokenError {
         }
     }
 
-    /// The source can't give a token now, and may later.
+    /// The source cannot give a token now, and may later.
     pub fn transient(reason: impl Into<String>) -> Self {
         Self {
             reason: reason.into(),
@@ -137,10 +139,13 @@ pub type TokenFuture<'a> = Pin<Box<dyn Future<Output = Result<Token, TokenError>
 
 /// Where tokens come from.
 ///
-/// Asked whenever a token is needed that doesn't end soon: when links are attached, and well before the last token ends. A
+/// Asked whenever a token is needed that does not end soon: when links are attached, and well before the last token ends. A
 /// source that has a token at hand should give it out again until about ten minutes before its end.
 pub trait TokenSource: Send + Sync {
     /// A token for `resource` (`sb://namespace/hub`, in lower case) that is valid at `now`, and for some time after.
+    ///
+    /// # Errors
+    /// If there is no token; [`TokenError`] says whether to ask again.
     fn token<'a>(&'a self, resource: &'a str, now: SystemTime) -> TokenFuture<'a>;
 }
 
@@ -183,16 +188,16 @@ impl SasKey {
 
     /// A token for `resource` and all below it, until `expires_at` (whole seconds count).
     pub fn sign(&self, resource: &str, expires_at: SystemTime) -> Token {
-        let resource = percent_encode(resource);
+        let resource = percent::encode(resource);
         let seconds = unix_seconds(expires_at);
-        let signature = percent_encode(&self.signature(&resource, seconds));
-        let name = percent_encode(&self.name);
+        let signature = percent::encode(&self.signature(&resource, seconds));
+        let name = percent::encode(&self.name);
         let text =
             format!("SharedAccessSignature sr={resource}&sig={signature}&se={seconds}&skn={name}");
         Token::new(text, TokenKind::Sas, from_unix_seconds(seconds))
     }
 
-    /// The key is used as text: the service doesn't decode its base64 either.
+    /// The key is used as text: the service does not decode its base64 either.
     fn signature(&self, encoded_resource: &str, seconds: u64) -> String {
         let mut hmac = Hmac::<Sha256>::new_from_slice(self.key.expose().as_bytes())
             .expect("HMAC takes keys of any length");
@@ -211,7 +216,7 @@ impl TokenSource for SasKey {
     }
 }
 
-/// A shared access signature that somebody else made. It is sent as it is and can't be renewed: after its end the
+/// A shared access signature that somebody else made. It is sent as it is and cannot be renewed: after its end the
 /// service refuses it.
 #[derive(Clone, Debug)]
 pub struct SharedAccessSignature {
@@ -222,7 +227,7 @@ impl SharedAccessSignature {
     /// Reads `SharedAccessSignature sr=…&sig=…&se=…&skn=…`, fields in any order. Without `se` it has no known end.
     ///
     /// # Errors
-    /// If it isn't such a text. The error holds nothing of it.
+    /// If it is not such a text. The error holds nothing of it.
     pub fn parse(text: &str) -> Result<Self, TokenError> {
         let malformed = |what: &str| {
             TokenError::fatal(format!("the shared access signature is malformed: {what}"))
@@ -311,22 +316,6 @@ impl TokenSource for TokenFn {
     fn token<'a>(&'a self, resource: &'a str, now: SystemTime) -> TokenFuture<'a> {
         (self.function)(resource.to_owned(), now)
     }
-}
-
-/// Everything but letters, digits and `-_.~` as `%XX`.
-fn percent_encode(text: &str) -> String {
-    const HEX: &[u8; 16] = b"0123456789ABCDEF";
-    let mut encoded = String::with_capacity(text.len() * 3 / 2);
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
-            encoded.push(char::from(byte));
-        } else {
-            encoded.push('%');
-            encoded.push(char::from(HEX[usize::from(byte >> 4)]));
-            encoded.push(char::from(HEX[usize::from(byte & 15)]));
-        }
-    }
-    encoded
 }
 
 fn unix_seconds(time: SystemTime) -> u64 {

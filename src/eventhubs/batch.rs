@@ -1,10 +1,12 @@
 //! Batches: several events in one transfer, accepted or refused as a whole.
 
+use std::fmt;
+
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::event::Event;
 use super::wire::annotation;
-use crate::codec::code::descriptor;
+use crate::codec::code::{self, descriptor};
 use crate::codec::{Annotations, Encode, Str, Writer};
 
 /// Where events go.
@@ -21,6 +23,18 @@ pub enum Route {
     Key(String),
 }
 
+impl Route {
+    /// To the partition with this id.
+    pub fn partition(id: impl Into<String>) -> Self {
+        Self::Partition(id.into())
+    }
+
+    /// To the partition of this partition key.
+    pub fn key(key: impl Into<String>) -> Self {
+        Self::Key(key.into())
+    }
+}
+
 /// What a new batch is for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -34,20 +48,26 @@ pub struct BatchOptions {
 impl BatchOptions {
     /// For the partition with this id.
     pub fn partition(id: impl Into<String>) -> Self {
-        Self::route(Route::Partition(id.into()))
+        Self::to(Route::partition(id))
     }
 
     /// For the events of this partition key.
     pub fn key(key: impl Into<String>) -> Self {
-        Self::route(Route::Key(key.into()))
+        Self::to(Route::key(key))
     }
 
     /// For events that go there.
-    pub fn route(route: Route) -> Self {
+    pub fn to(route: Route) -> Self {
         Self {
             route,
             max_bytes: None,
         }
+    }
+
+    /// Sets [`route`](Self::route).
+    pub fn route(mut self, route: Route) -> Self {
+        self.route = route;
+        self
     }
 
     /// Sets [`max_bytes`](Self::max_bytes).
@@ -57,16 +77,19 @@ impl BatchOptions {
     }
 }
 
+/// How a `data` section begins.
+const DATA_SECTION: [u8; 3] = [code::DESCRIBED, code::ULONG_8, descriptor::DATA as u8];
 /// `data` section with a one-octet length: descriptor, format code, length.
-const SHORT_SECTION: usize = 5;
+const SHORT_SECTION: usize = DATA_SECTION.len() + 2;
 /// `data` section with a four-octet length.
-const LONG_SECTION: usize = 8;
+const LONG_SECTION: usize = DATA_SECTION.len() + 5;
 
 /// Events that are published together. Made by [`Producer::create_batch`](super::Producer::create_batch), filled by
 /// [`try_add`](Self::try_add), sent by [`Producer::send_batch`](super::Producer::send_batch).
 ///
-/// Each event is encoded once, when it is added, so that the size is exact and sending copies no event again.
-#[derive(Clone, Debug)]
+/// Each event is encoded once, when it is added, so that the size is exact and sending copies no event again. `Debug` shows
+/// no event.
+#[derive(Clone)]
 pub struct EventBatch {
     payload: BytesMut,
     max_bytes: usize,
@@ -98,7 +121,7 @@ impl EventBatch {
     /// Adds an event if there is room for it.
     ///
     /// # Errors
-    /// [`BatchFull`] gives the event back if there is no room; the batch is as before. An event that doesn't fit an empty
+    /// [`BatchFull`] gives the event back if there is no room; the batch is as before. An event that does not fit an empty
     /// batch fits none.
     ///
     /// ```no_run
@@ -117,7 +140,7 @@ impl EventBatch {
     pub fn try_add(&mut self, event: impl Into<Event>) -> Result<(), BatchFull> {
         let mut event = event.into();
         let room = self.max_bytes.saturating_sub(self.payload.len());
-        // Spares encoding what can't fit by its body alone.
+        // Spares encoding what cannot fit by its body alone.
         if event.body().len() > room {
             return Err(BatchFull::new(event));
         }
@@ -165,6 +188,16 @@ impl EventBatch {
     }
 }
 
+impl fmt::Debug for EventBatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EventBatch")
+            .field("len", &self.count)
+            .field("size_in_bytes", &self.payload.len())
+            .field("max_size_in_bytes", &self.max_bytes)
+            .finish_non_exhaustive()
+    }
+}
+
 /// There is no room for the event, which is given back.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[error("the event does not fit in what is left of the batch")]
@@ -198,13 +231,14 @@ fn write_envelope(key: &Str, payload: &mut BytesMut) {
 fn write_section(event: &Event, payload: &mut BytesMut) -> bool {
     let section = payload.len();
     let start = section + LONG_SECTION;
-    payload.put_slice(&[0x00, 0x53, 0x75, 0xB0, 0, 0, 0, 0]);
+    payload.put_slice(&DATA_SECTION);
+    payload.put_slice(&[code::BINARY_32, 0, 0, 0, 0]);
     if event.encode(payload).is_err() {
         return false;
     }
     let length = payload.len() - start;
     if let Ok(length) = u8::try_from(length) {
-        payload[section + 3..section + SHORT_SECTION].copy_from_slice(&[0xA0, length]);
+        payload[section + 3..section + SHORT_SECTION].copy_from_slice(&[code::BINARY_8, length]);
         payload.copy_within(start.., section + SHORT_SECTION);
         payload.truncate(section + SHORT_SECTION + usize::from(length));
         return true;
@@ -263,6 +297,17 @@ mod tests {
     }
 
     #[test]
+    fn debug_shows_neither_events_nor_keys() {
+        let mut full = EventBatch::new(Route::key("hush"), 200);
+        full.try_add(Event::from("hush").with_property("hush", "hush"))
+            .unwrap();
+        let refused = full.try_add("hush".repeat(100)).unwrap_err();
+        let shown = format!("{full:?} {refused:?}");
+        assert!(!shown.contains("hush"), "{shown}");
+        assert!(shown.contains("body_len: 400"), "{shown}");
+    }
+
+    #[test]
     fn golden_batches_hold_what_ours_hold() {
         for (golden, bodies) in [
             (PYTHON, ["hello", "h2"]),
@@ -272,7 +317,7 @@ mod tests {
                 Event::from(bodies[0]).with_property("p", "v"),
                 Event::from(bodies[1]),
             ];
-            let ours = batch(Route::Key("k1".into()), 1024, &events);
+            let ours = batch(Route::key("k1"), 1024, &events);
             let (_, payload) = ours.into_payload();
             let (our_envelope, our_events) = split(payload);
             let (envelope, golden_events) = split(octets(golden));
@@ -305,7 +350,7 @@ mod tests {
 
     #[test]
     fn the_envelope_is_the_partition_key_alone() {
-        let keyed = EventBatch::new(Route::Key("k1".into()), 1024);
+        let keyed = EventBatch::new(Route::key("k1"), 1024);
         let expected = "005372c11a02a313782d6f70742d706172746974696f6e2d6b6579a1026b31";
         assert_eq!(keyed.into_payload().1, octets(expected));
         assert_eq!(EventBatch::new(Route::Any, 1024).size_in_bytes(), 0);
@@ -354,7 +399,7 @@ mod tests {
             .with_annotation(annotation::PARTITION_KEY, "mine")
             .with_property("n", Value::Null);
         for event in [Event::from("x"), annotated, Event::new(vec![0; 100])] {
-            let mut tiny = EventBatch::new(Route::Key("k".into()), 40);
+            let mut tiny = EventBatch::new(Route::key("k"), 40);
             assert_eq!(tiny.try_add(event.clone()).unwrap_err().into_event(), event);
             assert!(tiny.is_empty());
         }

@@ -10,7 +10,7 @@ use super::namespace::Namespace;
 use super::options::ClientOptions;
 use super::producer::{Producer, ProducerOptions};
 use super::properties::{HubProperties, PartitionProperties};
-use super::wire;
+use crate::{Scheme, Url};
 
 /// The client of one event hub: a connection, its authorization, and the producers and consumers on it.
 ///
@@ -40,10 +40,11 @@ pub struct Client {
 }
 
 impl Client {
-    /// Reads the connection string and connects. Must be called within a tokio runtime.
+    /// Reads the connection string and connects, as [`connect_to`](Self::connect_to) does. Must be called within a tokio
+    /// runtime.
     ///
     /// # Errors
-    /// As [`open`](Self::open), and if the connection string is malformed: the error says where.
+    /// As [`connect_to`](Self::connect_to), and if the connection string is malformed: the error says where.
     ///
     /// # Cancel safety
     /// Dropped, the connection is closed.
@@ -51,19 +52,19 @@ impl Client {
         connection_string: &str,
         options: ClientOptions,
     ) -> Result<Self, EventHubsError> {
-        Self::open(connection_string.parse()?, options).await
+        Self::connect_to(connection_string.parse()?, options).await
     }
 
-    /// Connects to a namespace, with one try, so that a wrong address shows at once. Whether the credentials are good
-    /// shows when the first link is attached.
+    /// Connects to what a parsed connection string names, with one try, so that a wrong address shows at once. Whether the
+    /// credentials are good shows when the first link is attached.
     ///
     /// # Errors
-    /// If no hub is named, or two are; if there is neither key nor signature nor token source; if the namespace can't be
+    /// If no hub is named, or two are; if there is neither key nor signature nor token source; if the namespace cannot be
     /// reached.
     ///
     /// # Cancel safety
     /// Dropped, the connection is closed.
-    pub async fn open(
+    pub async fn connect_to(
         target: ConnectionString,
         options: ClientOptions,
     ) -> Result<Self, EventHubsError> {
@@ -89,7 +90,7 @@ impl Client {
     /// A consumer of one partition. Its link is attached before this returns.
     ///
     /// # Errors
-    /// If the link can't be attached: no such hub, group or partition; not allowed; a consumer with a higher owner level is
+    /// If the link cannot be attached: no such hub, group or partition; not allowed; a consumer with a higher owner level is
     /// there ([`OwnershipLost`](super::ErrorKind::OwnershipLost)); too many readers.
     ///
     /// # Cancel safety
@@ -105,7 +106,7 @@ impl Client {
     /// Asks for the hub's properties: its partitions above all.
     ///
     /// # Errors
-    /// If there is no such hub, or the service can't be asked.
+    /// If there is no such hub, or the service cannot be asked.
     ///
     /// # Cancel safety
     /// Dropped, nothing has changed.
@@ -116,7 +117,7 @@ impl Client {
     /// Asks for a partition's properties: where it begins and ends.
     ///
     /// # Errors
-    /// If there is no such partition, or the service can't be asked.
+    /// If there is no such partition, or the service cannot be asked.
     ///
     /// # Cancel safety
     /// Dropped, nothing has changed.
@@ -131,7 +132,7 @@ impl Client {
     /// dropped.
     ///
     /// # Errors
-    /// If the connection had ended with an error, or the peer doesn't answer in time. It is closed all the same.
+    /// If the connection had ended with an error, or the peer does not answer in time. It is closed all the same.
     ///
     /// # Cancel safety
     /// Dropped, the connection is still closed, without waiting for the answer.
@@ -188,14 +189,12 @@ fn token_source(
     }
 }
 
-fn url_of(target: &ConnectionString) -> String {
-    let (scheme, port) = if target.is_emulator() {
-        ("amqp", wire::PORT_PLAINTEXT)
-    } else {
-        ("amqps", wire::PORT_TLS)
+fn url_of(target: &ConnectionString) -> Url {
+    let scheme = match target.is_emulator() {
+        true => Scheme::Amqp,
+        false => Scheme::Amqps,
     };
-    let port = target.port().unwrap_or(port);
-    format!("{scheme}://{}:{port}", target.host())
+    Url::of_host(scheme, target.host(), target.port())
 }
 
 #[cfg(test)]
@@ -229,11 +228,12 @@ mod tests {
     #[test]
     fn an_emulator_is_reached_in_plaintext() {
         let emulator = target("Endpoint=sb://localhost;UseDevelopmentEmulator=true");
-        assert_eq!(url_of(&emulator), "amqp://localhost:5672");
+        assert_eq!(url_of(&emulator).to_string(), "amqp://localhost:5672");
         let moved = target("Endpoint=sb://localhost:7000;UseDevelopmentEmulator=true");
-        assert_eq!(url_of(&moved), "amqp://localhost:7000");
+        assert_eq!(url_of(&moved).to_string(), "amqp://localhost:7000");
         let azure = target("Endpoint=sb://ns.servicebus.windows.net/");
-        assert_eq!(url_of(&azure), "amqps://ns.servicebus.windows.net:5671");
+        let url = url_of(&azure).to_string();
+        assert_eq!(url, "amqps://ns.servicebus.windows.net:5671");
     }
 
     #[test]

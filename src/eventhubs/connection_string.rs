@@ -44,6 +44,7 @@ pub struct ConnectionString {
 
 /// What a connection string offers as proof.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum SharedAccess {
     /// The key of a policy, to sign tokens with.
     Key {
@@ -64,7 +65,7 @@ impl ConnectionString {
     /// `host` may carry a port, and may be written as `sb://host/`.
     ///
     /// # Errors
-    /// If one of them is empty, or the host isn't one. Offsets count from the start of that part.
+    /// If one of them is empty, or the host is not one. Offsets count from the start of that part.
     pub fn from_parts(
         host: &str,
         key_name: &str,
@@ -93,19 +94,17 @@ impl ConnectionString {
         })
     }
 
-    /// From the variables `HOST_NAME`, `SHARED_ACCESS_KEY_NAME`, `SHARED_ACCESS_KEY_VALUE` and `EVENT_HUB_NAME`, which
-    /// `variable` looks up, for example by [`std::env::var`].
-    ///
-    /// ```
-    /// use amqp10::eventhubs::ConnectionString;
-    ///
-    /// let parsed = ConnectionString::from_variables(|name| std::env::var(name).ok());
-    /// # let _ = parsed;
-    /// ```
+    /// From the environment variables `HOST_NAME`, `SHARED_ACCESS_KEY_NAME`, `SHARED_ACCESS_KEY_VALUE` and
+    /// `EVENT_HUB_NAME`.
     ///
     /// # Errors
     /// If one of them is missing, or as [`from_parts`](Self::from_parts).
-    pub fn from_variables(
+    pub fn from_env() -> Result<Self, ConnectionStringError> {
+        Self::from_variables(|name| std::env::var(name).ok())
+    }
+
+    /// The same from variables that `variable` looks up elsewhere.
+    fn from_variables(
         variable: impl Fn(&str) -> Option<String>,
     ) -> Result<Self, ConnectionStringError> {
         let required =
@@ -227,7 +226,7 @@ impl fmt::Display for ConnectionStringPart {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConnectionStringError {
-    /// A part isn't what it should be.
+    /// A part is not what it should be.
     #[error("connection string: {part} at offset {offset}: expected {expected}")]
     Malformed {
         /// Which part.
@@ -237,8 +236,8 @@ pub enum ConnectionStringError {
         /// What should stand there.
         expected: &'static str,
     },
-    /// A variable has no value.
-    #[error("the variable {name} is not set")]
+    /// An environment variable has no value.
+    #[error("the environment variable {name} is not set")]
     Unset {
         /// Its name.
         name: &'static str,

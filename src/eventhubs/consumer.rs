@@ -99,8 +99,8 @@ impl ConsumerOptions {
 /// Taken with [`recv`](Self::recv), with [`recv_batch`](Self::recv_batch), or as a [`Stream`]. When the link or the
 /// connection is lost, it is made anew while the consumer is waited for, and goes on after the last event that was
 /// handed out. A failure that outlasts the [`RetryPolicy`](super::RetryPolicy) is returned once, and the next call tries
-/// again; an error that can't pass ([`is_retryable`](EventHubsError::is_retryable) is false) ends the consumer, save
-/// for a single event that can't be read ([`Malformed`](super::ErrorKind::Malformed)), which is passed over.
+/// again; an error that cannot pass ([`is_retryable`](EventHubsError::is_retryable) is false) ends the consumer, save
+/// for a single event that cannot be read ([`Malformed`](super::ErrorKind::Malformed)), which is passed over.
 ///
 /// Dropping the consumer detaches its link.
 pub struct PartitionConsumer {
@@ -349,7 +349,7 @@ impl PartitionConsumer {
         None
     }
 
-    /// What can pass is tried afresh by the next call, after a pause; what can't is the end.
+    /// What can pass is tried afresh by the next call, after a pause; what cannot is the end.
     fn fail(&mut self, error: EventHubsError) -> EventHubsError {
         self.retries = self.source.namespace.retries();
         self.state = if error.is_retryable() {
@@ -427,7 +427,7 @@ impl Source {
 impl Stream for PartitionConsumer {
     type Item = Result<ReceivedEvent, EventHubsError>;
 
-    /// Ends after an error that can't pass.
+    /// Ends after an error that cannot pass.
     fn poll_next(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,

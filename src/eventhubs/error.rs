@@ -24,9 +24,9 @@ pub struct EventHubsError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// The caller asked for what can't be: a bad connection string, partition, offset or partition key.
+    /// The caller asked for what cannot be: a bad connection string, partition, offset or partition key.
     InvalidArgument,
-    /// The service doesn't take the token or the signature, or it doesn't allow this.
+    /// The service does not take the token or the signature, or it does not allow this.
     Unauthorized,
     /// There is no such host, hub, consumer group or publisher.
     NotFound,
@@ -43,13 +43,13 @@ pub enum ErrorKind {
     Busy,
     /// No answer came in time. For a send: nothing was stored.
     TimedOut,
-    /// The connection or the link was lost or can't be made at the moment. For a send: nothing was stored.
+    /// The connection or the link was lost or cannot be made at the moment. For a send: nothing was stored.
     Unavailable,
-    /// The events were sent, and whether they are stored isn't known. Sending them again may store them twice.
+    /// The events were sent, and whether they are stored is not known. Sending them again may store them twice.
     OutcomeUnknown,
     /// The service refused for another reason.
     Refused,
-    /// What the service sent can't be read.
+    /// What the service sent cannot be read.
     Malformed,
     /// The client was closed, or the consumer has ended with an earlier error.
     Closed,
@@ -57,6 +57,7 @@ pub enum ErrorKind {
 
 /// How much of the way to the service died with the error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum Scope {
     /// The one operation.
     Operation,
@@ -84,7 +85,7 @@ pub(super) enum Cause {
     #[error(transparent)]
     Request(#[from] RequestError),
     /// An outcome other than accepted.
-    #[error("the service did not store it: {}", describe_outcome(.0))]
+    #[error("the service did not store it: {0}")]
     NotAccepted(Outcome),
     #[error("no answer within {0:?}")]
     TimedOut(Duration),
@@ -109,22 +110,6 @@ impl From<RecvError> for Cause {
     fn from(error: RecvError) -> Self {
         let RecvError::Link(error) = error;
         Self::Link(error)
-    }
-}
-
-fn describe_outcome(outcome: &Outcome) -> String {
-    match outcome {
-        Outcome::Rejected(rejected) => match rejected.error.as_deref() {
-            Some(AmqpError {
-                condition,
-                description: Some(description),
-                ..
-            }) => format!("{condition}: {description}"),
-            Some(error) => error.condition.to_string(),
-            None => "rejected without a reason".to_owned(),
-        },
-        Outcome::Released => "released".to_owned(),
-        other => format!("{other:?}"),
     }
 }
 
@@ -203,11 +188,15 @@ impl EventHubsError {
         }
     }
 
-    fn remote_error(&self) -> Option<&AmqpError> {
+    /// The error that the service gave when it ended or refused a link, a connection or an event. What `$cbs` and
+    /// `$management` answered is not such an error; [`condition`](Self::condition) and
+    /// [`description`](Self::description) tell it as well.
+    pub fn remote_error(&self) -> Option<&AmqpError> {
         match &*self.cause {
             Cause::Connect(error) => error.remote_error(),
-            Cause::Link(error) | Cause::Request(RequestError::Link(error)) => error.remote_error(),
-            Cause::Send(error) | Cause::Request(RequestError::Send(error)) => error.remote_error(),
+            Cause::Link(error) => error.remote_error(),
+            Cause::Send(error) => error.remote_error(),
+            Cause::Request(error) => error.remote_error(),
             Cause::NotAccepted(Outcome::Rejected(rejected)) => rejected.error.as_deref(),
             _ => None,
         }
@@ -228,15 +217,51 @@ impl fmt::Display for EventHubsError {
     }
 }
 
-impl std::error::Error for EventHubsError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        // The cause's text is part of ours, so the chain goes on below it.
-        std::error::Error::source(&*self.cause)
-    }
-}
+/// There is no `source`: the text holds those of all causes.
+impl std::error::Error for EventHubsError {}
 
 impl From<ConnectionStringError> for EventHubsError {
     fn from(error: ConnectionStringError) -> Self {
         Self::new("read the connection string", error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::{ApplicationProperties, Message, Rejected, Value, condition};
+
+    #[test]
+    fn what_the_service_gave_is_told_once() {
+        let given = AmqpError::new(condition::NOT_FOUND, "no such hub");
+        let rejected = Outcome::Rejected(Rejected {
+            error: Some(Box::new(given.clone())),
+        });
+        let refused = LinkError::Refused(Some(given.clone()));
+        for cause in [
+            Cause::NotAccepted(rejected),
+            Cause::Send(SendError::NotSent(refused.clone())),
+            Cause::Request(refused.clone().into()),
+            Cause::Link(refused),
+        ] {
+            let error = EventHubsError::new("send", cause);
+            assert_eq!(error.remote_error(), Some(&given), "{error}");
+            assert_eq!(error.condition(), Some("amqp:not-found"));
+            assert_eq!(error.description(), Some("no such hub"));
+            assert_eq!(error.to_string().matches("no such hub").count(), 1);
+            assert!(std::error::Error::source(&error).is_none());
+        }
+    }
+
+    #[test]
+    fn what_a_node_answered_is_told_too() {
+        let properties = ApplicationProperties::new()
+            .with("status-code", 404)
+            .with("error-condition", "amqp:not-found");
+        let reply = Message::value(Value::Null).with_application_properties(properties);
+        let status = Status::of(&reply).unwrap();
+        let error = EventHubsError::new("read", RequestError::Refused(status));
+        assert_eq!(error.condition(), Some("amqp:not-found"));
+        assert_eq!(error.remote_error(), None);
     }
 }

@@ -1,18 +1,19 @@
 //! Events: as they are published, and as they come out of a partition.
 
+use std::fmt;
 use std::time::SystemTime;
 
 use bytes::{Bytes, BytesMut};
 
 use super::error::EventHubsError;
-use super::time::from_timestamp;
 use super::wire::{annotation, runtime_metric};
 use crate::codec::{
     Annotations, ApplicationProperties, Body, Encode, EncodeError, Message, MessageId, Properties,
     Str, Symbol, Value, Writer,
 };
+use crate::time::from_timestamp;
 
-/// An event to publish: a body of octets, and what describes it.
+/// An event to publish: a body of octets, and what describes it. `Debug` shows how long the body is, not what it holds.
 ///
 /// ```
 /// use amqp10::eventhubs::Event;
@@ -22,7 +23,7 @@ use crate::codec::{
 ///     .with_property("sensor", 7);
 /// assert_eq!(event.body(), b"21.5");
 /// ```
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Event {
     message: Message,
 }
@@ -45,7 +46,7 @@ impl Event {
         &self.message
     }
 
-    /// The octets of the body; empty if it doesn't consist of one piece of them.
+    /// The octets of the body; empty if it does not consist of one piece of them.
     pub fn body(&self) -> &[u8] {
         match &self.message.body {
             Body::Data(octets) => octets,
@@ -66,13 +67,13 @@ impl Event {
         self
     }
 
-    /// Names the event. The service doesn't look at it.
+    /// Names the event. The service does not look at it.
     pub fn with_message_id(mut self, message_id: impl Into<MessageId>) -> Self {
         self.properties().message_id = Some(message_id.into());
         self
     }
 
-    /// Says what the event belongs to. The service doesn't look at it.
+    /// Says what the event belongs to. The service does not look at it.
     pub fn with_correlation_id(mut self, correlation_id: impl Into<MessageId>) -> Self {
         self.properties().correlation_id = Some(correlation_id.into());
         self
@@ -118,6 +119,14 @@ impl Event {
     }
 }
 
+impl fmt::Debug for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Event")
+            .field("body_len", &octets(&self.message.body).len())
+            .finish_non_exhaustive()
+    }
+}
+
 impl From<&str> for Event {
     fn from(text: &str) -> Self {
         Self::new(Bytes::copy_from_slice(text.as_bytes()))
@@ -151,8 +160,8 @@ impl From<Bytes> for Event {
 /// An event that a partition held.
 ///
 /// Body and texts are slices of what was read from the stream: nothing is copied, and keeping one of them keeps that
-/// piece in memory.
-#[derive(Clone, Debug, PartialEq)]
+/// piece in memory. `Debug` shows where the event is and how long its body is, not what it holds.
+#[derive(Clone, PartialEq)]
 pub struct ReceivedEvent {
     message: Message,
     body: Bytes,
@@ -271,6 +280,16 @@ impl ReceivedEvent {
     }
 }
 
+impl fmt::Debug for ReceivedEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReceivedEvent")
+            .field("sequence_number", &self.sequence_number)
+            .field("offset", &self.offset)
+            .field("body_len", &self.body.len())
+            .finish_non_exhaustive()
+    }
+}
+
 /// What the service knew about the end of a partition when it sent an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -318,6 +337,18 @@ mod tests {
             .with(annotation::ENQUEUED_TIME, Timestamp(1_700_000_000_000))
             .with(annotation::PARTITION_KEY, "k1");
         event.message.with_message_annotations(annotations)
+    }
+
+    #[test]
+    fn debug_shows_no_payload() {
+        let event = Event::from("hush").with_property("hush", "hush");
+        let received = ReceivedEvent::from_message(stored(event.clone())).unwrap();
+        let shown = format!("{event:?} {received:?}");
+        assert!(!shown.contains("hush"), "{shown}");
+        assert!(
+            shown.contains("body_len: 4") && shown.contains("42"),
+            "{shown}"
+        );
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! Which audiences a connection is authorized for, until when, and when their tokens are renewed.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, SystemTime};
+
+use crate::lock::lock;
 
 /// Longest pause between two looks at the tokens: time of day may jump, and machines sleep.
 pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(60);
@@ -10,7 +12,7 @@ const AFTER_FAILURE: Duration = Duration::from_secs(30);
 /// A token is renewed this long before its end, or when a third of its life is left if that is less.
 const MARGIN: Duration = Duration::from_secs(600);
 
-/// Held by whatever needs an audience; when the last one is gone, its token isn't renewed any more.
+/// Held by whatever needs an audience; when the last one is gone, its token is not renewed any more.
 #[derive(Debug)]
 pub(super) struct Authorization {
     audience: String,
@@ -33,14 +35,9 @@ struct Grant {
 }
 
 impl Grants {
-    fn lock(&self) -> MutexGuard<'_, Vec<Grant>> {
-        // Nothing that panics runs under this lock.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// The authorization for an audience, if somebody holds it and its token lives.
     pub(super) fn find(&self, audience: &str, now: SystemTime) -> Option<Arc<Authorization>> {
-        let mut grants = self.lock();
+        let mut grants = lock(&self.0);
         grants.retain(|grant| grant.holder.strong_count() > 0);
         grants
             .iter()
@@ -57,7 +54,7 @@ impl Grants {
         now: SystemTime,
     ) -> Arc<Authorization> {
         let authorization = Arc::new(Authorization { audience });
-        self.lock().push(Grant {
+        lock(&self.0).push(Grant {
             holder: Arc::downgrade(&authorization),
             expires_at,
             renew_at: expires_at.map(|end| renewal_time(now, end)),
@@ -65,9 +62,9 @@ impl Grants {
         authorization
     }
 
-    /// Forgets an authorization that the service didn't honour.
+    /// Forgets an authorization that the service did not honour.
     pub(super) fn revoke(&self, audience: &str) {
-        self.lock().retain(|grant| {
+        lock(&self.0).retain(|grant| {
             let holder = grant.holder.upgrade();
             holder.is_some_and(|authorization| authorization.audience != audience)
         });
@@ -75,7 +72,7 @@ impl Grants {
 
     /// Those whose tokens are to be renewed now.
     pub(super) fn due(&self, now: SystemTime) -> Vec<Arc<Authorization>> {
-        let grants = self.lock();
+        let grants = lock(&self.0);
         let due = grants
             .iter()
             .filter(|grant| grant.renew_at.is_some_and(|at| at <= now));
@@ -103,7 +100,7 @@ impl Grants {
     }
 
     fn update(&self, authorization: &Arc<Authorization>, change: impl FnOnce(&mut Grant)) {
-        let mut grants = self.lock();
+        let mut grants = lock(&self.0);
         let grant = grants
             .iter_mut()
             .find(|grant| std::ptr::eq(grant.holder.as_ptr(), Arc::as_ptr(authorization)));
@@ -114,7 +111,7 @@ impl Grants {
 
     /// How long to wait until the next look.
     pub(super) fn next_renewal(&self, now: SystemTime) -> Duration {
-        let grants = self.lock();
+        let grants = lock(&self.0);
         let held = grants
             .iter()
             .filter(|grant| grant.holder.strong_count() > 0);

@@ -13,7 +13,7 @@
 //! ```
 //!
 //! What the client promises:
-//! - An event whose send returns `Ok` is stored. One whose send fails is not stored, unless the error's kind is
+//! - An event whose send returns `Ok` is stored, unless it was to be sent [settled](ProducerOptions::settled). One whose send fails is not stored, unless the error's kind is
 //!   [`OutcomeUnknown`](ErrorKind::OutcomeUnknown); that is never retried unless asked for.
 //! - A consumer hands out each stored event once and in order, across lost links and connections.
 //! - Every step has a deadline, and every failure an error that says what was tried and what the service answered.
@@ -33,8 +33,8 @@ mod partition_key;
 mod position;
 mod producer;
 mod properties;
+mod random;
 mod retry;
-mod time;
 pub mod wire;
 
 pub use batch::{BatchFull, BatchOptions, EventBatch, Route};
@@ -51,4 +51,5 @@ pub use position::Position;
 pub use producer::{Producer, ProducerOptions};
 pub use properties::{HubProperties, PartitionProperties};
 pub use retry::RetryPolicy;
-pub use time::Clock;
+
+pub use crate::Clock;

@@ -10,16 +10,17 @@ use super::auth::{Token, TokenSource};
 use super::error::{Cause, EventHubsError};
 use super::grants::{Authorization, Grants, LONGEST_PAUSE};
 use super::options::ClientOptions;
+use super::random::Random;
 use super::retry::{Rebuild, Retries, Verdict, classify};
-use super::time::to_timestamp;
 use super::wire::{self, Address, property};
 use crate::cbs::CbsClient;
 use crate::codec::{ApplicationProperties, Fields, Map};
 use crate::management::ManagementClient;
 use crate::request::RequestOptions;
+use crate::time::to_timestamp;
 use crate::{
     Connection, ConnectionOptions, Receiver, ReceiverOptions, Sender, SenderOptions, Session,
-    SessionOptions,
+    SessionOptions, Url,
 };
 
 /// What the handles of one client share.
@@ -27,14 +28,14 @@ pub(super) struct Namespace {
     host: String,
     hub: String,
     /// What is dialled.
-    url: String,
+    url: Url,
     tokens: Arc<dyn TokenSource>,
     options: ClientOptions,
     connection: Mutex<ConnectionSlot>,
     /// Counts failed attempts to connect.
     failures: AtomicU64,
     closed: AtomicBool,
-    random: AtomicU64,
+    random: Random,
     /// Wakes the task that renews tokens.
     renewal: Arc<Notify>,
 }
@@ -65,13 +66,11 @@ impl Namespace {
     pub(super) fn new(
         host: String,
         hub: String,
-        url: String,
+        url: Url,
         tokens: Arc<dyn TokenSource>,
         options: ClientOptions,
     ) -> Arc<Self> {
-        let seed = options
-            .seed
-            .unwrap_or_else(|| uuid::Uuid::new_v4().as_u64_pair().0);
+        let random = Random::new(options.seed);
         let namespace = Arc::new(Self {
             host,
             hub,
@@ -81,7 +80,7 @@ impl Namespace {
             connection: Mutex::default(),
             failures: AtomicU64::new(0),
             closed: AtomicBool::new(false),
-            random: AtomicU64::new(seed),
+            random,
             renewal: Arc::default(),
         });
         let renewal = namespace.renewal.clone();
@@ -97,16 +96,9 @@ impl Namespace {
         &self.options
     }
 
-    /// Fresh chance for a pause (the splitmix64 generator).
+    /// Fresh chance for a pause.
     pub(super) fn random(&self) -> u64 {
-        const STEP: u64 = 0x9E37_79B9_7F4A_7C15;
-        let mut z = self
-            .random
-            .fetch_add(STEP, Ordering::Relaxed)
-            .wrapping_add(STEP);
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
+        self.random.next()
     }
 
     pub(super) fn retries(&self) -> Retries {
@@ -159,7 +151,7 @@ impl Namespace {
         let options = self.connection_options();
         let opened = match &self.options.connector {
             Some(connector) => connector.connect(options).await,
-            None => Connection::open(&self.url, options).await,
+            None => Connection::open_url(&self.url, options).await,
         };
         let connection = opened
             .map_err(|error| EventHubsError::new(format!("connect to {}", self.host), error))?;
@@ -197,7 +189,7 @@ impl Namespace {
         slot.live.take_if(|live| Arc::ptr_eq(live, dead));
     }
 
-    /// Makes sure that the next try doesn't meet what failed: the one place where that is decided.
+    /// Makes sure that the next try does not meet what failed: the one place where that is decided.
     async fn give_up(&self, error: &EventHubsError, live: &Arc<Live>, audience: &str) {
         match classify(error.cause()).1 {
             Verdict::Again {

@@ -8,8 +8,7 @@ use std::time::Duration;
 
 use super::auth::TokenSource;
 use super::retry::RetryPolicy;
-use super::time::Clock;
-use crate::{ConnectError, Connection, ConnectionOptions};
+use crate::{Clock, ConnectError, Connection, ConnectionOptions, Url};
 
 /// Options of a [`Client`](super::Client).
 ///
@@ -32,9 +31,9 @@ pub struct ClientOptions {
     pub application_id: Option<String>,
     /// Where tokens come from, in place of the connection string's key or signature. Default `None`.
     pub token_source: Option<Arc<dyn TokenSource>>,
-    /// A URL (`amqps://host:port`) to connect to in place of the namespace: a proxy, a private link. To the peer, the
+    /// Where to connect in place of the namespace (`amqps://host:port`): a proxy, a private link. To the peer, the
     /// namespace is still called by its name. Default `None`.
-    pub endpoint: Option<String>,
+    pub endpoint: Option<Url>,
     /// Makes connections in place of a TCP connection to the namespace. Default `None`.
     pub connector: Option<Connector>,
     /// Options of the connections: TLS, limits, time-outs. Hostname and properties are set by the client.
@@ -55,7 +54,7 @@ impl Default for ClientOptions {
             token_source: None,
             endpoint: None,
             connector: None,
-            // A session per link, so that links don't wait for one another; what is announced of the idle time-out is
+            // A session per link, so that links do not wait for one another; what is announced of the idle time-out is
             // the minute that Microsoft's clients announce.
             connection: ConnectionOptions::default()
                 .channel_max(4999)
@@ -87,8 +86,8 @@ impl ClientOptions {
     }
 
     /// Sets [`endpoint`](Self::endpoint).
-    pub fn endpoint(mut self, url: impl Into<String>) -> Self {
-        self.endpoint = Some(url.into());
+    pub fn endpoint(mut self, url: Url) -> Self {
+        self.endpoint = Some(url);
         self
     }
 
@@ -173,5 +172,20 @@ impl Connector {
 impl fmt::Debug for Connector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Connector").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_hides_the_password_of_an_endpoint() {
+        let endpoint = "amqps://alice:hush@proxy:5671".parse().unwrap();
+        let shown = format!("{:?}", ClientOptions::default().endpoint(endpoint));
+        assert!(
+            shown.contains("proxy") && !shown.contains("hush"),
+            "{shown}"
+        );
     }
 }

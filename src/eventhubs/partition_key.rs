@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 /// The partition of `key` in a hub of `partition_count` partitions, as the buffered producers of Microsoft's .NET and
 /// JavaScript clients compute it, over the key's UTF-8 octets.
 ///
-/// That the service itself routes by the same function isn't documented: don't mix events that carry a partition key
+/// That the service itself routes by the same function is not documented: do not mix events that carry a partition key
 /// with events sent to the partition that this function names, where their order matters.
 ///
 /// ```

@@ -2,9 +2,9 @@
 
 use std::time::SystemTime;
 
-use super::time::to_timestamp;
 use super::wire::filter;
 use crate::codec::{Described, FilterSet, Value};
+use crate::time::to_timestamp;
 
 /// Where in a partition a consumer starts.
 ///
@@ -47,7 +47,7 @@ impl Position {
         Self::at(Start::Latest)
     }
 
-    /// After the event with this offset, as a received event named it. Offsets are opaque: don't make them up.
+    /// After the event with this offset, as a received event named it. Offsets are opaque: do not make them up.
     pub fn offset(offset: impl Into<String>) -> Self {
         Self::at(Start::Offset(offset.into()))
     }
@@ -74,7 +74,7 @@ impl Position {
         let (field, value) = match &self.start {
             Start::Earliest => (filter::OFFSET, filter::OFFSET_EARLIEST.to_owned()),
             Start::Latest => (filter::OFFSET, filter::OFFSET_LATEST.to_owned()),
-            // A quote within a text is doubled, as in SQL, so that an offset can't end it.
+            // A quote within a text is doubled, as in SQL, so that an offset cannot end it.
             Start::Offset(offset) => (filter::OFFSET, offset.replace('\'', "''")),
             Start::SequenceNumber(number) => (filter::SEQUENCE_NUMBER, number.to_string()),
             Start::EnqueuedTime(time) => (filter::ENQUEUED_TIME, to_timestamp(*time).0.to_string()),

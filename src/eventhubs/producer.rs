@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex as StdMutex, PoisonError};
+use std::sync::{self, Arc};
 
 use bytes::{Bytes, BytesMut};
 use tokio::sync::Mutex;
@@ -15,6 +15,7 @@ use super::namespace::{Attached, Namespace};
 use super::retry::spares_link;
 use super::wire::{self, Address};
 use crate::codec::Outcome;
+use crate::lock::lock;
 use crate::{OutgoingMessage, SendError, Sender};
 
 /// Options of a [`Producer`].
@@ -24,12 +25,22 @@ pub struct ProducerOptions {
     /// Whether events whose fate is unknown are sent again. Then each event is stored at least once instead of at most
     /// once; some may be stored twice. Default `false`.
     pub retry_unknown: bool,
+    /// Whether events are sent settled: each is stored at most once, and nobody says whether it was. A send then returns when
+    /// the event is in the connection's output; what the service refuses or an outage takes is lost in silence. Default
+    /// `false`.
+    pub settled: bool,
 }
 
 impl ProducerOptions {
     /// Sets [`retry_unknown`](Self::retry_unknown).
     pub fn retry_unknown(mut self, retry: bool) -> Self {
         self.retry_unknown = retry;
+        self
+    }
+
+    /// Sets [`settled`](Self::settled).
+    pub fn settled(mut self, settled: bool) -> Self {
+        self.settled = settled;
         self
     }
 }
@@ -44,7 +55,7 @@ impl ProducerOptions {
 ///
 /// A send ends in one of three ways: `Ok`, the events are stored; an error of the kind
 /// [`OutcomeUnknown`](super::ErrorKind::OutcomeUnknown), nobody knows (see [`ProducerOptions::retry_unknown`]); any other
-/// error, they are not stored.
+/// error, they are not stored. Only where [`ProducerOptions::settled`] is set does `Ok` say less: the events were handed over.
 #[derive(Clone)]
 pub struct Producer {
     shared: Arc<Shared>,
@@ -53,7 +64,7 @@ pub struct Producer {
 struct Shared {
     namespace: Arc<Namespace>,
     options: ProducerOptions,
-    links: StdMutex<HashMap<Address, Arc<LinkSlot>>>,
+    links: sync::Mutex<HashMap<Address, Arc<LinkSlot>>>,
 }
 
 /// The link to one address. The lock is held while it is attached, so that it is attached once.
@@ -65,7 +76,7 @@ impl Producer {
             shared: Arc::new(Shared {
                 namespace,
                 options,
-                links: StdMutex::default(),
+                links: sync::Mutex::default(),
             }),
         }
     }
@@ -86,7 +97,7 @@ impl Producer {
     /// ```no_run
     /// use amqp10::eventhubs::Route;
     /// # async fn run(producer: &amqp10::eventhubs::Producer) -> Result<(), amqp10::eventhubs::EventHubsError> {
-    /// producer.send_to(Route::Key("device-42".into()), "21.5").await
+    /// producer.send_to(Route::key("device-42"), "21.5").await
     /// # }
     /// ```
     ///
@@ -115,7 +126,7 @@ impl Producer {
     /// An empty batch, of the size that the service takes on this route.
     ///
     /// # Errors
-    /// If the link can't be attached: its size limit says how large a batch may be.
+    /// If the link cannot be attached: its size limit says how large a batch may be.
     ///
     /// # Cancel safety
     /// Dropped, nothing has happened.
@@ -129,7 +140,7 @@ impl Producer {
                 Err(error) => namespace.pause(&mut retries, error).await?,
             }
         };
-        let limit = attached.link.max_message_size().filter(|limit| *limit > 0);
+        let limit = attached.link.max_message_size();
         let limit = limit.unwrap_or(wire::DEFAULT_MAX_MESSAGE_SIZE);
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let max_bytes = options.max_bytes.map_or(limit, |max| max.min(limit));
@@ -211,7 +222,12 @@ impl Producer {
     /// One try on one link.
     async fn transfer(&self, sender: &Sender, message: OutgoingMessage) -> Result<(), Cause> {
         let limit = self.shared.namespace.options().retry.try_timeout;
-        // Nothing is sent as long as this hasn't resolved, and something is after.
+        if self.shared.options.settled {
+            let sent = timeout(limit, sender.send_settled(message)).await;
+            sent.map_err(|_| Cause::TimedOut(limit))??;
+            return Ok(());
+        }
+        // Nothing is sent as long as this has not resolved, and something is after.
         let receipt = timeout(limit, sender.send_with_receipt(message)).await;
         let receipt = receipt.map_err(|_| Cause::TimedOut(limit))??;
         match timeout(limit, receipt).await {
@@ -245,12 +261,7 @@ impl Producer {
     }
 
     fn slot(&self, address: &Address) -> Arc<LinkSlot> {
-        // Nothing that panics runs under this lock.
-        let mut links = self
-            .shared
-            .links
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut links = lock(&self.shared.links);
         match links.get(address) {
             Some(slot) => slot.clone(),
             None => links.entry(address.clone()).or_default().clone(),
@@ -284,7 +295,7 @@ fn partition_address(hub: String, partition: &str) -> Result<Address, EventHubsE
     ))
 }
 
-/// Whether a text can be the id of a partition, so that it can't change the address that it becomes a part of.
+/// Whether a text can be the id of a partition, so that it cannot change the address that it becomes a part of.
 pub(super) fn is_partition_id(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|octet| octet.is_ascii_digit())
 }

@@ -4,9 +4,9 @@ use std::time::SystemTime;
 
 use super::error::EventHubsError;
 use super::namespace::Namespace;
-use super::time::from_timestamp;
 use super::wire::{management, request};
 use crate::codec::{ApplicationProperties, Map, Value};
+use crate::time::from_timestamp;
 
 /// What the service tells about a hub.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -109,7 +109,7 @@ async fn read(
     }
 }
 
-/// The name of a field that isn't there, or is of another type.
+/// The name of a field that is not there, or is of another type.
 struct Missing(&'static str);
 
 fn malformed(Missing(name): Missing) -> EventHubsError {

@@ -68,7 +68,7 @@ impl RetryPolicy {
     }
 
     /// The pause before retry number `retry` (from 0): doubled each time, then spread from 80 % to 120 % by `random`,
-    /// so that clients that failed together don't come back together.
+    /// so that clients that failed together do not come back together.
     pub fn delay(&self, retry: u32, random: u64) -> Duration {
         let factor = 1_u32.checked_shl(retry).unwrap_or(u32::MAX);
         let delay = self.first_delay.saturating_mul(factor).min(self.max_delay);
@@ -80,7 +80,7 @@ impl RetryPolicy {
 /// Whether an operation is tried again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// It can't succeed, or mustn't be repeated.
+    /// It cannot succeed, or must not be repeated.
     Never,
     /// After the policy's pause, but at least this one, with this made anew before.
     Again {
@@ -233,7 +233,7 @@ fn of_link(error: &LinkError) -> (ErrorKind, Verdict) {
         | LinkError::LocalDetached
         | LinkError::Violation(_)
         | LinkError::NameInUse => (ErrorKind::Unavailable, again(Rebuild::Link)),
-        // A peer that doesn't answer an attach is not there any more.
+        // A peer that does not answer an attach is not there any more.
         LinkError::Timeout { .. } => (ErrorKind::TimedOut, again(Rebuild::Connection)),
         LinkError::TooManyLinks { .. } => (ErrorKind::QuotaExceeded, Verdict::Never),
         _ => (ErrorKind::InvalidArgument, Verdict::Never),

@@ -38,7 +38,7 @@ pub const PORT_PLAINTEXT: u16 = 5672;
 /// What a link may be attached to.
 ///
 /// Written by [`Display`](fmt::Display) as the service spells it. Read by [`FromStr`] from any spelling that clients
-/// use: bare (`orders/Partitions/0`), with a leading slash, or as a URL whose scheme and authority don't matter; words
+/// use: bare (`orders/Partitions/0`), with a leading slash, or as a URL whose scheme and authority do not matter; words
 /// of the path in any case. Names keep the case in which they came; the service compares them without case.
 ///
 /// ```
@@ -50,6 +50,7 @@ pub const PORT_PLAINTEXT: u16 = 5672;
 /// # Ok::<(), amqp10::eventhubs::wire::AddressError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Address {
     /// `{hub}`: publish, the service chooses the partition or hashes the partition key.
     Hub {
@@ -296,7 +297,7 @@ pub mod condition {
         Symbol::from_static("com.microsoft:operation-cancelled");
     /// The service's container behind the connection goes away.
     pub const CONTAINER_CLOSE: Symbol = Symbol::from_static("com.microsoft:container-close");
-    /// A request that can't succeed as it is.
+    /// A request that cannot succeed as it is.
     pub const ARGUMENT_ERROR: Symbol = Symbol::from_static("com.microsoft:argument-error");
     /// No such partition, offset or sequence number.
     pub const ARGUMENT_OUT_OF_RANGE: Symbol =
@@ -311,7 +312,7 @@ pub mod condition {
         Symbol::from_static("com.microsoft:entity-already-exists");
     /// The hub changed meanwhile.
     pub const ENTITY_UPDATED: Symbol = Symbol::from_static("com.microsoft:entity-updated");
-    /// A condition of the request doesn't hold.
+    /// A condition of the request does not hold.
     pub const PRECONDITION_FAILED: Symbol =
         Symbol::from_static("com.microsoft:precondition-failed");
     /// Somebody else owns the partition.

@@ -9,15 +9,20 @@ use bytes::Bytes;
 
 use super::{SaslError, SaslMechanism};
 
+/// The future that an [`Authenticator`] returns.
+pub type AuthenticationFuture<'a> =
+    Pin<Box<dyn Future<Output = Result<Identity, AuthenticationFailure>> + Send + 'a>>;
+
 /// Decides whether a client may enter a listener, and as whom.
 ///
 /// Asynchronous, as the answer may be in a database. The handshake's deadline applies; a decision that misses it is dropped.
 pub trait Authenticator: fmt::Debug + Send + Sync + 'static {
     /// Judges one attempt. The client is told nothing but the kind of failure.
-    fn authenticate<'a>(
-        &'a self,
-        attempt: &'a LoginAttempt,
-    ) -> Pin<Box<dyn Future<Output = Result<Identity, AuthenticationFailure>> + Send + 'a>>;
+    ///
+    /// # Errors
+    ///
+    /// If the client may not enter.
+    fn authenticate<'a>(&'a self, attempt: &'a LoginAttempt) -> AuthenticationFuture<'a>;
 }
 
 /// One client's attempt to enter.
@@ -144,10 +149,7 @@ impl AuthenticationFailure {
 pub struct AllowEveryone;
 
 impl Authenticator for AllowEveryone {
-    fn authenticate<'a>(
-        &'a self,
-        attempt: &'a LoginAttempt,
-    ) -> Pin<Box<dyn Future<Output = Result<Identity, AuthenticationFailure>> + Send + 'a>> {
+    fn authenticate<'a>(&'a self, attempt: &'a LoginAttempt) -> AuthenticationFuture<'a> {
         let identity = match &attempt.credentials {
             PresentedCredentials::Anonymous => Identity::anonymous(),
             PresentedCredentials::Plain { username, .. } => Identity::named(username),
@@ -226,10 +228,7 @@ impl fmt::Debug for StaticUsers {
 }
 
 impl Authenticator for StaticUsers {
-    fn authenticate<'a>(
-        &'a self,
-        attempt: &'a LoginAttempt,
-    ) -> Pin<Box<dyn Future<Output = Result<Identity, AuthenticationFailure>> + Send + 'a>> {
+    fn authenticate<'a>(&'a self, attempt: &'a LoginAttempt) -> AuthenticationFuture<'a> {
         Box::pin(std::future::ready(self.judge(&attempt.credentials)))
     }
 }

@@ -19,8 +19,8 @@ mod mechanism;
 pub(crate) mod server;
 
 pub use authenticator::{
-    AllowEveryone, AuthenticationFailure, Authenticator, Identity, LoginAttempt,
-    PresentedCredentials, StaticUsers,
+    AllowEveryone, AuthenticationFailure, AuthenticationFuture, Authenticator, Identity,
+    LoginAttempt, PresentedCredentials, StaticUsers,
 };
 pub use credentials::Credentials;
 pub use mechanism::SaslMechanism;

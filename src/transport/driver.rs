@@ -196,10 +196,13 @@ impl Driver {
             engine.handle_written(written);
             engine.handle_timeout(now);
             engine.flush(now);
+            let gives_way = engine.take_gives_way();
             let next = if engine.is_cut() {
                 Next::Over
             } else if is_blocked {
                 Next::Rest(engine.poll_timeout())
+            } else if gives_way {
+                Next::WaitForCompany
             } else if engine.has_output() {
                 take_output(engine, output, had_company, has_waited)
             } else if engine.is_over() {

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use amqp10::{
-    AcceptLinkOptions, AcceptedLink, Body, Credit, Message, Outcome, OutgoingMessage, Receiver,
-    ReceiverOptions, Sender, SenderOptions, SessionOptions,
+    AcceptLinkOptions, AcceptedLink, Body, ConnectionOptions, Credit, ListenerOptions, Message,
+    Outcome, OutgoingMessage, Receiver, ReceiverOptions, Sender, SenderOptions, Session,
+    SessionOptions,
 };
 
 use crate::support::Pair;
@@ -186,4 +187,48 @@ async fn watching_for_the_end_at_each_turn_keeps_nothing() {
     assert!(!pair.client.is_closed());
     pair.client.close().await.unwrap();
     assert!(sender.is_closed());
+}
+
+/// A receiver of the client's on `session`, and the sender that feeds it.
+async fn fed_receiver(pair: &Pair, session: &Session) -> (Receiver, Sender) {
+    let (receiver, accepted) = tokio::join!(
+        session.attach_receiver("node", ReceiverOptions::default()),
+        async {
+            let link = pair.server.accept_link().await.unwrap();
+            link.accept(AcceptLinkOptions::default()).await.unwrap()
+        }
+    );
+    let AcceptedLink::Sender(sender) = accepted else {
+        panic!("a sender")
+    };
+    (receiver.unwrap(), sender)
+}
+
+#[tokio::test]
+async fn a_large_delivery_leaves_frames_of_a_small_window_to_others() {
+    let client = ConnectionOptions::default().max_frame_size(512);
+    let pair = Pair::with(client, ListenerOptions::default()).await;
+    let options = SessionOptions::default().incoming_window(4);
+    let session = pair.client.begin(options).await.unwrap();
+    let (large_receiver, large) = fed_receiver(&pair, &session).await;
+    let (small_receiver, small) = fed_receiver(&pair, &session).await;
+    let huge = tokio::spawn(async move { large.send(vec![7; 4 << 20]).await });
+    tokio::spawn(async move { large_receiver.recv().await.unwrap().accept() });
+    tokio::spawn(async move {
+        while let Ok(delivery) = small_receiver.recv().await {
+            let _ = delivery.accept();
+        }
+    });
+    // In a task of its own: tokio polls the test's future less often than tasks.
+    let small_ones = tokio::spawn(async move {
+        for n in 0..100 {
+            let _ = small.send(format!("{n}")).await.unwrap();
+        }
+    });
+    small_ones.await.unwrap();
+    assert!(
+        !huge.is_finished(),
+        "the small ones waited for the large one"
+    );
+    assert_eq!(huge.await.unwrap().unwrap(), Outcome::Accepted);
 }

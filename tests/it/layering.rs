@@ -31,7 +31,10 @@ const HANDLES: [&str; 9] = [
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("engine", &[]),
     ("sasl", &[]),
-    ("url", &[]),
+    ("time", &[]),
+    ("percent", &[]),
+    ("lock", &[]),
+    ("url", &["percent"]),
     ("error", &["sasl", "url"]), // what failed there is the cause that a connect error carries
     ("options", &["engine", "sasl", "url", "transport::tls"]), // limits and credit; credentials; certificates
     ("transport", &["engine", "sasl", "options", "url"]),
@@ -51,7 +54,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "transport::stream", // the listener's handshake over any stream
         ],
     ),
-    ("request", &["handles", "options", "engine::Credit"]),
+    ("request", &["handles", "options", "engine::Credit", "lock"]),
     ("cbs", &["request", "handles", "options"]),
     ("management", &["request", "handles", "options"]),
     (
@@ -68,6 +71,9 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "transport::tls",
             "transport::memory",
             "url",
+            "time",
+            "percent",
+            "lock",
         ],
     ),
     (
@@ -83,6 +89,9 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "transport::tls",
             "transport::memory",
             "url",
+            "time",
+            "percent",
+            "lock",
         ],
     ),
     (

@@ -96,7 +96,7 @@ impl Connecting {
         let mut options = ClientOptions::default().retry(retry);
         options.connection = self.apply_to(options.connection)?;
         options.hub = self.address.clone();
-        Ok(Client::open(target, options).await?)
+        Ok(Client::connect_to(target, options).await?)
     }
 
     fn apply_to(&self, options: ConnectionOptions) -> Result<ConnectionOptions, Failure> {

@@ -112,12 +112,12 @@ fn map<const N: usize>(entries: [(&str, Value); N]) -> Map {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Identity;
     use crate::codec::{ApplicationProperties, Body};
     use crate::emulator::audience::Audience;
-    use crate::emulator::config::{Clock, EmulatorOptions};
+    use crate::emulator::config::EmulatorOptions;
     use crate::emulator::namespace::Namespace;
     use crate::emulator::publish::Publisher;
+    use crate::{Clock, Identity};
     use std::sync::Arc;
     use std::time::{Duration, UNIX_EPOCH};
 

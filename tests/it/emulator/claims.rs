@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use amqp10::Clock;
 use amqp10::codec::{Target, Uuid, condition};
-use amqp10::emulator::Clock;
 use amqp10::{ReceiverOptions, RecvError};
 
 use super::*;

@@ -1,5 +1,5 @@
 //! What the emulator says on the wire, seen by the plain handles: no Event Hubs client of ours takes part, so that a
-//! misreading shared by both ends can't hide.
+//! misreading shared by both ends cannot hide.
 
 mod claims;
 mod lifecycle;

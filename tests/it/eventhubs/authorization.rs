@@ -3,9 +3,9 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::SystemTime;
 
-use amqp10::eventhubs::auth::{SasKey, TokenFn, TokenSource};
-use amqp10::eventhubs::{Clock, ErrorKind};
-use amqp10::{emulator, eventhubs};
+use amqp10::Clock;
+use amqp10::eventhubs::ErrorKind;
+use amqp10::eventhubs::auth::{SasKey, TokenFn, TokenFuture, TokenSource};
 
 use super::*;
 
@@ -62,7 +62,7 @@ async fn text_of(client: &Client) -> String {
 async fn tokens_are_renewed_before_they_end() {
     let started = (SystemTime::now(), tokio::time::Instant::now());
     let now = move || started.0 + started.1.elapsed();
-    let emulator = start(EmulatorOptions::new().clock(emulator::Clock::new(now))).await;
+    let emulator = start(EmulatorOptions::new().clock(Clock::new(now))).await;
     let key = SasKey::new(KEY_NAME, key(&emulator.connection_string()))
         .with_lifetime(Duration::from_secs(120));
     let asked = Arc::new(AtomicU32::new(0));
@@ -95,11 +95,7 @@ async fn tokens_are_renewed_before_they_end() {
 async fn the_background_task_ends_with_the_last_handle() {
     struct Watched(SasKey, #[allow(dead_code)] Arc<()>);
     impl TokenSource for Watched {
-        fn token<'a>(
-            &'a self,
-            resource: &'a str,
-            now: SystemTime,
-        ) -> eventhubs::auth::TokenFuture<'a> {
+        fn token<'a>(&'a self, resource: &'a str, now: SystemTime) -> TokenFuture<'a> {
             self.0.token(resource, now)
         }
     }

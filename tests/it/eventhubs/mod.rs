@@ -28,7 +28,7 @@ async fn start(options: EmulatorOptions) -> Arc<Emulator> {
     Arc::new(Emulator::start(options).await.unwrap())
 }
 
-/// Options that reach an emulator within the process, and don't lose time.
+/// Options that reach an emulator within the process, and do not lose time.
 fn options(emulator: &Arc<Emulator>) -> ClientOptions {
     let retry = RetryPolicy::default()
         .first_delay(Duration::from_millis(10))
@@ -55,7 +55,7 @@ fn producer(client: &Client) -> Producer {
 }
 
 fn to(partition: &str) -> Route {
-    Route::Partition(partition.to_owned())
+    Route::partition(partition)
 }
 
 async fn from_start(client: &Client, partition: &str) -> PartitionConsumer {

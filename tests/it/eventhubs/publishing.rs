@@ -47,7 +47,7 @@ async fn a_batch_with_a_partition_key_stays_together_and_in_order() {
     }
     producer.send_batch(batch).await.unwrap();
     producer
-        .send_to(Route::Key("device-42".into()), "1000")
+        .send_to(Route::key("device-42"), "1000")
         .await
         .unwrap();
 
@@ -66,6 +66,38 @@ async fn a_batch_with_a_partition_key_stays_together_and_in_order() {
         assert_eq!(event.partition_key(), Some("device-42"));
         assert_eq!(event.sequence_number(), number);
     }
+}
+
+#[tokio::test]
+async fn settled_events_are_stored_without_an_answer() {
+    let emulator = emulator().await;
+    let client = client(&emulator).await;
+    let producer = client.producer(ProducerOptions::default().settled(true));
+    for number in 0..100 {
+        soon(producer.send_to(to("0"), number.to_string()))
+            .await
+            .unwrap();
+    }
+    // The end of the connection comes after all that was handed over.
+    client.close().await.unwrap();
+    let reading = super::client(&emulator).await;
+    let mut consumer = from_start(&reading, "0").await;
+    for number in 0..100 {
+        assert_eq!(text(&next(&mut consumer).await), number.to_string());
+    }
+}
+
+#[tokio::test]
+async fn debug_output_shows_no_event() {
+    let emulator = emulator().await;
+    let client = client(&emulator).await;
+    producer(&client).send("hush").await.unwrap();
+    let shown = format!("{emulator:?} {client:?} {:?}", producer(&client));
+    assert!(
+        shown.contains("orders") && !shown.contains("hush"),
+        "{shown}"
+    );
+    assert!(!shown.contains(&emulator.connection_string()), "{shown}");
 }
 
 #[tokio::test]
@@ -188,7 +220,7 @@ async fn what_can_not_be_is_refused_with_the_services_words() {
     assert!(error.description().is_some());
     let error = soon(client.partition_properties("99")).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidArgument, "{error}");
-    let error = soon(producer.send_to(Route::Key("k".repeat(129)), "x"))
+    let error = soon(producer.send_to(Route::key("k".repeat(129)), "x"))
         .await
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidArgument, "{error}");

@@ -242,7 +242,7 @@ async fn the_facade_sends_one_by_one_with_a_partition_key() {
     let producer = peers.client.producer(ProducerOptions::default());
     for number in 0..20 {
         producer
-            .send_to(Route::Key("käse".into()), numbered(number, 100))
+            .send_to(Route::key("käse"), numbered(number, 100))
             .await
             .unwrap();
     }
@@ -276,7 +276,7 @@ async fn the_facade_sends_an_event_of_almost_1_mib() {
     let size = (1 << 20) - 1000;
     let producer = peers.client.producer(ProducerOptions::default());
     producer
-        .send_to(Route::Partition("0".into()), numbered(0, size))
+        .send_to(Route::partition("0"), numbered(0, size))
         .await
         .unwrap();
     expect_numbered(&peers.read_by_both(1).await, size);

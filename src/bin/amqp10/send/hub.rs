@@ -29,7 +29,7 @@ pub async fn send(
     let client = unless_ended(arguments.connecting.open_client(hub)).await?;
     let window = arguments.window_or(DEFAULT_WINDOW);
     let mut publishing = Publishing {
-        producer: client.producer(ProducerOptions::default()),
+        producer: client.producer(ProducerOptions::default().settled(arguments.settled)),
         route: arguments.route(),
         events_per_batch: window.div_ceil(BATCHES_IN_FLIGHT),
         max_batches: window.min(BATCHES_IN_FLIGHT),
@@ -39,7 +39,7 @@ pub async fn send(
         progress,
     };
     let sent = unless_ended(publishing.run()).await;
-    // All that was sent has its outcome: a connection that fails to close changes nothing.
+    // All that was sent has its outcome, or needs none: a connection that fails to close changes nothing.
     let _ = client.close().await;
     sent
 }
@@ -47,8 +47,8 @@ pub async fn send(
 impl Arguments {
     fn route(&self) -> Route {
         match (&self.partition, &self.key) {
-            (Some(partition), _) => Route::Partition(partition.clone()),
-            (None, Some(key)) => Route::Key(key.clone()),
+            (Some(partition), _) => Route::partition(partition),
+            (None, Some(key)) => Route::key(key),
             (None, None) => Route::Any,
         }
     }
@@ -99,7 +99,7 @@ impl Publishing<'_> {
     }
 
     async fn new_batch(&self) -> Result<EventBatch, Failure> {
-        let options = BatchOptions::route(self.route.clone());
+        let options = BatchOptions::to(self.route.clone());
         Ok(self.producer.create_batch(options).await?)
     }
 

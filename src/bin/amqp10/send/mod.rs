@@ -45,7 +45,7 @@ pub struct Arguments {
     /// Messages that may be without an outcome at a time [default: 512, for a hub 16384]
     #[arg(long, value_name = "MESSAGES")]
     window: Option<NonZeroUsize>,
-    /// Send settled: faster, but what is lost is not told. A hub is asked for its outcomes all the same, they are not counted
+    /// Send settled: faster, but what is lost is not told
     #[arg(long)]
     settled: bool,
     /// Print the summary as one line of JSON

@@ -6,7 +6,18 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::codec::Timestamp;
 
-/// What tells the time of day. Only the ends of tokens depend on it; time that passes is measured by the runtime.
+/// What tells the time of day: for the ends of tokens, and for when an event was stored. Time that passes is measured by the
+/// runtime.
+///
+/// The default is the system's clock. A test that wants a token to end passes its own:
+///
+/// ```
+/// use amqp10::Clock;
+/// use std::time::{Duration, UNIX_EPOCH};
+///
+/// let clock = Clock::new(|| UNIX_EPOCH + Duration::from_secs(1_700_000_000));
+/// assert_eq!(clock.now(), UNIX_EPOCH + Duration::from_secs(1_700_000_000));
+/// ```
 #[derive(Clone)]
 pub struct Clock(Arc<dyn Fn() -> SystemTime + Send + Sync>);
 
