@@ -173,7 +173,7 @@ impl Delivery {
         let (key, delivery_id) = (self.link.key, self.inbound.delivery_id);
         self.link
             .shared()
-            .wait(|engine, watcher| engine.poll_confirmed(key, delivery_id, watcher.waker))
+            .wait(|engine, watcher| engine.poll_confirmed(key, delivery_id, watcher))
             .await
     }
 

@@ -10,7 +10,7 @@ use super::link::{Link, LinkEnd, ReceiverSettings, Refusal};
 use super::session::{LocatedFault, Session};
 use super::violation::PeerFault;
 use super::wait::Watcher;
-use crate::codec::{AmqpError, Attach, Role, Str, condition};
+use crate::codec::{AmqpError, Attach, Detach, Role, Str, condition};
 use crate::error::{LinkError, SessionError};
 
 impl Session {
@@ -277,19 +277,44 @@ impl Session {
                 .output
                 .write(self.outgoing_channel, link.attach.as_ref())
             {
-                link.endpoint.local = Half::Closed;
-                link.due.detach = None;
-                if link.endpoint.remote == Half::Idle {
-                    link.endpoint.remote = Half::Closed;
-                }
                 let reason = LinkError::FrameTooLarge {
                     size: too_large.size,
                     limit: too_large.limit,
                 };
+                self.give_up_attach(key, effects);
                 self.fail_link(key, reason, effects);
             }
             self.wake_sender(key, effects);
         }
+    }
+
+    /// An attach of ours does not fit a frame of the peer's. If it was the answer to one of the peer's, a bare one and a
+    /// detach say so; else the peer has never heard of the link.
+    fn give_up_attach(&mut self, key: Key, effects: &mut Effects) {
+        let channel = self.outgoing_channel;
+        let Some(link) = self.links.get_mut(key) else {
+            return;
+        };
+        let bare = Attach {
+            initial_delivery_count: link.attach.initial_delivery_count,
+            ..Attach::new(
+                link.attach.name.clone(),
+                link.attach.handle,
+                link.attach.role,
+            )
+        };
+        if link.endpoint.remote == Half::Open && effects.output.write(channel, &bare).is_ok() {
+            let error = AmqpError::from_condition(condition::FRAME_SIZE_TOO_SMALL);
+            link.due.detach = Some(Detach {
+                handle: bare.handle,
+                closed: true,
+                error: Some(error),
+            });
+            return;
+        }
+        link.endpoint.local = Half::Closed;
+        link.endpoint.remote = Half::Closed;
+        link.due.detach = None;
     }
 
     /// Whether another link of the same name still owes its detach: on the wire that comes first (L-001).

@@ -334,7 +334,8 @@ impl Engine {
 
     pub(super) fn watch_pending_links(&mut self) {
         let oldest = self.effects.pending_links.front().map(|(_, since)| *since);
-        let deadline = oldest.map(|since| since + self.connection.settings.operation_timeout);
+        let patience = self.connection.settings.operation_timeout;
+        let deadline = oldest.and_then(|since| since.checked_add(patience));
         self.connection.timers.set(Timer::PendingLink, deadline);
     }
 
@@ -342,7 +343,7 @@ impl Engine {
     pub(super) fn refuse_forgotten_links(&mut self, now: Instant) {
         let patience = self.connection.settings.operation_timeout;
         while let Some((key, since)) = self.effects.pending_links.front().copied() {
-            if since + patience > now {
+            if now.duration_since(since) < patience {
                 break;
             }
             self.effects.pending_links.pop_front();
@@ -455,10 +456,10 @@ impl Engine {
         &mut self,
         key: LinkKey,
         delivery_id: u32,
-        waker: &Waker,
+        watcher: &mut Watcher<'_>,
     ) -> Poll<Result<(), LinkError>> {
         let (session, effects) = self.link_session(key.session)?;
-        session.poll_confirmed(key.link, delivery_id, waker, effects)
+        session.poll_confirmed(key.link, delivery_id, watcher, effects)
     }
 
     pub(crate) fn add_credit(&mut self, key: LinkKey, additional: u32) -> Result<(), LinkError> {

@@ -109,8 +109,15 @@ impl ConnectionEnd {
         now: Instant,
         effects: &mut Effects,
     ) {
+        let is_wish = matches!(reason, ConnectionError::LocalClosed);
         self.ended.get_or_insert(reason);
-        if self.endpoint.local == Half::Closed || self.due_close.is_some() {
+        if let Some(due) = &mut self.due_close {
+            // The peer closes, or breaks the rules, while ours waits for what is under way: it waits no longer.
+            self.is_finishing &= is_wish;
+            due.error = due.error.take().or(error);
+            return;
+        }
+        if self.endpoint.local == Half::Closed {
             return;
         }
         self.open(); // C-002: an open of ours precedes our close

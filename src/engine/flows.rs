@@ -113,7 +113,7 @@ impl Session {
             return Err(error.clone());
         }
         let receiver = link.receiver_mut().ok_or(LinkError::WrongRole)?;
-        if receiver.credit.link_credit > 0 {
+        if receiver.credit.link_credit > 0 || receiver.has_partial() {
             receiver.is_draining = true;
             self.mark_flow(key, effects);
         }

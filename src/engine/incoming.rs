@@ -1,13 +1,13 @@
 //! The receiving half of a session: the peer's ids, our window, and what arrived and is not settled.
 
-use std::task::{Poll, Waker};
+use std::task::Poll;
 
 use super::disposition::DispositionQueue;
 use super::effects::Effects;
 use super::key::Key;
 use super::unsettled::Unsettled;
 use super::violation::PeerFault;
-use super::wait::store_waker;
+use super::wait::{Watcher, Watchers};
 use super::window::IncomingWindow;
 use crate::codec::{DeliveryState, Disposition, ReceiverSettleMode, Role};
 
@@ -17,7 +17,7 @@ struct HeldDelivery {
     link: Key,
     rcv_settle_mode: ReceiverSettleMode,
     /// Who waits for the sender to confirm our outcome, in receiver settle mode second.
-    waker: Option<Waker>,
+    watchers: Watchers,
 }
 
 /// The receiving half of a session.
@@ -100,7 +100,7 @@ impl Incoming {
             HeldDelivery {
                 link,
                 rcv_settle_mode,
-                waker: None,
+                watchers: Watchers::default(),
             },
         );
         Ok(())
@@ -108,8 +108,8 @@ impl Incoming {
 
     /// Forgets a delivery that turned out settled or was aborted.
     pub(crate) fn forget(&mut self, delivery_id: u32, effects: &mut Effects) {
-        if let Some(held) = self.unsettled.remove(delivery_id) {
-            effects.wakes.push(held.waker);
+        if let Some(mut held) = self.unsettled.remove(delivery_id) {
+            held.watchers.wake_all(&mut effects.wakes);
         }
     }
 
@@ -118,7 +118,7 @@ impl Incoming {
         self.unsettled.retain(|_, held| {
             let keep = held.link != link;
             if !keep {
-                effects.wakes.push(held.waker.take());
+                held.watchers.wake_all(&mut effects.wakes);
             }
             keep
         });
@@ -127,7 +127,7 @@ impl Incoming {
     /// Forgets all deliveries.
     pub(crate) fn forget_all(&mut self, effects: &mut Effects) {
         self.unsettled.retain(|_, held| {
-            effects.wakes.push(held.waker.take());
+            held.watchers.wake_all(&mut effects.wakes);
             false
         });
     }
@@ -150,13 +150,13 @@ impl Incoming {
     pub(crate) fn poll_confirmed(
         &mut self,
         delivery_id: u32,
-        waker: &Waker,
+        watcher: &mut Watcher<'_>,
         effects: &mut Effects,
     ) -> Poll<()> {
         let Some(held) = self.unsettled.get_mut(delivery_id) else {
             return Poll::Ready(());
         };
-        store_waker(&mut held.waker, waker, &mut effects.wakes);
+        held.watchers.register(watcher, &mut effects.wakes);
         Poll::Pending
     }
 
@@ -168,7 +168,7 @@ impl Incoming {
         let last = disposition.last.unwrap_or(disposition.first);
         self.unsettled
             .retain_range(disposition.first, last, |_, held| {
-                effects.wakes.push(held.waker.take());
+                held.watchers.wake_all(&mut effects.wakes);
                 false
             });
     }

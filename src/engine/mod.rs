@@ -96,6 +96,8 @@ pub(crate) struct Engine {
     effects: Effects,
     /// What a session that the peer begins gets as its begin.
     incoming_window: u32,
+    /// Which session is told of new room first.
+    next_turn: usize,
 }
 
 impl Engine {
@@ -127,6 +129,7 @@ impl Engine {
                 now,
             },
             incoming_window,
+            next_turn: 0,
         }
     }
 
@@ -468,7 +471,21 @@ impl Engine {
     pub(crate) fn take_output(&mut self, empty: &mut BytesMut) {
         self.effects.output.swap(empty);
         if std::mem::take(&mut self.effects.output.is_blocked) {
-            for (_, session) in self.sessions.iter_mut() {
+            self.share_room();
+        }
+    }
+
+    /// Tells the senders of all sessions of new room. Each time another session comes first: the first may take it all.
+    fn share_room(&mut self) {
+        let positions = self.sessions.positions();
+        self.next_turn = self.next_turn.wrapping_add(1);
+        for turn in 0..positions {
+            let position = self.next_turn.wrapping_add(turn) % positions;
+            if let Some(session) = self
+                .sessions
+                .key_at(position)
+                .and_then(|key| self.sessions.get_mut(key))
+            {
                 session.wake_senders(&mut self.effects);
             }
         }
@@ -481,6 +498,11 @@ impl Engine {
     /// Nothing is left to read or write: the driver may end.
     pub(crate) fn is_over(&self) -> bool {
         self.connection.is_over() && (self.connection.is_cut || !self.has_output())
+    }
+
+    /// The peer has closed: all that is left is our answer.
+    pub(crate) fn is_answering_close(&self) -> bool {
+        self.connection.endpoint.remote == Half::Closed && !self.connection.is_cut
     }
 
     /// The stream is gone, or was given up: nothing may be written any more.

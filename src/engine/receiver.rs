@@ -394,7 +394,8 @@ impl ReceiverEnd {
 
     /// Ends a drain whose credit is used up; true if it did.
     pub(crate) fn finish_drain(&mut self) -> bool {
-        let finished = self.is_draining && self.credit.link_credit == 0;
+        // The last delivery may still be arriving.
+        let finished = self.is_draining && self.credit.link_credit == 0 && !self.has_partial();
         self.is_draining &= !finished;
         finished
     }

@@ -11,7 +11,7 @@ use super::link::{Link, LinkEnd};
 use super::receiver::{Inbound, Progress, ReceiverEnd};
 use super::session::{LocatedFault, Session};
 use super::violation::PeerFault;
-use super::wait::Ticket;
+use super::wait::{Ticket, Watcher};
 use crate::codec::{DeliveryState, Outcome, Transfer};
 use crate::error::LinkError;
 
@@ -242,9 +242,10 @@ impl Session {
         let Some(receiver) = self.links.get_mut(key).and_then(Link::receiver_mut) else {
             return;
         };
+        let was_batch = receiver.waiters.wanted(*ticket) > 1;
         receiver.waiters.leave(ticket, &mut effects.wakes);
         receiver.wake_waiters(&mut effects.wakes);
-        if receiver.forget_batch() || receiver.top_up().is_some() {
+        if (was_batch && receiver.forget_batch()) || receiver.top_up().is_some() {
             self.mark_flow(key, effects); // who is next now may want a larger batch, or a smaller one
         }
     }
@@ -312,7 +313,7 @@ impl Session {
         &mut self,
         key: Key,
         delivery_id: u32,
-        waker: &Waker,
+        watcher: &mut Watcher<'_>,
         effects: &mut Effects,
     ) -> Poll<Result<(), LinkError>> {
         let link = self.link_mut(key)?;
@@ -320,7 +321,7 @@ impl Session {
             return Poll::Ready(Err(error.clone()));
         }
         self.incoming
-            .poll_confirmed(delivery_id, waker, effects)
+            .poll_confirmed(delivery_id, watcher, effects)
             .map(Ok)
     }
 

@@ -220,6 +220,7 @@ impl Session {
                 continue;
             };
             let is_last = write_partial(self.outgoing_channel, partial, effects);
+            self.outgoing.partials_gave_way = false;
             self.outgoing.window.consume();
             if is_last {
                 sender.partial = None;
@@ -239,9 +240,8 @@ impl Session {
         let gives_way = !self.outgoing.partials.is_empty()
             && !self.outgoing.partials_gave_way
             && self.links.iter_mut().any(|(_, link)| is_waiting(link));
-
-        self.outgoing.partials_gave_way = gives_way;
         if gives_way {
+            self.outgoing.partials_gave_way = true;
             effects.gives_way = true;
             self.mark(effects);
         }

@@ -221,6 +221,7 @@ impl Session {
             self.incoming.forget_all(effects);
             self.incoming.partial_bytes = 0;
         }
+        self.mark(effects); // an end, or a close, that waited for what was under way may be due, and its deadline is new
         self.watchers.wake_all(&mut effects.wakes);
         effects.settled_watchers.wake_all(&mut effects.wakes);
     }

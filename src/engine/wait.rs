@@ -160,6 +160,12 @@ impl WaitQueue {
         Some(self.waiters.get(*self.order.front()?)?.wanted)
     }
 
+    /// How much the holder of `ticket` waits for.
+    pub(crate) fn wanted(&self, ticket: Option<Ticket>) -> usize {
+        let waiter = ticket.and_then(|Ticket(key)| self.waiters.get(key));
+        waiter.map_or(0, |waiter| waiter.wanted)
+    }
+
     /// Takes a place at the end, or renews the waker of the place already held.
     pub(crate) fn wait(
         &mut self,

@@ -50,6 +50,8 @@ pub(crate) struct Driver {
     frames: VecDeque<AmqpFrame>,
     /// The input holds no frames any more: it is read to its end and dropped, so that our close is not lost in a reset.
     is_draining: bool,
+    /// The peer has sent its close and ended its side of the stream: there is nothing left to read.
+    is_input_over: bool,
     output: BytesMut,
     /// Octets were written that the stream may still hold back.
     needs_flush: bool,
@@ -58,11 +60,15 @@ pub(crate) struct Driver {
     /// The last write carried two messages or more: it is worth waiting once for company.
     had_company: bool,
     has_waited: bool,
+    /// Others were let run before the last look at the engine: what they wrote goes out first.
+    has_given_way: bool,
     sleep: Pin<Box<Sleep>>,
 }
 
 /// Why no more input will come that could be used.
 enum Ending {
+    /// The peer will send no more. It may still read.
+    Eof,
     Cut(ConnectionError),
     NoFrame(FrameError),
     Undecodable(DecodeError),
@@ -81,7 +87,9 @@ enum Next {
 /// Ends the connection for everybody when the driver goes, however it goes: even before it has run.
 impl Drop for Driver {
     fn drop(&mut self) {
+        let written = self.written;
         self.shared.with(|engine| {
+            engine.handle_written(written);
             if !engine.is_over() {
                 engine.handle_cut(ConnectionError::DriverGone);
             }
@@ -132,11 +140,13 @@ impl Driver {
             limits,
             frames: VecDeque::new(),
             is_draining: false,
+            is_input_over: false,
             output: BytesMut::new(),
             needs_flush: false,
             written: 0,
             had_company: false,
             has_waited: false,
+            has_given_way: false,
             sleep: Box::pin(sleep(Duration::ZERO)),
         }
     }
@@ -190,6 +200,7 @@ impl Driver {
             output,
             had_company,
             has_waited,
+            has_given_way,
             ..
         } = self;
         shared.with_driver(cx.waker(), |engine| {
@@ -201,7 +212,7 @@ impl Driver {
                 Next::Over
             } else if is_blocked {
                 Next::Rest(engine.poll_timeout())
-            } else if gives_way {
+            } else if gives_way && !std::mem::replace(has_given_way, true) {
                 Next::WaitForCompany
             } else if engine.has_output() {
                 take_output(engine, output, had_company, has_waited)
@@ -212,6 +223,7 @@ impl Driver {
             } else {
                 Next::Rest(engine.poll_timeout())
             };
+            *has_given_way &= gives_way;
             match next {
                 Next::Rest(_) if !is_quiet => (Next::Again, false),
                 Next::Rest(deadline) => (Next::Rest(deadline), true),
@@ -241,7 +253,19 @@ impl Driver {
                 )
             });
         }
-        let Some(ending) = ending else { return };
+        let ending = match ending {
+            None => return,
+            Some(Ending::Eof) => {
+                // C-028: a peer that closes and then half-closes the stream waits for our close.
+                self.is_input_over =
+                    shared.with_driver(waker, |engine| (engine.is_answering_close(), false));
+                if self.is_input_over {
+                    return;
+                }
+                Ending::Cut(ConnectionError::eof())
+            }
+            Some(ending) => ending,
+        };
         self.is_draining |= matches!(ending, Ending::NoFrame(_));
         if let Ending::Cut(_) = ending {
             // What was not handed over is reported as not sent, so it must not be.
@@ -250,6 +274,7 @@ impl Driver {
         }
         shared.with_driver(waker, |engine| {
             match ending {
+                Ending::Eof => {} // seen to above
                 Ending::Cut(reason) => engine.handle_cut(reason),
                 Ending::NoFrame(error) => engine.handle_frame_error(error, now),
                 Ending::Undecodable(error) => engine.handle_decode_error(error, now),
@@ -261,13 +286,16 @@ impl Driver {
     /// Reads what is there, a few chunks at most, and decodes it. True if anything came.
     fn poll_input(&mut self, cx: &mut Context<'_>) -> (bool, Option<Ending>) {
         let mut has_input = false;
+        if self.is_input_over {
+            return (false, None);
+        }
         for _ in 0..READS_PER_TURN {
             self.make_room();
             let room = self.input.capacity() - self.input.len();
             match pin!(self.stream.read_buf(&mut self.input)).poll(cx) {
                 Poll::Pending => break,
                 Poll::Ready(Ok(0)) => {
-                    return (has_input, Some(Ending::Cut(ConnectionError::eof())));
+                    return (has_input, Some(Ending::Eof));
                 }
                 Poll::Ready(Err(error)) => {
                     return (

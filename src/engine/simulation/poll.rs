@@ -92,7 +92,7 @@ impl Side {
                 .call(|engine| engine.poll_drained(*key, watcher))
                 .map(|drained| self.check_link_result(drained)),
             Want::Confirmed(key, delivery_id) => self
-                .call(|engine| engine.poll_confirmed(*key, *delivery_id, waker))
+                .call(|engine| engine.poll_confirmed(*key, *delivery_id, watcher))
                 .map(|confirmed| self.check_link_result(confirmed)),
             Want::Room { .. } => self.poll_room(want, waker, ledger),
             Want::Outcome {
