@@ -537,3 +537,26 @@ async fn a_receiver_without_handles_gives_back_credit_and_queue_and_keeps_its_de
     drop(taken);
     peer.answer_detach().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn k_020_a_drain_is_over_when_the_last_delivery_is_there() {
+    let options = ReceiverOptions::default().credit(Credit::Manual);
+    let (mut peer, receiver) = scene::receiver(options).await;
+    receiver.add_credit(1).unwrap();
+    peer.expect_flow().await;
+    let first = Transfer {
+        more: true,
+        ..peer::transfer(0)
+    };
+    peer.send_transfer(first, b"\0Su\xa0").await;
+    peer.expect_nothing().await;
+    let draining = tokio::spawn({
+        let receiver = receiver.clone();
+        async move { receiver.drain().await }
+    });
+    peer.expect_flow().await;
+    assert!(!draining.is_finished());
+    peer.send_transfer(peer::continuation(), b"\x02hi").await;
+    draining.await.unwrap().unwrap();
+    assert!(receiver.try_recv().unwrap().is_some());
+}

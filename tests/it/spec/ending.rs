@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use amqp10::codec::{Close, End, condition};
+use amqp10::codec::{Begin, Close, End, Flow, Open, condition};
 use amqp10::{
     AcceptLinkOptions, AmqpError, ConnectionError, LinkError, Outcome, ReceiverOptions, SendError,
-    SenderOptions, SessionError, SessionOptions,
+    SenderOptions, Session, SessionError, SessionOptions,
 };
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -255,4 +255,88 @@ async fn shutdown_does_not_wait_longer_than_it_may() {
     down.await.unwrap().unwrap();
     let error = receipt.await.unwrap_err();
     assert!(matches!(error, SendError::Unknown(_)), "{error:?}");
+}
+
+/// A session in which a delivery of several frames waits for the peer's window.
+async fn session_with_a_delivery_under_way() -> (Peer, Session) {
+    let open = Open {
+        max_frame_size: 512,
+        ..peer::open()
+    };
+    let (peer, connection) = Peer::opened_client(peer::client_options(), open).await;
+    let begin = Begin {
+        incoming_window: 1,
+        ..peer::begin()
+    };
+    let options = SessionOptions::default();
+    let (mut peer, session) = scene::begin(peer, connection, options, begin).await;
+    let sender = scene::attach_sender(&mut peer, &session, SenderOptions::default()).await;
+    peer.send(Flow {
+        incoming_window: 1,
+        handle: Some(peer::HANDLE),
+        delivery_count: Some(0),
+        link_credit: Some(1),
+        ..peer.flow()
+    })
+    .await;
+    sender.send_settled(vec![1; 2000]).await.unwrap();
+    assert!(peer.expect_transfer().await.0.more);
+    (peer, session)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_close_ends_in_time_although_a_delivery_waits_for_the_window() {
+    let (mut peer, session) = session_with_a_delivery_under_way().await;
+    peer.expect_nothing().await;
+    let start = Instant::now();
+    let closed = session.connection().close().await;
+    assert!(matches!(closed, Err(ConnectionError::Timeout { .. })));
+    assert_eq!(start.elapsed(), Duration::from_secs(10));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_delivery_under_way_is_sent_to_its_end_before_a_close() {
+    let (mut peer, session) = session_with_a_delivery_under_way().await;
+    let closing = tokio::spawn(async move { session.connection().close().await });
+    peer.expect_nothing().await;
+    let opened = Flow {
+        incoming_window: 10,
+        ..peer.flow()
+    };
+    peer.send(opened).await;
+    while peer.expect_transfer().await.0.more {}
+    peer.expect_detach().await; // its handle is gone
+    assert_eq!(peer.expect_close().await.error, None);
+    peer.send(Close { error: None }).await;
+    closing.await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn s_014_an_end_that_waits_for_a_delivery_answers_the_peers_end() {
+    let (mut peer, session) = session_with_a_delivery_under_way().await;
+    let ending = tokio::spawn(async move { session.end().await });
+    peer.expect_nothing().await;
+    peer.send(End { error: None }).await;
+    assert_eq!(peer.expect_end().await.error, None);
+    ending.await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn c_031_a_close_that_waits_for_a_delivery_answers_the_peers_close() {
+    let (mut peer, session) = session_with_a_delivery_under_way().await;
+    let closing = tokio::spawn(async move { session.connection().close().await });
+    peer.expect_nothing().await;
+    peer.send(Close { error: None }).await;
+    assert_eq!(peer.expect_close().await.error, None);
+    closing.await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn c_028_a_close_is_answered_although_the_peer_sends_no_more() {
+    let (mut peer, session) = scene::session().await;
+    peer.send(Close { error: None }).await;
+    peer.half_close().await;
+    assert_eq!(peer.expect_close().await.error, None);
+    peer.expect_eof().await;
+    drop(session);
 }

@@ -238,6 +238,11 @@ impl Peer {
         self.send_bytes(&octets).await;
     }
 
+    /// Ends the stream in this direction only: the peer sends no more, and still reads.
+    pub async fn half_close(&mut self) {
+        self.stream.shutdown().await.expect("an open stream");
+    }
+
     /// Ends the stream without a word.
     pub fn hang_up(self) {
         drop(self);
