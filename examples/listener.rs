@@ -6,11 +6,12 @@
 //! ```
 
 use std::error::Error;
+use std::time::Duration;
 
 use amqp10::codec::{AmqpError, Role, condition};
 use amqp10::{
-    AcceptLinkOptions, AcceptedLink, Connection, IncomingConnection, IncomingLink, Listener,
-    ListenerOptions, Receiver,
+    AcceptError, AcceptLinkOptions, AcceptedLink, Connection, IncomingConnection, IncomingLink,
+    LinkError, Listener, ListenerOptions, Receiver,
 };
 
 #[tokio::main(flavor = "current_thread")]
@@ -30,6 +31,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
                     }
                 });
             }
+            // The system is short of something, sockets most likely: it is asked again when some may have been closed.
+            Err(error @ AcceptError::Socket(_)) => {
+                println!("{error}");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
             // One client that cannot shake hands is no reason to turn the others away.
             Err(error) => println!("{error}"),
         }
@@ -42,14 +48,19 @@ async fn serve(incoming: IncomingConnection) -> Result<(), Box<dyn Error>> {
     let connection: Connection = incoming.accept().await?;
     loop {
         let link = connection.accept_link().await?;
-        if let Some(receiver) = accept(link).await? {
-            tokio::spawn(print_messages(receiver));
+        match accept(link).await {
+            Ok(Some(receiver)) => {
+                tokio::spawn(print_messages(receiver));
+            }
+            Ok(None) => {}
+            // The client's other links go on; if it was the connection that ended, there is no next link.
+            Err(error) => println!("a link ended: {error}"),
         }
     }
 }
 
 /// Takes links on which the client sends, and refuses the others with a reason that the client can show.
-async fn accept(link: IncomingLink) -> Result<Option<Receiver>, Box<dyn Error>> {
+async fn accept(link: IncomingLink) -> Result<Option<Receiver>, LinkError> {
     if link.attach().role == Role::Receiver {
         let error = AmqpError::new(condition::NOT_ALLOWED, "there is nothing to receive here");
         link.refuse(error).await?;

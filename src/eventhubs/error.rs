@@ -188,6 +188,14 @@ impl EventHubsError {
         }
     }
 
+    /// What became of the events that were sent, if the service said so and did not accept them.
+    pub fn outcome(&self) -> Option<&Outcome> {
+        match &*self.cause {
+            Cause::NotAccepted(outcome) => Some(outcome),
+            _ => None,
+        }
+    }
+
     /// The error that the service gave when it ended or refused a link, a connection or an event. What `$cbs` and
     /// `$management` answered is not such an error; [`condition`](Self::condition) and
     /// [`description`](Self::description) tell it as well.

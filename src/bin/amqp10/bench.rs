@@ -1,5 +1,6 @@
 //! `amqp10 bench`: how many messages a second, over one connection, one session and one link.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::io::Write;
 use std::time::{Duration, Instant};
@@ -15,6 +16,10 @@ use clap::ValueEnum;
 use tokio::runtime::Runtime;
 
 use crate::failure::Failure;
+use crate::target;
+
+/// How long the peer may neither give credit, nor settle or send a message.
+const MAX_SILENCE: Duration = Duration::from_secs(60);
 
 /// With more messages than this, latencies are not kept.
 const MAX_LATENCIES: u64 = 200_000;
@@ -41,9 +46,11 @@ pub struct Arguments {
     /// Messages in all
     count: u64,
     /// Octets of each message's body, one data section
+    #[arg(value_parser = target::octets)]
     size: usize,
     /// Messages that may be unsettled at a time; 1 measures latency
-    window: usize,
+    #[arg(value_parser = clap::value_parser!(u32).range(..=i64::from(u32::MAX / 2)))]
+    window: u32,
     /// Address of the node to send to or to receive from
     #[arg(default_value = "bench")]
     node: String,
@@ -82,8 +89,7 @@ impl Arguments {
         let given = std::env::var("CREDIT")
             .ok()
             .and_then(|credit| credit.parse().ok());
-        let twice = u32::try_from(2 * self.window).unwrap_or(u32::MAX);
-        Credit::Auto(given.unwrap_or(twice.max(10)))
+        Credit::Auto(given.unwrap_or((2 * self.window).max(10)))
     }
 
     async fn connect(&self) -> Result<(Connection, Session), Failure> {
@@ -107,14 +113,13 @@ async fn send(arguments: &Arguments) -> Result<(), Failure> {
         .await?;
     let body = Bytes::from(vec![b'x'; arguments.size]);
     let mut meter = Meter::start(arguments.count);
+    let progress = Cell::new(0);
     if arguments.window <= 1 {
-        for _ in 0..arguments.count {
-            let start = Instant::now();
-            expect_accepted(sender.send(body.clone()).await?)?;
-            meter.add_latency(start.elapsed());
-        }
+        let sent = send_one_by_one(&sender, &body, &mut meter, &progress);
+        unless_silent(&progress, sent).await?;
     } else {
-        send_pipelined(&sender, &body, arguments).await?;
+        let sent = send_pipelined(&sender, &body, arguments, &progress);
+        unless_silent(&progress, sent).await?;
     }
     meter.print("amqp10")?;
     sender.close().await?;
@@ -122,22 +127,42 @@ async fn send(arguments: &Arguments) -> Result<(), Failure> {
     Ok(())
 }
 
+async fn send_one_by_one(
+    sender: &Sender,
+    body: &Bytes,
+    meter: &mut Meter,
+    progress: &Cell<u64>,
+) -> Result<(), Failure> {
+    for _ in 0..meter.count {
+        let start = Instant::now();
+        expect_accepted(sender.send(body.clone()).await?)?;
+        meter.add_latency(start.elapsed());
+        progress.set(progress.get() + 1);
+    }
+    Ok(())
+}
+
 async fn send_pipelined(
     sender: &Sender,
     body: &Bytes,
     arguments: &Arguments,
+    progress: &Cell<u64>,
 ) -> Result<(), Failure> {
-    let mut in_flight: VecDeque<Receipt> = VecDeque::with_capacity(arguments.window);
+    let window = arguments.window as usize;
+    let mut in_flight: VecDeque<Receipt> = VecDeque::new();
     for _ in 0..arguments.count {
-        if in_flight.len() >= arguments.window
+        if in_flight.len() >= window
             && let Some(oldest) = in_flight.pop_front()
         {
             expect_accepted(oldest.await?)?;
+            progress.set(progress.get() + 1);
         }
         in_flight.push_back(sender.send_with_receipt(body.clone()).await?);
+        progress.set(progress.get() + 1);
     }
     for receipt in in_flight {
         expect_accepted(receipt.await?)?;
+        progress.set(progress.get() + 1);
     }
     Ok(())
 }
@@ -160,7 +185,9 @@ async fn listen(arguments: &Arguments) -> Result<(), Failure> {
     let listener = Listener::bind(arguments.address.as_str(), options).await?;
     let connection = listener.accept().await?.accept().await?;
     drop(listener);
-    let link = connection.accept_link().await?;
+    let no_messages = Cell::new(0);
+    let attached = async { Ok(connection.accept_link().await?) };
+    let link = unless_silent(&no_messages, attached).await?;
     if link.attach().role == Role::Receiver {
         return Err(Failure::new(
             "the peer attached a receiver; `send` is expected",
@@ -171,8 +198,11 @@ async fn listen(arguments: &Arguments) -> Result<(), Failure> {
         receive(&receiver, arguments).await?;
     }
     // The sender closes, once it has read the last outcome.
-    connection.closed().await;
-    Ok(())
+    let closed = async {
+        connection.closed().await;
+        Ok(())
+    };
+    unless_silent(&no_messages, closed).await
 }
 
 async fn pull(arguments: &Arguments) -> Result<(), Failure> {
@@ -190,6 +220,15 @@ async fn pull(arguments: &Arguments) -> Result<(), Failure> {
 }
 
 async fn receive(receiver: &Receiver, arguments: &Arguments) -> Result<(), Failure> {
+    let progress = Cell::new(0);
+    unless_silent(&progress, receive_all(receiver, arguments, &progress)).await
+}
+
+async fn receive_all(
+    receiver: &Receiver,
+    arguments: &Arguments,
+    progress: &Cell<u64>,
+) -> Result<(), Failure> {
     for _ in 0..arguments.count {
         let delivery = receiver.recv().await?;
         let body = delivery.sections()?.body()?;
@@ -200,8 +239,35 @@ async fn receive(receiver: &Receiver, arguments: &Arguments) -> Result<(), Failu
             )));
         }
         delivery.accept()?;
+        progress.set(progress.get() + 1);
     }
     Ok(())
+}
+
+/// The result of `work`, unless the `progress` that it counts stands still for too long. One watch for all messages costs each of them nothing
+/// but the counting, where a timer for each would be measured too.
+async fn unless_silent<T>(
+    progress: &Cell<u64>,
+    work: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    tokio::select! {
+        biased;
+        result = work => result,
+        () = silence(progress) => Err(Failure::new(format!(
+            "nothing came from the peer for {} s",
+            MAX_SILENCE.as_secs()
+        ))),
+    }
+}
+
+async fn silence(progress: &Cell<u64>) {
+    let (mut last, mut since) = (progress.get(), tokio::time::Instant::now());
+    while since.elapsed() < MAX_SILENCE {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        if progress.get() != last {
+            (last, since) = (progress.get(), tokio::time::Instant::now());
+        }
+    }
 }
 
 /// Time since the first message, and the latency of each.
@@ -248,4 +314,30 @@ impl Meter {
 fn rounded(value: f64, digits: i32) -> f64 {
     let scale = 10_f64.powi(digits);
     (value * scale).round() / scale
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::future::pending;
+
+    #[tokio::test(start_paused = true)]
+    async fn silence_ends_the_work_but_slowness_does_not() {
+        let start = tokio::time::Instant::now();
+        let progress = Cell::new(0);
+        let slow_then_silent = async {
+            for number in 1..=5 {
+                tokio::time::sleep(MAX_SILENCE - Duration::from_secs(2)).await;
+                progress.set(number);
+            }
+            pending::<Result<(), Failure>>().await
+        };
+        let Err(Failure::Said(message)) = unless_silent(&progress, slow_then_silent).await else {
+            panic!("it was silent");
+        };
+        assert!(message.contains("for 60 s"), "{message}");
+        assert_eq!(progress.get(), 5);
+        let silent = start.elapsed() - 5 * (MAX_SILENCE - Duration::from_secs(2));
+        assert!(silent <= MAX_SILENCE + Duration::from_secs(2), "{silent:?}");
+    }
 }

@@ -87,8 +87,11 @@ fn block_on(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Fa
 /// Says what is wrong with the arguments; those that may hold a key are not repeated.
 fn refuse(error: &clap::Error) -> ExitCode {
     let mut text = error.render().to_string();
-    for argument in std::env::args().filter(|argument| target::may_hold_secret(argument)) {
-        text = text.replace(&argument, "<TARGET>");
+    for argument in std::env::args_os() {
+        let argument = argument.to_string_lossy();
+        if target::may_hold_secret(&argument) {
+            text = text.replace(&*argument, "<TARGET>");
+        }
     }
     let written = if error.use_stderr() {
         write!(std::io::stderr(), "{text}")

@@ -124,6 +124,17 @@ pub fn may_hold_secret(argument: &str) -> bool {
     lower.contains("sharedaccess") || (lower.contains("://") && lower.contains('@'))
 }
 
+/// The largest body that is made up.
+const MAX_OCTETS: usize = 1 << 30;
+
+/// Octets of a body that is made up.
+pub fn octets(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(octets) if octets <= MAX_OCTETS => Ok(octets),
+        _ => Err(format!("expected a number of octets up to {MAX_OCTETS}")),
+    }
+}
+
 /// Seconds, as a number that may have a fraction.
 pub fn seconds(text: &str) -> Result<Duration, String> {
     let seconds: f64 = text
@@ -153,6 +164,15 @@ mod tests {
         assert!(may_hold_secret("amqp://user:password@host"));
         assert!(!may_hold_secret("amqp://host/orders"));
         assert!(!may_hold_secret("--count"));
+    }
+
+    #[test]
+    fn octets_are_no_more_than_memory_holds() {
+        assert_eq!(octets("0"), Ok(0));
+        assert_eq!(octets("1073741824"), Ok(1 << 30));
+        for wrong in ["1073741825", "18446744073709551615", "-1", "many"] {
+            assert!(octets(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

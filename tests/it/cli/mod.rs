@@ -2,6 +2,7 @@
 
 mod hub;
 mod node;
+mod odd_hub;
 mod usage;
 
 use std::fmt;

@@ -10,7 +10,7 @@ use amqp10::codec::{
 };
 use amqp10::{
     AcceptLinkOptions, AcceptedLink, AmqpError, Body, Connection, Credit, Listener,
-    ListenerOptions, Outcome, Receiver, Sender, Symbol,
+    ListenerOptions, Outcome, OutgoingMessage, Receiver, Sender, Symbol,
 };
 use bytes::Bytes;
 use serde_json::json;
@@ -31,6 +31,8 @@ enum Manner {
     Silent,
     /// Accepts ten messages, then closes the connection.
     CloseAfterTen,
+    /// Sends all its messages at once, and after them what is no message.
+    EndInNoise,
 }
 
 /// A listener, what it was sent, and the outcomes of what it sent.
@@ -145,6 +147,9 @@ impl Serving {
     }
 
     async fn send(self, sender: Sender) {
+        if self.manner == Manner::EndInNoise {
+            return self.send_and_end_in_noise(sender).await;
+        }
         for message in self.messages {
             let Ok(outcome) = sender.send(message).await else {
                 return;
@@ -152,6 +157,19 @@ impl Serving {
             self.outcomes.lock().unwrap().push(outcome);
         }
         sender.closed().await;
+    }
+
+    async fn send_and_end_in_noise(self, sender: Sender) {
+        let mut receipts = Vec::new();
+        for message in self.messages {
+            receipts.push(sender.send_with_receipt(message).await.unwrap());
+        }
+        let noise = OutgoingMessage::encoded(0, Bytes::from_static(b"noise"));
+        receipts.push(sender.send_with_receipt(noise).await.unwrap());
+        for receipt in receipts {
+            let outcome = receipt.await.unwrap();
+            self.outcomes.lock().unwrap().push(outcome);
+        }
     }
 }
 
@@ -196,6 +214,16 @@ async fn the_summary_has_the_outcomes_and_the_status_says_whether_all_were_accep
     ]);
     assert_eq!(ended.json()["accepted"], 7);
     assert_eq!(ended.json()["rejected"], 3);
+}
+
+#[tokio::test]
+async fn rejections_are_a_failure_though_nobody_reads_the_summary() {
+    let node = Node::start(Manner::RejectThirds).await;
+    let mut child = super::command(&["send", &node.url(), "--count", "3", "--size", "1"])
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    super::end_of(child).await.assert_failure(&["1 rejected"]);
 }
 
 #[tokio::test]
@@ -314,6 +342,25 @@ async fn received_bodies_are_lines_and_are_accepted() {
     assert_eq!(ended.stdout, lines(1000));
     let outcomes = node.outcomes.lock().unwrap();
     assert_eq!(*outcomes, vec![Outcome::Accepted; 1000]);
+}
+
+#[tokio::test]
+async fn what_was_written_before_a_failure_is_accepted() {
+    let node = Node::start_with(Manner::EndInNoise, texts(3)).await;
+    let ended = run(&["receive", &node.url()], b"").await;
+    ended.assert_failure(&["a message cannot be read"]);
+    assert_eq!(ended.stdout, lines(3));
+    let all_settled = async {
+        while node.outcomes.lock().unwrap().len() < 4 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), all_settled)
+        .await
+        .expect("every message has an outcome");
+    let outcomes = node.outcomes.lock().unwrap();
+    assert_eq!(outcomes[..3], [const { Outcome::Accepted }; 3]);
+    assert!(matches!(outcomes[3], Outcome::Rejected(_)), "{outcomes:?}");
 }
 
 #[tokio::test]

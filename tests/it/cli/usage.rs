@@ -65,12 +65,37 @@ async fn options_that_do_not_fit_the_target_are_refused() {
         &["send", node, "--count", "1"][..],
         &["send", node, "--window", "0"],
         &["receive", node, "--idle", "-1"],
+        &[
+            "send",
+            node,
+            "--count",
+            "1",
+            "--size",
+            "18446744073709551615",
+        ],
+        &["bench", "send", "host:1", "1", "1073741825", "1"],
+        &["bench", "send", "host:1", "1", "1", "2147483648"],
         &["emulator", "--hub", "orders"],
         &["emulator", "--tls", "only-one"],
     ] {
         let ended = run(arguments, b"").await;
         assert_eq!(ended.status, Some(2), "{ended:?}");
     }
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn arguments_that_are_no_text_are_refused() {
+    use std::os::unix::ffi::OsStrExt;
+
+    let target = format!("Endpoint=sb://host/;SharedAccessKey={KEY}");
+    let no_text = [target.as_bytes(), b"\xFF"].concat();
+    let mut command = super::command(&["send", "amqp://host/a"]);
+    command.arg(std::ffi::OsStr::from_bytes(&no_text));
+    let ended = super::end_of(command.spawn().unwrap()).await;
+    assert_eq!(ended.status, Some(2), "{ended:?}");
+    assert!(!ended.stderr.contains("panicked"), "{ended:?}");
+    assert!(!ended.stderr.contains(KEY), "{ended:?}");
 }
 
 #[tokio::test]

@@ -66,6 +66,12 @@ async fn receive_all(
         Some(partition) => vec![partition.clone()],
         None => client.hub_properties().await?.partition_ids,
     };
+    if partitions.is_empty() {
+        return Err(Failure::new(format!(
+            "{} has no partitions to read",
+            client.hub()
+        )));
+    }
     let options = arguments.consumer_options(position);
     let (arrivals, mut arriving) = mpsc::channel(2 * partitions.len());
     // Ends the readers when it is dropped.

@@ -32,11 +32,14 @@ pub async fn receive(
         unaccepted: Vec::new(),
     };
     let received = unless_ended(receiving.run()).await;
+    // However it ended, what was written is taken.
+    let accepted = receiving.accept_written();
     drop(receiving);
     let closed = receiver.close().await;
     // What matters has its answer by now.
     let _ = connection.close().await;
     received?;
+    accepted?;
     closed.context(
         "the last messages may come again, because the link was lost before they were accepted",
     )

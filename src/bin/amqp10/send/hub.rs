@@ -3,15 +3,16 @@
 use std::future::poll_fn;
 use std::task::Poll;
 
+use amqp10::Outcome;
 use amqp10::eventhubs::{
     BatchOptions, ConnectionString, ErrorKind, Event, EventBatch, EventHubsError, Producer,
-    ProducerOptions, Route, Scope,
+    ProducerOptions, Route,
 };
 use tokio::task::JoinSet;
 
 use super::bodies::Bodies;
 use super::{Arguments, Tally};
-use crate::failure::Failure;
+use crate::failure::{Context, Failure};
 use crate::progress::Progress;
 use crate::signals::unless_ended;
 
@@ -28,20 +29,26 @@ pub async fn send(
 ) -> Result<(), Failure> {
     let client = unless_ended(arguments.connecting.open_client(hub)).await?;
     let window = arguments.window_or(DEFAULT_WINDOW);
+    let max_batches = window.min(BATCHES_IN_FLIGHT);
     let mut publishing = Publishing {
         producer: client.producer(ProducerOptions::default().settled(arguments.settled)),
         route: arguments.route(),
-        events_per_batch: window.div_ceil(BATCHES_IN_FLIGHT),
-        max_batches: window.min(BATCHES_IN_FLIGHT),
+        events_per_batch: window / max_batches,
+        max_batches,
         bodies: arguments.bodies(),
         in_flight: JoinSet::new(),
         tally,
         progress,
     };
     let sent = unless_ended(publishing.run()).await;
-    // All that was sent has its outcome, or needs none: a connection that fails to close changes nothing.
-    let _ = client.close().await;
-    sent
+    let closed = client.close().await;
+    sent?;
+    match arguments.settled {
+        // The peer's close tells that all before ours was handed over.
+        true => closed.context("it is not known whether all was handed over"),
+        // All has its outcome: a connection that fails to close changes nothing.
+        false => Ok(()),
+    }
 }
 
 impl Arguments {
@@ -151,13 +158,13 @@ impl Publishing<'_> {
             Err(error) => return Some(Err(error.into())),
         };
         let Err(error) = result else {
-            self.tally.accept(count);
+            self.tally.count(count, &Outcome::Accepted);
             return Some(Ok(()));
         };
-        match (error.kind(), error.scope(), error.condition()) {
-            (ErrorKind::OutcomeUnknown, ..) => {}
-            (_, Scope::Operation, Some(_)) => self.tally.reject(count, error.to_string()),
-            _ => self.tally.sent -= count,
+        match error.outcome() {
+            Some(outcome) => self.tally.count(count, outcome),
+            None if error.kind() == ErrorKind::OutcomeUnknown => {}
+            None => self.tally.sent -= count,
         }
         Some(Err(error.into()))
     }

@@ -106,7 +106,7 @@ impl Sending<'_> {
         let limit = self.arguments.connecting.timeout;
         let outcome = async { Ok::<_, Failure>(receipt.await) };
         match within(limit, "the outcome of a message", outcome).await? {
-            Ok(outcome) => self.tally.count(outcome),
+            Ok(outcome) => self.tally.count(1, &outcome),
             Err(error) => {
                 if matches!(error, SendError::NotSent(_)) {
                     self.tally.sent -= 1;

@@ -40,24 +40,17 @@ impl Tally {
         self.start.get_or_insert_with(Instant::now);
     }
 
-    pub fn accept(&mut self, messages: u64) {
-        self.accepted += messages;
-    }
-
-    pub fn reject(&mut self, messages: u64, reason: String) {
-        self.rejected += messages;
-        self.reason = Some(reason);
-    }
-
-    pub fn count(&mut self, outcome: Outcome) {
+    /// That many messages had this outcome.
+    pub fn count(&mut self, messages: u64, outcome: &Outcome) {
         match outcome {
-            Outcome::Accepted => self.accept(1),
+            Outcome::Accepted => self.accepted += messages,
             Outcome::Rejected(rejected) => {
-                let reason = rejected.error.map(|error| describe(&error));
-                self.reject(1, reason.unwrap_or_else(|| "none was given".to_owned()));
+                self.rejected += messages;
+                let reason = rejected.error.as_deref().map(describe);
+                self.reason = Some(reason.unwrap_or_else(|| "none was given".to_owned()));
             }
-            Outcome::Released => self.released += 1,
-            Outcome::Modified(_) => self.modified += 1,
+            Outcome::Released => self.released += messages,
+            Outcome::Modified(_) => self.modified += messages,
             // Only a coordinator declares, and nobody asks it to.
             Outcome::Declared(_) => {}
         }
