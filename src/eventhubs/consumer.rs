@@ -22,6 +22,13 @@ use super::wire::{self, Address, capability, property};
 use crate::codec::{Fields, SenderSettleMode, Str};
 use crate::{Credit, Delivery, DeliveryStream, LinkError, Receiver, ReceiverOptions};
 
+/// As good as no limit, and within the range of any clock: thirty years.
+const ENDLESS: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
+
+/// A link that has lived for so long came back for good: what befalls it next is counted anew. Without it, the idle detaches
+/// of a quiet partition would add up to the end.
+const STEADY: Duration = Duration::from_secs(30);
+
 /// Options of a [`PartitionConsumer`].
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -111,6 +118,8 @@ pub struct PartitionConsumer {
     last: Option<(i64, Str)>,
     /// After a recovery: events up to here were handed out before.
     resumed_after: Option<i64>,
+    /// Whether such events have come since.
+    skipping: bool,
     last_enqueued: Option<LastEnqueued>,
     /// What a batch receive took before it was dropped or met an error.
     set_aside: VecDeque<Result<ReceivedEvent, EventHubsError>>,
@@ -129,6 +138,7 @@ enum State {
     Receiving {
         deliveries: DeliveryStream,
         attached: Attached<Receiver>,
+        since: Instant,
     },
     Recovering(Attaching),
     Ended,
@@ -140,7 +150,12 @@ impl State {
         Self::Receiving {
             deliveries,
             attached,
+            since: Instant::now(),
         }
+    }
+
+    fn is_steady(&self) -> bool {
+        matches!(self, Self::Receiving { since, .. } if since.elapsed() >= STEADY)
     }
 }
 
@@ -171,6 +186,7 @@ impl PartitionConsumer {
             retries,
             last: None,
             resumed_after: None,
+            skipping: false,
             last_enqueued: None,
             set_aside: VecDeque::new(),
         })
@@ -206,7 +222,7 @@ impl PartitionConsumer {
         max: usize,
         max_wait: Duration,
     ) -> Result<Vec<ReceivedEvent>, EventHubsError> {
-        let deadline = Instant::now() + max_wait;
+        let deadline = Instant::now() + max_wait.min(ENDLESS);
         while self.set_aside.len() < max && !self.set_aside.back().is_some_and(Result::is_err) {
             let next = poll_fn(|context| self.poll_event(context));
             match timeout_at(deadline, next).await {
@@ -316,7 +332,7 @@ impl PartitionConsumer {
             .resumed_after
             .is_some_and(|handed_out| number <= handed_out)
         {
-            tracing::debug!(number, "skipped an event that was handed out before");
+            self.tell_of_skipping(number);
             return None;
         }
         self.resumed_after = None;
@@ -328,14 +344,50 @@ impl PartitionConsumer {
         Some(Ok(event))
     }
 
-    /// Starts to attach anew, or returns the error that ends it.
+    /// Once after each recovery: such events are rare, and where the hub was made anew under its name, they are lost.
+    fn tell_of_skipping(&mut self, number: i64) {
+        if std::mem::replace(&mut self.skipping, true) {
+            return;
+        }
+        let address = &self.source.address;
+        tracing::warn!(
+            %address,
+            number,
+            handed_out = self.resumed_after,
+            "events come whose numbers were handed out before, and are skipped; was the hub made anew?"
+        );
+    }
+
+    /// Starts to attach anew, or returns the error if there were too many.
     fn recover(&mut self, cause: Cause) -> Option<EventHubsError> {
         let error = self.failure(cause);
+        if self.state.is_steady() {
+            self.retries.reset();
+        }
         let random = self.source.namespace.random();
         let Some(pause) = self.retries.next(&error, random) else {
             return Some(self.fail(error));
         };
         tracing::warn!(%error, ?pause, "will attach again");
+        self.attach_again(error, pause);
+        None
+    }
+
+    /// What can pass is tried afresh by the next call, after a pause; what cannot is the end.
+    fn fail(&mut self, error: EventHubsError) -> EventHubsError {
+        self.retries.reset();
+        if error.is_retryable() {
+            let policy = &self.source.namespace.options().retry;
+            let pause = policy.delay(0, self.source.namespace.random());
+            self.attach_again(error.clone(), pause);
+        } else {
+            self.state = State::Ended;
+        }
+        error
+    }
+
+    /// Gives up what the error says is dead, and attaches after the last event that was taken.
+    fn attach_again(&mut self, error: EventHubsError, pause: Duration) {
         let start = self.resume();
         let source = self.source.clone();
         let retries = self.retries.clone();
@@ -346,25 +398,6 @@ impl PartitionConsumer {
             }
             source.attach(start, pause, retries).await
         }));
-        None
-    }
-
-    /// What can pass is tried afresh by the next call, after a pause; what cannot is the end.
-    fn fail(&mut self, error: EventHubsError) -> EventHubsError {
-        self.retries = self.source.namespace.retries();
-        self.state = if error.is_retryable() {
-            let policy = &self.source.namespace.options().retry;
-            let pause = policy.delay(0, self.source.namespace.random());
-            let start = self.resume();
-            let attaching = self
-                .source
-                .clone()
-                .attach(start, pause, self.retries.clone());
-            State::Recovering(Box::pin(attaching))
-        } else {
-            State::Ended
-        };
-        error
     }
 
     /// Where to go on: after the last event that was taken.
@@ -372,6 +405,7 @@ impl PartitionConsumer {
         match &self.last {
             Some((number, offset)) => {
                 self.resumed_after = Some(*number);
+                self.skipping = false;
                 Position::offset(offset.as_str())
             }
             None => self.source.options.position.clone(),

@@ -196,3 +196,13 @@ async fn what_can_not_be_read_is_refused() {
         assert_eq!(error.kind(), ErrorKind::InvalidArgument);
     }
 }
+
+#[tokio::test]
+async fn a_batch_may_be_waited_for_without_end() {
+    let emulator = emulator().await;
+    let client = client(&emulator).await;
+    publish_numbers(&producer(&client), 0, 2).await;
+    let mut consumer = from_start(&client, "0").await;
+    let batch = soon(consumer.recv_batch(2, Duration::MAX)).await.unwrap();
+    assert_eq!(batch.len(), 2);
+}

@@ -105,6 +105,19 @@ async fn links_that_the_service_closes_for_idleness_come_back() {
     }
 }
 
+/// Nothing is published for an hour, in which the service detaches the link more often than the policy allows retries.
+#[tokio::test(start_paused = true)]
+async fn a_quiet_partition_outlasts_any_number_of_idle_detaches() {
+    let idle = Duration::from_secs(60);
+    let emulator = start(EmulatorOptions::new().idle_link(idle)).await;
+    let client = client(&emulator).await;
+    let mut consumer = from_start(&client, "0").await;
+    let quiet = tokio::time::timeout(Duration::from_secs(3600), consumer.recv()).await;
+    assert!(quiet.is_err(), "{quiet:?}");
+    publish_numbers(&producer(&client), 0, 1).await;
+    assert_eq!(text(&next(&mut consumer).await), "0");
+}
+
 #[tokio::test]
 async fn a_service_that_is_gone_is_reported_within_the_policy() {
     let emulator = Emulator::start(EmulatorOptions::new().hub(HUB, 1).port(0))
