@@ -48,8 +48,8 @@ impl ProducerOptions {
 /// Publishes events to a hub: one by one or in batches, to a partition, by a partition key, or wherever the service
 /// puts them.
 ///
-/// Clones share the links. Many sends may be in flight at once, from one task or from many; to one partition they are
-/// stored in the order in which they were first polled. A send that fails is tried again as the
+/// Clones share the links. Many sends may be in flight at once, from one task or from many; those of one task to one
+/// partition are stored in the order in which they were first polled. A send that fails is tried again as the
 /// [`RetryPolicy`](super::RetryPolicy) says, and may then be stored after later ones: where order matters, wait for each send
 /// before the next.
 ///
@@ -241,7 +241,11 @@ impl Producer {
     /// The link to an address, attached if there is none that lives.
     async fn attached(&self, address: &Address) -> Result<Arc<Attached<Sender>>, EventHubsError> {
         let slot = self.slot(address);
-        let mut slot = slot.lock().await;
+        // `lock` alone may have a task wait that has done much, though the lock is free, and others overtake it.
+        let mut slot = match slot.try_lock() {
+            Ok(slot) => slot,
+            Err(_) => slot.lock().await,
+        };
         if let Some(attached) = &*slot
             && !attached.link.is_closed()
         {
