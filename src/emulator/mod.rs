@@ -88,9 +88,10 @@ use self::login::{Login, MECHANISMS};
 use self::namespace::Namespace;
 pub use crate::Clock;
 use crate::codec::{AmqpError, Layout, condition};
+use crate::eventhubs::wire::MAX_SESSIONS;
 use crate::memory::{self, MemoryStream};
 use crate::{
-    AcceptError, ConnectionOptions, IncomingConnection, Listener, ListenerOptions,
+    AcceptError, ConnectionOptions, IncomingConnection, Limits, Listener, ListenerOptions,
     SaslServerOptions,
 };
 
@@ -241,10 +242,16 @@ impl fmt::Debug for Emulator {
 
 /// What our open says, who may connect, and how it is written.
 fn listener_options(options: &EmulatorOptions) -> ListenerOptions {
+    // Official clients may say much of themselves in their open.
+    let limits = Limits::default()
+        .max_sessions(MAX_SESSIONS.into())
+        .max_open_frame_size(65_536);
     let connection = ConnectionOptions::default()
         .container_id(format!("{}_G1", uuid::Uuid::new_v4().simple()))
         .max_frame_size(65_536)
         .idle_time_out(IDLE_TIME_OUT)
+        .channel_max(MAX_SESSIONS - 1)
+        .limits(limits)
         // One official client finds fields by their position.
         .layout(Layout::Full);
     let login = Login {

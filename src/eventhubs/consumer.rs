@@ -20,8 +20,10 @@ use super::properties::PartitionProperties;
 use super::retry::Retries;
 use super::wire::{self, Address, capability, property};
 use crate::codec::{Fields, SenderSettleMode, Str};
-use crate::transport::deadline::Deadline;
 use crate::{Credit, Delivery, DeliveryStream, LinkError, Receiver, ReceiverOptions};
+
+/// As good as no limit, and within the range of any clock: thirty years.
+const ENDLESS: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
 
 /// A link that has lived for so long came back for good: what befalls it next is counted anew. Without it, the idle detaches
 /// of a quiet partition would add up to the end.
@@ -220,7 +222,7 @@ impl PartitionConsumer {
         max: usize,
         max_wait: Duration,
     ) -> Result<Vec<ReceivedEvent>, EventHubsError> {
-        let deadline = Deadline::after(max_wait).at;
+        let deadline = Instant::now() + max_wait.min(ENDLESS);
         while self.set_aside.len() < max && !self.set_aside.back().is_some_and(Result::is_err) {
             let next = poll_fn(|context| self.poll_event(context));
             match timeout_at(deadline, next).await {

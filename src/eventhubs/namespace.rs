@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::{Mutex, Notify};
 
 use super::auth::{Token, TokenSource};
-use super::error::{Cause, EventHubsError};
+use super::error::{Cause, ErrorKind, EventHubsError};
 use super::grants::{Authorization, Grants, LONGEST_PAUSE};
 use super::options::ClientOptions;
 use super::random::Random;
@@ -16,7 +16,7 @@ use super::wire::{self, Address, property};
 use crate::cbs::CbsClient;
 use crate::codec::{ApplicationProperties, Fields, Map};
 use crate::management::ManagementClient;
-use crate::request::RequestOptions;
+use crate::request::{RequestError, RequestOptions};
 use crate::time::to_timestamp;
 use crate::{
     Connection, ConnectionOptions, Receiver, ReceiverOptions, Sender, SenderOptions, Session,
@@ -43,8 +43,27 @@ pub(super) struct Namespace {
 #[derive(Default)]
 struct ConnectionSlot {
     live: Option<Arc<Live>>,
+    /// Given up for new links, but perhaps not dead: held by the links that go on.
+    discarded: Vec<Weak<Live>>,
     /// The last failed attempt: its number and how it failed.
     failure: Option<(u64, EventHubsError)>,
+}
+
+impl ConnectionSlot {
+    /// No new links on this one.
+    fn discard(&mut self, dead: &Arc<Live>) {
+        if let Some(dead) = self.live.take_if(|live| Arc::ptr_eq(live, dead)) {
+            self.discarded.retain(|live| live.strong_count() > 0);
+            self.discarded.push(Arc::downgrade(&dead));
+        }
+    }
+
+    /// The connections that live, the one for new links first.
+    fn all(&self) -> Vec<Arc<Live>> {
+        let discarded = self.discarded.iter().filter_map(Weak::upgrade);
+        let all = self.live.iter().cloned().chain(discarded);
+        all.filter(|live| !live.connection.is_closed()).collect()
+    }
 }
 
 /// A connection and what serves all links on it.
@@ -185,8 +204,7 @@ impl Namespace {
 
     /// Gives a connection up for new links, though it may not know yet that it is dead. Links on it that work go on.
     async fn discard(&self, dead: &Arc<Live>) {
-        let mut slot = self.connection.lock().await;
-        slot.live.take_if(|live| Arc::ptr_eq(live, dead));
+        self.connection.lock().await.discard(dead);
     }
 
     /// Makes sure that the next try does not meet what failed: the one place where that is decided.
@@ -317,13 +335,16 @@ impl Namespace {
 
     async fn management(&self, live: &Live) -> Result<ManagementClient, Cause> {
         let mut slot = live.management.lock().await;
-        if let Some((management, _)) = &*slot
+        let address = self.management_address();
+        if let Some((management, authorization)) = &mut *slot
             && !management.is_closed()
         {
+            // It may have been revoked since.
+            *authorization = self.authorize(live, &address).await?;
             return Ok(management.clone());
         }
         *slot = None;
-        let (session, authorization) = self.begin(live, &self.management_address()).await?;
+        let (session, authorization) = self.begin(live, &address).await?;
         let options = self.request_options();
         let management = ManagementClient::attach(&session, wire::MANAGEMENT_NODE, options).await?;
         *slot = Some((management.clone(), authorization));
@@ -363,13 +384,18 @@ impl Namespace {
         let token = self.token().await?;
         let cbs = self.cbs(live).await?;
         let expires_at = token.expires_at();
-        cbs.put_token(
+        let put = cbs.put_token(
             token.kind().as_str(),
             audience,
             token.text(),
             expires_at.map(to_timestamp),
-        )
-        .await?;
+        );
+        let put = put.await;
+        if let Err(RequestError::TimedOut(_)) = put {
+            // A pair that does not answer is not asked again.
+            *live.cbs.lock().await = None;
+        }
+        put?;
         tracing::debug!(audience, "authorized");
         Ok(expires_at)
     }
@@ -401,31 +427,49 @@ impl Namespace {
 
     /// Renews the tokens that are due, and returns how long to wait until the next look.
     async fn renew_due(&self) -> Duration {
-        let live = self.connection.lock().await.live.clone();
-        let Some(live) = live.filter(|live| !live.connection.is_closed()) else {
-            return LONGEST_PAUSE;
-        };
+        let connections = self.connection.lock().await.all();
+        let mut pause = LONGEST_PAUSE;
+        for live in connections {
+            self.renew_on(&live).await;
+            pause = pause.min(live.grants.next_renewal(self.options.clock.now()));
+        }
+        pause
+    }
+
+    async fn renew_on(&self, live: &Live) {
         for authorization in live.grants.due(self.options.clock.now()) {
             let audience = authorization.audience();
-            let renewed = self.put_token(&live, audience).await;
+            let renewed = self.put_token(live, audience).await;
             let now = self.options.clock.now();
             match renewed {
                 Ok(expires_at) => live.grants.renewed(&authorization, expires_at, now),
                 Err(error) => {
                     tracing::warn!(%error, audience, "could not renew a token");
                     live.grants.postpone(&authorization, now);
+                    if classify(&error).0 == ErrorKind::TimedOut {
+                        // The others would wait as long, each in turn. The next round asks a new pair.
+                        return;
+                    }
                 }
             }
         }
-        live.grants.next_renewal(self.options.clock.now())
     }
 
-    /// Closes the connection. Nothing works afterwards.
+    /// Closes the connection, and those given up on which links go on. Nothing works afterwards.
     pub(super) async fn close(&self) -> Result<(), EventHubsError> {
         self.closed.store(true, Ordering::Release);
-        let live = self.connection.lock().await.live.take();
-        let Some(live) = live else { return Ok(()) };
-        let closed = live.connection.close().await;
+        let (live, discarded) = {
+            let mut slot = self.connection.lock().await;
+            (slot.live.take(), std::mem::take(&mut slot.discarded))
+        };
+        let closed = match live {
+            Some(live) => live.connection.close().await,
+            None => Ok(()),
+        };
+        for live in discarded.iter().filter_map(Weak::upgrade) {
+            // It may be dead: nobody expects an answer.
+            let _ = live.connection.close().await;
+        }
         closed.map_err(|error| {
             let error = crate::LinkError::from(error);
             EventHubsError::new(format!("close the connection to {}", self.host), error)

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use super::auth::TokenSource;
 use super::retry::RetryPolicy;
-use crate::{Clock, ConnectError, Connection, ConnectionOptions, Url};
+use super::wire::MAX_SESSIONS;
+use crate::{Clock, ConnectError, Connection, ConnectionOptions, Limits, Url};
 
 /// Options of a [`Client`](super::Client).
 ///
@@ -57,7 +58,8 @@ impl Default for ClientOptions {
             // A session per link, so that links do not wait for one another; what is announced of the idle time-out is
             // the minute that Microsoft's clients announce.
             connection: ConnectionOptions::default()
-                .channel_max(4999)
+                .channel_max(MAX_SESSIONS - 1)
+                .limits(Limits::default().max_sessions(MAX_SESSIONS.into()))
                 .idle_time_out(Duration::from_secs(120)),
             retry: RetryPolicy::default(),
             clock: Clock::default(),
@@ -178,6 +180,14 @@ impl fmt::Debug for Connector {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_connection_carries_five_thousand_sessions() {
+        assert_eq!(
+            ClientOptions::default().connection.to_open().channel_max,
+            4999
+        );
+    }
 
     #[test]
     fn debug_hides_the_password_of_an_endpoint() {

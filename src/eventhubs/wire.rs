@@ -20,6 +20,9 @@ pub use crate::request::{key as request, status};
 /// The `message-format` of a transfer that carries several events, each one whole encoded message in a `data` section.
 pub const BATCH_MESSAGE_FORMAT: u32 = 0x8001_3700;
 
+/// Most sessions of one connection.
+pub const MAX_SESSIONS: u16 = 5000;
+
 /// Largest publication, in octets, where the peer's attach names no `max-message-size`.
 pub const DEFAULT_MAX_MESSAGE_SIZE: u64 = 1024 * 1024;
 

@@ -1,12 +1,15 @@
 //! Starting, stopping, closing; TCP.
 
-use amqp10::codec::condition;
+use amqp10::codec::frame::ProtocolHeader;
+use amqp10::codec::sasl::{SaslFrame, SaslInit};
+use amqp10::codec::{Fields, Open, Performative, condition};
 use amqp10::emulator::EmulatorError;
 use amqp10::{ConnectionError, ReceiverOptions};
 #[cfg(feature = "tls")]
 use amqp10::{TlsConfig, TlsServerConfig};
 
 use super::*;
+use crate::support::peer::{self, Peer};
 
 #[tokio::test]
 async fn it_is_reached_over_tcp_by_what_its_connection_string_says() {
@@ -82,7 +85,41 @@ async fn its_open_is_like_the_services() {
         (open.max_frame_size, open.idle_time_out),
         (65_536, Some(240_000))
     );
-    assert!(open.channel_max >= 255);
+    assert_eq!(open.channel_max, 4999);
+}
+
+#[tokio::test]
+async fn it_takes_the_long_opens_of_official_clients() {
+    let emulator = emulator().await;
+    let mut client = Peer::new(emulator.connect());
+    client.send_bytes(&ProtocolHeader::SASL.to_bytes()).await;
+    client.expect_header(ProtocolHeader::SASL).await;
+    assert!(matches!(
+        client.expect_sasl().await,
+        SaslFrame::Mechanisms(_)
+    ));
+    let init = SaslInit {
+        mechanism: Symbol::from_static("ANONYMOUS"),
+        initial_response: None,
+        hostname: None,
+    };
+    client.send_sasl(&SaslFrame::Init(init)).await;
+    assert!(matches!(client.expect_sasl().await, SaslFrame::Outcome(_)));
+    client.exchange_headers().await;
+    let open = Open {
+        properties: Fields::new().with(Symbol::from_static("user-agent"), "x".repeat(2000)),
+        ..peer::open()
+    };
+    client.send_on(0, open).await;
+    let (_, performative, _) = client.expect().await;
+    assert!(matches!(performative, Performative::Open(_)));
+    // A close would follow at once.
+    client.send(peer::begin()).await;
+    let (_, performative, _) = client.expect().await;
+    assert!(
+        matches!(performative, Performative::Begin(_)),
+        "{performative:?}"
+    );
 }
 
 #[tokio::test]

@@ -91,6 +91,31 @@ async fn tokens_are_renewed_before_they_end() {
     assert!((60..300).contains(&asked), "{asked}");
 }
 
+/// The service's clock is far ahead, so that it takes a token for expired that the client takes for good.
+#[tokio::test]
+async fn a_refused_read_puts_a_new_token() {
+    let ahead = Arc::new(AtomicU32::new(0));
+    let offset = ahead.clone();
+    let now = move || {
+        let ahead = offset.load(Ordering::Relaxed);
+        SystemTime::now() + Duration::from_secs(ahead.into())
+    };
+    let theirs = Clock::new(now.clone());
+    let emulator = start(EmulatorOptions::new().clock(theirs)).await;
+    let key = SasKey::new(KEY_NAME, key(&emulator.connection_string()));
+    let source = TokenFn::new(move |resource: String, _| {
+        let token = key.sign(&resource, now() + Duration::from_secs(3600));
+        async move { Ok(token) }
+    });
+    let options = options(&emulator).token_source(source);
+    let client = Client::connect(&emulator.connection_string(), options)
+        .await
+        .unwrap();
+    client.hub_properties().await.unwrap();
+    ahead.store(7200, Ordering::Relaxed);
+    soon(client.hub_properties()).await.unwrap();
+}
+
 #[tokio::test]
 async fn the_background_task_ends_with_the_last_handle() {
     struct Watched(SasKey, #[allow(dead_code)] Arc<()>);

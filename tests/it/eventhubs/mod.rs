@@ -4,6 +4,7 @@ mod authorization;
 mod publishing;
 mod reading;
 mod recovery;
+mod renewal;
 
 use std::sync::Arc;
 use std::time::Duration;
