@@ -19,15 +19,18 @@ retry() {
   return 1
 }
 
-# peak_memory COMMAND...: runs it and prints its largest resident memory in KiB.
+# peak_memory COMMAND...: runs it and prints its largest resident memory in KiB. What is read before the program has taken
+# the place of this shell does not count; a run too short to be seen is done again.
 peak_memory() {
-  local pid peak=0 now
-  "$@" > /dev/null &
-  pid=$!
-  while now=$(awk '/^VmHWM/ { print $2 }' "/proc/$pid/status" 2> /dev/null) && [ -n "$now" ]; do
-    peak=$now
-    sleep 0.02
+  local pid peak=0 now tries
+  for tries in 1 2 3 4 5 6 7 8 9 10; do
+    "$@" > /dev/null &
+    pid=$!
+    while now=$(awk '/^VmHWM/ { print $2 }' "/proc/$pid/status" 2> /dev/null) && [ -n "$now" ]; do
+      [ "$(readlink "/proc/$pid/exe" 2> /dev/null)" = "$(readlink -f "$1")" ] && peak=$now
+    done
+    wait "$pid"
+    [ "$peak" -eq 0 ] || break
   done
-  wait "$pid"
   echo "$peak"
 }
