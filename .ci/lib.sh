@@ -32,5 +32,6 @@ peak_memory() {
     wait "$pid"
     [ "$peak" -eq 0 ] || break
   done
+  [ "$peak" -gt 0 ] || { echo "peak_memory: $1 was never seen running" >&2; return 1; }
   echo "$peak"
 }

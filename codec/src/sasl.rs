@@ -66,7 +66,7 @@ pub enum SaslCode {
     Sys,
     /// The server failed, and will fail again.
     SysPerm,
-    /// The server failed for now.
+    /// The server failed; trying again later may help.
     SysTemp,
 }
 
