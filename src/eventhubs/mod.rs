@@ -21,6 +21,7 @@
 
 pub mod auth;
 mod batch;
+pub mod checkpoint;
 mod client;
 mod connection_string;
 mod consumer;

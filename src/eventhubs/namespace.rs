@@ -231,14 +231,11 @@ impl Namespace {
     pub(super) async fn attach_sender(
         &self,
         address: &Address,
+        options: SenderOptions,
     ) -> Result<Attached<Sender>, EventHubsError> {
         let live = self.live().await?;
         let attach = async {
             let (session, authorization) = self.begin(&live, address).await?;
-            let options = SenderOptions {
-                desired_capabilities: vec![wire::capability::GEOREPLICATION],
-                ..SenderOptions::default()
-            };
             let link = session.attach_sender(address.to_string(), options).await?;
             Ok(Attached {
                 link,

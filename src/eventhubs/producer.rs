@@ -16,7 +16,7 @@ use super::retry::spares_link;
 use super::wire::{self, Address};
 use crate::codec::Outcome;
 use crate::lock::lock;
-use crate::{OutgoingMessage, SendError, Sender};
+use crate::{OutgoingMessage, SendError, Sender, SenderOptions};
 
 /// Options of a [`Producer`].
 #[derive(Clone, Debug, Default)]
@@ -252,7 +252,16 @@ impl Producer {
             return Ok(attached.clone());
         }
         *slot = None;
-        let attached = Arc::new(self.shared.namespace.attach_sender(address).await?);
+        let options = SenderOptions {
+            desired_capabilities: vec![wire::capability::GEOREPLICATION],
+            ..SenderOptions::default()
+        };
+        let attached = self
+            .shared
+            .namespace
+            .attach_sender(address, options)
+            .await?;
+        let attached = Arc::new(attached);
         *slot = Some(attached.clone());
         Ok(attached)
     }
