@@ -88,11 +88,11 @@ use self::login::{Login, MECHANISMS};
 use self::namespace::Namespace;
 pub use crate::Clock;
 use crate::codec::{AmqpError, Layout, condition};
-use crate::eventhubs::wire::MAX_SESSIONS;
+use crate::eventhubs::wire::{MAX_SESSIONS, WEBSOCKET_PATH};
 use crate::memory::{self, MemoryStream};
 use crate::{
     AcceptError, ConnectionOptions, IncomingConnection, Limits, Listener, ListenerOptions,
-    SaslServerOptions,
+    SaslServerOptions, WebSocketServerOptions,
 };
 
 /// Octets that each direction of an in-process connection holds.
@@ -260,7 +260,11 @@ fn listener_options(options: &EmulatorOptions) -> ListenerOptions {
     let sasl = SaslServerOptions::default()
         .mechanisms(MECHANISMS)
         .authenticator(login);
-    ListenerOptions::default().connection(connection).sasl(sasl)
+    let websocket = WebSocketServerOptions::default().path(WEBSOCKET_PATH);
+    ListenerOptions::default()
+        .connection(connection)
+        .sasl(sasl)
+        .websocket(websocket)
 }
 
 /// The same for TCP: with TLS, where the options have a certificate.

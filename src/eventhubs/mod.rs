@@ -46,7 +46,7 @@ pub use connection_string::{
 pub use consumer::{ConsumerOptions, PartitionConsumer};
 pub use error::{ErrorKind, EventHubsError, Scope};
 pub use event::{Event, LastEnqueued, ReceivedEvent};
-pub use options::{ClientOptions, Connector};
+pub use options::{ClientOptions, Connector, Transport};
 pub use partition_key::partition_for_key;
 pub use position::Position;
 pub use producer::{Producer, ProducerOptions};

@@ -8,8 +8,11 @@ use std::time::Duration;
 
 use super::auth::TokenSource;
 use super::retry::RetryPolicy;
-use super::wire::MAX_SESSIONS;
-use crate::{Clock, ConnectError, Connection, ConnectionOptions, Limits, Url};
+use super::wire::{MAX_SESSIONS, WEBSOCKET_SUB_PROTOCOL};
+use crate::{
+    Clock, ConnectError, Connection, ConnectionOptions, Limits, Proxy, TlsConfig, Url,
+    WebSocketOptions,
+};
 
 /// Options of a [`Client`](super::Client).
 ///
@@ -32,8 +35,11 @@ pub struct ClientOptions {
     pub application_id: Option<String>,
     /// Where tokens come from, in place of the connection string's key or signature. Default `None`.
     pub token_source: Option<Arc<dyn TokenSource>>,
-    /// Where to connect in place of the namespace (`amqps://host:port`): a proxy, a private link. To the peer, the
-    /// namespace is still called by its name. Default `None`.
+    /// What AMQP travels in. Default [`Transport::Amqp`].
+    pub transport: Transport,
+    /// Where to connect in place of the namespace (`amqps://host:port`): a gateway, a private link. To the peer, the
+    /// namespace is still called by its name, but a certificate must be for this host. A URL with `ws` or `wss` is reached
+    /// by WebSocket, at its path if it has one. Default `None`.
     pub endpoint: Option<Url>,
     /// Makes connections in place of a TCP connection to the namespace. Default `None`.
     pub connector: Option<Connector>,
@@ -53,6 +59,7 @@ impl Default for ClientOptions {
             hub: None,
             application_id: None,
             token_source: None,
+            transport: Transport::default(),
             endpoint: None,
             connector: None,
             // A session per link, so that links do not wait for one another; what is announced of the idle time-out is
@@ -60,7 +67,8 @@ impl Default for ClientOptions {
             connection: ConnectionOptions::default()
                 .channel_max(MAX_SESSIONS - 1)
                 .limits(Limits::default().max_sessions(MAX_SESSIONS.into()))
-                .idle_time_out(Duration::from_secs(120)),
+                .idle_time_out(Duration::from_secs(120))
+                .websocket(WebSocketOptions::default().sub_protocols([WEBSOCKET_SUB_PROTOCOL])),
             retry: RetryPolicy::default(),
             clock: Clock::default(),
             seed: None,
@@ -84,6 +92,24 @@ impl ClientOptions {
     /// Sets [`token_source`](Self::token_source).
     pub fn token_source(mut self, source: impl TokenSource + 'static) -> Self {
         self.token_source = Some(Arc::new(source));
+        self
+    }
+
+    /// Sets [`transport`](Self::transport).
+    pub fn transport(mut self, transport: Transport) -> Self {
+        self.transport = transport;
+        self
+    }
+
+    /// Sets the HTTP proxy in [`connection`](Self::connection).
+    pub fn proxy(mut self, proxy: impl Into<Option<Proxy>>) -> Self {
+        self.connection.proxy = proxy.into();
+        self
+    }
+
+    /// Sets how TLS is done, in [`connection`](Self::connection): with roots of the caller's own, for example.
+    pub fn tls(mut self, tls: impl Into<TlsConfig>) -> Self {
+        self.connection.tls = Some(tls.into());
         self
     }
 
@@ -129,12 +155,26 @@ impl fmt::Debug for ClientOptions {
         f.debug_struct("ClientOptions")
             .field("hub", &self.hub)
             .field("application_id", &self.application_id)
+            .field("transport", &self.transport)
             .field("endpoint", &self.endpoint)
             .field("connection", &self.connection)
             .field("retry", &self.retry)
             .field("seed", &self.seed)
             .finish_non_exhaustive()
     }
+}
+
+/// What AMQP travels in, from a client to the service.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Transport {
+    /// TLS, on port 5671.
+    #[default]
+    Amqp,
+    /// WebSocket within TLS, on port 443: for networks that let nothing else through. Needs the feature `websocket`.
+    ///
+    /// Where the connection string says that it is an emulator's: WebSocket without TLS, on port 80 unless it names another.
+    WebSocket,
 }
 
 /// The future that a [`Connector`] returns.

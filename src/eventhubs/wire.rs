@@ -38,6 +38,15 @@ pub const PORT_TLS: u16 = 5671;
 /// Where plaintext AMQP is served: by emulators only.
 pub const PORT_PLAINTEXT: u16 = 5672;
 
+/// Where AMQP inside WebSocket inside TLS is served.
+pub const PORT_WEBSOCKET: u16 = 443;
+
+/// The path at which WebSockets are opened. Some clients write a slash behind it.
+pub const WEBSOCKET_PATH: &str = "/$servicebus/websocket";
+
+/// The sub-protocol that clients offer there; [`amqp`](crate::AMQP_SUB_PROTOCOL) is known as well.
+pub const WEBSOCKET_SUB_PROTOCOL: &str = crate::AMQPWSB10_SUB_PROTOCOL;
+
 /// What a link may be attached to.
 ///
 /// Written by [`Display`](fmt::Display) as the service spells it. Read by [`FromStr`] from any spelling that clients
