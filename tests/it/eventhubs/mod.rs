@@ -5,6 +5,8 @@ mod publishing;
 mod reading;
 mod recovery;
 mod renewal;
+#[cfg(feature = "websocket")]
+mod transport;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -47,10 +47,8 @@ async fn carry(client: &Connection, server: &Connection, count: usize, size: usi
     let message = |index: usize| -> Vec<u8> { (0..size).map(|at| (index + at) as u8).collect() };
     let sending = async {
         for index in 0..count {
-            sender
-                .send(amqp10::Message::data(message(index)))
-                .await
-                .unwrap();
+            let sent = sender.send(amqp10::Message::data(message(index)));
+            assert!(sent.await.unwrap().is_accepted());
         }
     };
     let receiving = async {
