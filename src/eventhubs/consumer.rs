@@ -394,7 +394,7 @@ impl PartitionConsumer {
         let dead = std::mem::replace(&mut self.state, State::Ended);
         self.state = State::Recovering(Box::pin(async move {
             if let State::Receiving { attached, .. } = dead {
-                source.namespace.give_up_link(&error, &attached).await;
+                source.namespace.give_up_link(&error, &attached);
             }
             source.attach(start, pause, retries).await
         }));
