@@ -41,6 +41,8 @@ pub(crate) struct ReceiverSettings {
     pub(crate) credit: Credit,
     pub(crate) auto_accept: bool,
     pub(crate) max_partial_bytes: usize,
+    /// Octets that automatic credit lets wait here.
+    pub(crate) prefetch_bytes: Option<usize>,
 }
 
 impl ReceiverSettings {
@@ -49,6 +51,7 @@ impl ReceiverSettings {
             credit,
             auto_accept,
             max_partial_bytes: limits.max_partial_delivery_bytes,
+            prefetch_bytes: None,
         }
     }
 }
@@ -121,6 +124,7 @@ impl Link {
             credit: Credit::Manual,
             auto_accept: false,
             max_partial_bytes: 0,
+            prefetch_bytes: None,
         };
         let mut link = Self::outgoing(draft, settings);
         link.endpoint = Endpoint {
@@ -280,5 +284,6 @@ fn receiver_end(attach: &Attach, settings: ReceiverSettings) -> ReceiverEnd {
         attach.rcv_settle_mode,
         max_message_size,
         settings.auto_accept,
+        settings.prefetch_bytes,
     )
 }

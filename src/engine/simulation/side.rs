@@ -525,5 +525,6 @@ fn receiver_settings(random: &mut Random) -> ReceiverSettings {
         ]),
         auto_accept: random.chance(20),
         max_partial_bytes: 1 << 20,
+        prefetch_bytes: random.pick(&[None, None, Some(1), Some(1000)]),
     }
 }
