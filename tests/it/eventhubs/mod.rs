@@ -5,6 +5,8 @@ mod publishing;
 mod reading;
 mod recovery;
 mod renewal;
+mod scripted;
+mod watching;
 
 use std::sync::Arc;
 use std::time::Duration;
