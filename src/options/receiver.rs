@@ -5,7 +5,7 @@ use crate::codec::{
     Attach, Fields, FilterSet, Modified, Outcome, ReceiverSettleMode, Role, SenderSettleMode,
     Source, Str, Symbol, Target, TargetArchetype,
 };
-use crate::engine::{Credit, Limits, ReceiverSettings};
+use crate::engine::{Credit, EndSettings, Limits};
 
 /// What becomes of a delivery that is dropped without having been settled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -184,10 +184,10 @@ impl ReceiverOptions {
         }
     }
 
-    pub(crate) fn settings(&self, limits: &Limits) -> ReceiverSettings {
-        ReceiverSettings {
+    pub(crate) fn settings(&self, limits: &Limits) -> EndSettings {
+        EndSettings {
             prefetch_bytes: self.prefetch_bytes,
-            ..ReceiverSettings::new(self.credit, self.auto_accept, limits)
+            ..EndSettings::new(self.credit, self.auto_accept, limits)
         }
     }
 }
