@@ -139,8 +139,9 @@ impl Namespace {
             return;
         }
         tokio::select! {
-            () = tokio::time::sleep(pause) => {}
+            biased; // no chance: runs of one seed are alike
             () = self.closed() => {}
+            () = tokio::time::sleep(pause) => {}
         }
     }
 
@@ -199,6 +200,7 @@ async fn renew_tokens(namespace: Weak<Namespace>, wake: Arc<Notify>) {
         let pause = Namespace::renew_due(&alive).await;
         drop(alive);
         tokio::select! {
+            biased; // no chance: runs of one seed are alike
             () = tokio::time::sleep(pause) => {}
             () = wake.notified() => {}
         }
