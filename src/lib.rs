@@ -83,6 +83,7 @@ mod sender;
 mod session;
 #[cfg(feature = "eventhubs")]
 mod time;
+pub mod transaction;
 mod transport;
 mod url;
 

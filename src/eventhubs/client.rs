@@ -74,7 +74,7 @@ impl Client {
         let url = url_of(&target, &options);
         let host = target.host().to_owned();
         let namespace = Namespace::new(host, hub, url, tokens, options);
-        namespace.live().await?;
+        namespace.connect().await?;
         Ok(Self { namespace })
     }
 

@@ -5,8 +5,10 @@ mod publishing;
 mod reading;
 mod recovery;
 mod renewal;
+mod scripted;
 #[cfg(feature = "websocket")]
 mod transport;
+mod watching;
 
 use std::sync::Arc;
 use std::time::Duration;
