@@ -26,7 +26,7 @@ pub(crate) async fn connect(
     let config = config(options.max_message_size);
     match client_async_with_config(request, stream, Some(config)).await {
         Ok((socket, _)) => {
-            tracing::debug!(target = url.request_target(), "WebSocket opened");
+            tracing::debug!(%url, "WebSocket opened");
             let limit = options.max_message_size;
             Ok(Box::new(WebSocketStream::new(socket, limit)))
         }

@@ -1,0 +1,178 @@
+//! The instruments of a client, of a link that events go out by, and of a consumer.
+
+use super::instruments::{Counter, Gauge, Histogram, counter, gauge, histogram};
+use crate::eventhubs::observer::ClientEvent;
+
+/// What befalls a client, counted.
+pub(in crate::eventhubs) struct ClientMeters {
+    connects: Counter,
+    reconnects: Counter,
+    connect_failures: Counter,
+    connections_lost: Counter,
+    links_attached: Counter,
+    links_lost: Counter,
+    links_silent: Counter,
+    renewals: Counter,
+    failed_renewals: Counter,
+    throttles: Counter,
+    retries: Counter,
+}
+
+impl ClientMeters {
+    pub(in crate::eventhubs) fn new(hub: &str) -> Self {
+        let of_hub = |name| counter(name, &[("hub", hub)]);
+        let renewals = |result| {
+            let labels = [("hub", hub), ("result", result)];
+            counter("eventhubs_token_renewals_total", &labels)
+        };
+        Self {
+            connects: of_hub("eventhubs_connects_total"),
+            reconnects: of_hub("eventhubs_reconnects_total"),
+            connect_failures: of_hub("eventhubs_connect_failures_total"),
+            connections_lost: of_hub("eventhubs_connections_lost_total"),
+            links_attached: of_hub("eventhubs_links_attached_total"),
+            links_lost: of_hub("eventhubs_links_lost_total"),
+            links_silent: of_hub("eventhubs_links_silent_total"),
+            renewals: renewals("ok"),
+            failed_renewals: renewals("failed"),
+            throttles: of_hub("eventhubs_throttles_total"),
+            retries: of_hub("eventhubs_retries_total"),
+        }
+    }
+
+    pub(in crate::eventhubs) fn count(&self, event: &ClientEvent) {
+        if let ClientEvent::Reconnected { .. } = event {
+            self.connects.increment(1);
+        }
+        let counter = match event {
+            ClientEvent::Connected { .. } => &self.connects,
+            ClientEvent::Reconnected { .. } => &self.reconnects,
+            ClientEvent::ConnectFailed { .. } => &self.connect_failures,
+            ClientEvent::ConnectionLost { .. } => &self.connections_lost,
+            ClientEvent::LinkAttached { .. } => &self.links_attached,
+            ClientEvent::LinkLost { .. } => &self.links_lost,
+            ClientEvent::LinkSilent { .. } => &self.links_silent,
+            ClientEvent::TokenRenewed { .. } => &self.renewals,
+            ClientEvent::TokenRenewalFailed { .. } => &self.failed_renewals,
+            ClientEvent::Throttled { .. } => &self.throttles,
+            ClientEvent::Retrying { .. } => &self.retries,
+        };
+        counter.increment(1);
+    }
+}
+
+/// What goes out by one link.
+#[derive(Clone)]
+pub(in crate::eventhubs) struct PublishingMeters {
+    events: Counter,
+    bytes: Counter,
+    failures: Counter,
+    in_flight: Gauge,
+    batch_events: Histogram,
+    batch_fill: Histogram,
+    credit: Gauge,
+}
+
+impl PublishingMeters {
+    /// `partition` is empty where the service chooses.
+    pub(in crate::eventhubs) fn new(hub: &str, partition: &str) -> Self {
+        let labels = [("hub", hub), ("partition", partition)];
+        Self {
+            events: counter("eventhubs_events_sent_total", &labels),
+            bytes: counter("eventhubs_bytes_sent_total", &labels),
+            failures: counter("eventhubs_send_failures_total", &labels),
+            in_flight: gauge("eventhubs_publications_in_flight", &labels),
+            batch_events: histogram("eventhubs_batch_events", &labels),
+            batch_fill: histogram("eventhubs_batch_fill_ratio", &labels),
+            credit: gauge("eventhubs_link_credit", &labels),
+        }
+    }
+
+    /// A batch of so many events and octets is sent, which could hold `max_bytes`.
+    pub(in crate::eventhubs) fn batch(&self, events: usize, bytes: usize, max_bytes: usize) {
+        self.batch_events.record(events as f64);
+        self.batch_fill.record(bytes as f64 / max_bytes.max(1) as f64);
+    }
+
+    /// A publication of so many events and octets begins. Unless it is said to be stored, it counts as failed.
+    pub(in crate::eventhubs) fn begin(&self, events: usize, bytes: usize) -> InFlight<'_> {
+        self.in_flight.increment(1.0);
+        InFlight {
+            meters: self,
+            events,
+            bytes,
+            is_stored: false,
+        }
+    }
+
+    /// Messages that may still go out.
+    #[cfg(feature = "metrics")]
+    pub(in crate::eventhubs) fn credit(&self, credit: u32) {
+        self.credit.set(f64::from(credit));
+    }
+}
+
+/// A publication on its way, until dropped.
+pub(in crate::eventhubs) struct InFlight<'a> {
+    meters: &'a PublishingMeters,
+    events: usize,
+    bytes: usize,
+    is_stored: bool,
+}
+
+impl InFlight<'_> {
+    pub(in crate::eventhubs) fn stored(mut self) {
+        self.is_stored = true;
+    }
+}
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.meters.in_flight.decrement(1.0);
+        match self.is_stored {
+            true => {
+                self.meters.events.increment(self.events as u64);
+                self.meters.bytes.increment(self.bytes as u64);
+            }
+            false => self.meters.failures.increment(1),
+        }
+    }
+}
+
+/// What one consumer is handed.
+pub(in crate::eventhubs) struct ConsumerMeters {
+    events: Counter,
+    bytes: Counter,
+    lag: Gauge,
+    credit: Gauge,
+}
+
+impl ConsumerMeters {
+    pub(in crate::eventhubs) fn new(hub: &str, partition: &str, consumer_group: &str) -> Self {
+        let labels = [
+            ("hub", hub),
+            ("partition", partition),
+            ("consumer_group", consumer_group),
+        ];
+        Self {
+            events: counter("eventhubs_events_received_total", &labels),
+            bytes: counter("eventhubs_bytes_received_total", &labels),
+            lag: gauge("eventhubs_consumer_lag_events", &labels),
+            credit: gauge("eventhubs_link_credit", &labels),
+        }
+    }
+
+    pub(in crate::eventhubs) fn event(&self, bytes: usize, lag: Option<u64>) {
+        self.events.increment(1);
+        self.bytes.increment(bytes as u64);
+        if let Some(lag) = lag {
+            self.lag.set(lag as f64);
+        }
+    }
+
+    /// Messages that may still come.
+    #[cfg(feature = "metrics")]
+    pub(in crate::eventhubs) fn credit(&self, credit: u32) {
+        self.credit.set(f64::from(credit));
+    }
+}
