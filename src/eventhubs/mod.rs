@@ -27,6 +27,7 @@ mod connection_string;
 mod consumer;
 mod error;
 mod event;
+pub mod metrics;
 mod namespace;
 mod observer;
 mod options;
@@ -36,6 +37,7 @@ mod producer;
 mod properties;
 mod random;
 mod retry;
+mod trace_context;
 pub mod wire;
 
 pub use batch::{BatchFull, BatchOptions, EventBatch, Route};
@@ -53,5 +55,6 @@ pub use position::Position;
 pub use producer::{Producer, ProducerOptions};
 pub use properties::{HubProperties, PartitionProperties};
 pub use retry::RetryPolicy;
+pub use trace_context::{TraceContext, TraceContextError, TraceContextSource};
 
 pub use crate::Clock;

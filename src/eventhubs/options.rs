@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::auth::TokenSource;
 use super::observer::Observer;
 use super::retry::RetryPolicy;
+use super::trace_context::TraceContextSource;
 use super::wire::{MAX_SESSIONS, WEBSOCKET_SUB_PROTOCOL};
 use crate::{
     Clock, ConnectError, Connection, ConnectionOptions, Proxy, TlsConfig, Url, WebSocketOptions,
@@ -56,6 +57,11 @@ pub struct ClientOptions {
     pub retry: RetryPolicy,
     /// What tells the time of day. Default: the system's clock.
     pub clock: Clock,
+    /// Says which trace the events belong to that are published without a context of their own; see [`TraceContext`].
+    /// Default `None`: such events carry none.
+    ///
+    /// [`TraceContext`]: super::TraceContext
+    pub trace_context: Option<TraceContextSource>,
     /// The seed of the chance in pauses, for runs that can be repeated. Default `None`: a random one.
     pub seed: Option<u64>,
 }
@@ -75,6 +81,7 @@ impl Default for ClientOptions {
             observer: None,
             retry: RetryPolicy::default(),
             clock: Clock::default(),
+            trace_context: None,
             seed: None,
         }
     }
@@ -156,6 +163,12 @@ impl ClientOptions {
     /// Sets [`clock`](Self::clock).
     pub fn clock(mut self, clock: Clock) -> Self {
         self.clock = clock;
+        self
+    }
+
+    /// Sets [`trace_context`](Self::trace_context).
+    pub fn trace_context(mut self, source: TraceContextSource) -> Self {
+        self.trace_context = Some(source);
         self
     }
 

@@ -172,7 +172,9 @@ fn is_state(tracestate: &str) -> bool {
         let is_known = |octet: u8| (0x20..=0x7e).contains(&octet) && octet != b'=';
         (1..=MAX_MEMBER_PART).contains(&value.len()) && value.bytes().all(is_known)
     };
-    let members = tracestate.split(',').map(|member| member.trim_matches([' ', '\t']));
+    let members = tracestate
+        .split(',')
+        .map(|member| member.trim_matches([' ', '\t']));
     let members: Vec<_> = members.filter(|member| !member.is_empty()).collect();
     let is_member = |member: &&str| {
         let parts = member.split_once('=');
@@ -225,7 +227,11 @@ mod tests {
         let context: TraceContext = later.parse().unwrap();
         assert_eq!(context.to_string(), VALID);
         let flags: TraceContext = VALID.replace("-01", "-ff").parse().unwrap();
-        assert_eq!(flags.to_string(), VALID, "flags that we do not know are not handed on");
+        assert_eq!(
+            flags.to_string(),
+            VALID,
+            "flags that we do not know are not handed on"
+        );
     }
 
     #[test]
@@ -261,7 +267,9 @@ mod tests {
         }
         let long = format!("a={}", "x".repeat(257));
         let many = "a=1,".repeat(33);
-        for state in ["", ",", "a", "=1", "a=", "A=1", "a=1=2", "a=ü", &long, &many] {
+        for state in [
+            "", ",", "a", "=1", "a=", "A=1", "a=1=2", "a=ü", &long, &many,
+        ] {
             let context = TraceContext::received(VALID, Some(state)).unwrap();
             assert_eq!(context.state(), None, "{state}");
             assert!(context.with_state(state).is_err());

@@ -226,6 +226,16 @@ pub mod runtime_metric {
         Symbol::from_static("runtime_info_retrieval_time_utc");
 }
 
+/// Names of application properties by which clients tell the trace of an event. The service does not look at them.
+pub mod trace {
+    /// The W3C `traceparent`, string.
+    pub const TRACEPARENT: &str = "traceparent";
+    /// The W3C `tracestate`, string.
+    pub const TRACESTATE: &str = "tracestate";
+    /// The name that older clients give to the `traceparent`, and some write alone.
+    pub const DIAGNOSTIC_ID: &str = "Diagnostic-Id";
+}
+
 /// Keys of the properties in open and attach.
 pub mod property {
     use crate::codec::Symbol;

@@ -231,9 +231,14 @@ impl PartitionConsumer {
                     }
                     Err(error) => return Poll::Ready(Some(Err(self.fail(error)))),
                 },
-                State::Receiving { deliveries, .. } => {
+                State::Receiving {
+                    deliveries,
+                    attached,
+                    ..
+                } => {
                     let cause = match Pin::new(deliveries).poll_next(context) {
                         Poll::Pending => {
+                            self.source.meters.credit(|| attached.link.credit());
                             ready!(self.poll_silent(context));
                             continue;
                         }
@@ -308,6 +313,8 @@ impl PartitionConsumer {
         if self.source.options.track_last_enqueued {
             self.last_enqueued = event.last_enqueued().or(self.last_enqueued.take());
         }
+        let octets = delivery.payload().len();
+        self.source.meters.event(octets, self.lag());
         Some(Ok(event))
     }
 

@@ -91,24 +91,26 @@ impl PublishingMeters {
     /// A batch of so many events and octets is sent, which could hold `max_bytes`.
     pub(in crate::eventhubs) fn batch(&self, events: usize, bytes: usize, max_bytes: usize) {
         self.batch_events.record(events as f64);
-        self.batch_fill.record(bytes as f64 / max_bytes.max(1) as f64);
+        self.batch_fill
+            .record(bytes as f64 / max_bytes.max(1) as f64);
     }
 
-    /// A publication of so many events and octets begins. Unless it is said to be stored, it counts as failed.
+    /// A publication of so many events and octets begins.
     pub(in crate::eventhubs) fn begin(&self, events: usize, bytes: usize) -> InFlight<'_> {
         self.in_flight.increment(1.0);
         InFlight {
             meters: self,
             events,
             bytes,
-            is_stored: false,
         }
     }
 
     /// Messages that may still go out.
-    #[cfg(feature = "metrics")]
-    pub(in crate::eventhubs) fn credit(&self, credit: u32) {
-        self.credit.set(f64::from(credit));
+    pub(in crate::eventhubs) fn credit(&self, credit: impl FnOnce() -> u32) {
+        // To ask for it takes a lock.
+        if cfg!(feature = "metrics") {
+            self.credit.set(f64::from(credit()));
+        }
     }
 }
 
@@ -117,25 +119,24 @@ pub(in crate::eventhubs) struct InFlight<'a> {
     meters: &'a PublishingMeters,
     events: usize,
     bytes: usize,
-    is_stored: bool,
 }
 
 impl InFlight<'_> {
-    pub(in crate::eventhubs) fn stored(mut self) {
-        self.is_stored = true;
-    }
-}
-
-impl Drop for InFlight<'_> {
-    fn drop(&mut self) {
-        self.meters.in_flight.decrement(1.0);
-        match self.is_stored {
+    /// It has come to an end. One whose send was dropped counts neither as sent nor as failed.
+    pub(in crate::eventhubs) fn end(self, is_stored: bool) {
+        match is_stored {
             true => {
                 self.meters.events.increment(self.events as u64);
                 self.meters.bytes.increment(self.bytes as u64);
             }
             false => self.meters.failures.increment(1),
         }
+    }
+}
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.meters.in_flight.decrement(1.0);
     }
 }
 
@@ -171,8 +172,10 @@ impl ConsumerMeters {
     }
 
     /// Messages that may still come.
-    #[cfg(feature = "metrics")]
-    pub(in crate::eventhubs) fn credit(&self, credit: u32) {
-        self.credit.set(f64::from(credit));
+    pub(in crate::eventhubs) fn credit(&self, credit: impl FnOnce() -> u32) {
+        // To ask for it takes a lock.
+        if cfg!(feature = "metrics") {
+            self.credit.set(f64::from(credit()));
+        }
     }
 }

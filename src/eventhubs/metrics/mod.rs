@@ -14,7 +14,7 @@
 //! | `eventhubs_events_received_total` | counter | events | hub, partition, consumer_group | Events that a consumer was handed |
 //! | `eventhubs_bytes_received_total` | counter | bytes | hub, partition, consumer_group | Octets of their messages |
 //! | `eventhubs_consumer_lag_events` | gauge | events | hub, partition, consumer_group | Events behind the last one handed out, with [`track_last_enqueued`](super::ConsumerOptions::track_last_enqueued) |
-//! | `eventhubs_link_credit` | gauge | messages | hub, partition, consumer_group | Messages that may come, of a producer that may go (then without a group), when an event last did |
+//! | `eventhubs_link_credit` | gauge | messages | hub, partition, consumer_group | Messages that may come, as of when the consumer last waited; of a producer (then without a group) that may go, as of its last send |
 //! | `eventhubs_connects_total` | counter | connections | hub | Connections opened |
 //! | `eventhubs_reconnects_total` | counter | connections | hub | Connections opened in place of lost ones |
 //! | `eventhubs_connect_failures_total` | counter | connections | hub | Connections that could not be opened |
