@@ -66,7 +66,7 @@ pub(crate) use effects::LinkKey;
 pub(crate) use key::Key;
 pub(crate) use link::{ReceiverSettings, Refusal};
 pub(crate) use receiver::Inbound;
-pub(crate) use sender::{Outbound, Payload};
+pub(crate) use sender::{Outbound, Payload, Pieces};
 pub(crate) use wait::{Ticket, WatchPlace, Watcher};
 
 use std::collections::VecDeque;

@@ -8,7 +8,7 @@ use super::consumer::{ConsumerOptions, PartitionConsumer};
 use super::error::EventHubsError;
 use super::namespace::Namespace;
 use super::options::ClientOptions;
-use super::producer::{Producer, ProducerOptions};
+use super::producer::{IdempotentOptions, IdempotentProducer, Producer, ProducerOptions};
 use super::properties::{HubProperties, PartitionProperties};
 use crate::{Scheme, Url};
 
@@ -85,6 +85,23 @@ impl Client {
     /// A producer for the hub. Its links are attached when they are first used.
     pub fn producer(&self, options: ProducerOptions) -> Producer {
         Producer::new(self.namespace.clone(), options)
+    }
+
+    /// A producer for one partition that publishes each event once, however often it has to be sent. Its link is attached
+    /// before this returns.
+    ///
+    /// # Errors
+    /// If the link cannot be attached; [`Unsupported`](super::ErrorKind::Unsupported) if the service does not offer this, and
+    /// [`OwnershipLost`](super::ErrorKind::OwnershipLost) if a newer producer has taken the identity to go on with.
+    ///
+    /// # Cancel safety
+    /// Dropped, the link is detached.
+    pub async fn idempotent_producer(
+        &self,
+        partition: &str,
+        options: IdempotentOptions,
+    ) -> Result<IdempotentProducer, EventHubsError> {
+        IdempotentProducer::open(self.namespace.clone(), partition, options).await
     }
 
     /// A consumer of one partition. Its link is attached before this returns.

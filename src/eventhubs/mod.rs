@@ -29,6 +29,7 @@ mod error;
 mod event;
 mod grants;
 mod namespace;
+mod numbering;
 mod options;
 mod partition_key;
 mod position;
@@ -36,9 +37,11 @@ mod producer;
 mod properties;
 mod random;
 mod retry;
+mod route;
+mod section;
 pub mod wire;
 
-pub use batch::{BatchFull, BatchOptions, EventBatch, Route};
+pub use batch::{BatchFull, BatchOptions, EventBatch};
 pub use client::Client;
 pub use connection_string::{
     ConnectionString, ConnectionStringError, ConnectionStringPart, SharedAccess,
@@ -46,11 +49,13 @@ pub use connection_string::{
 pub use consumer::{ConsumerOptions, PartitionConsumer};
 pub use error::{ErrorKind, EventHubsError, Scope};
 pub use event::{Event, LastEnqueued, ReceivedEvent};
+pub use numbering::PartitionPublishingState;
 pub use options::{ClientOptions, Connector};
 pub use partition_key::partition_for_key;
 pub use position::Position;
-pub use producer::{Producer, ProducerOptions};
+pub use producer::{IdempotentOptions, IdempotentProducer, Producer, ProducerOptions};
 pub use properties::{HubProperties, PartitionProperties};
 pub use retry::RetryPolicy;
+pub use route::Route;
 
 pub use crate::Clock;
