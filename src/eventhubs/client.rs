@@ -8,7 +8,10 @@ use super::consumer::{ConsumerOptions, PartitionConsumer};
 use super::error::EventHubsError;
 use super::namespace::Namespace;
 use super::options::ClientOptions;
-use super::producer::{IdempotentOptions, IdempotentProducer, Producer, ProducerOptions};
+use super::producer::{
+    BufferedProducer, BufferedProducerOptions, IdempotentOptions, IdempotentProducer, Producer,
+    ProducerOptions,
+};
 use super::properties::{HubProperties, PartitionProperties};
 use crate::{Scheme, Url};
 
@@ -85,6 +88,20 @@ impl Client {
     /// A producer for the hub. Its links are attached when they are first used.
     pub fn producer(&self, options: ProducerOptions) -> Producer {
         Producer::new(self.namespace.clone(), options)
+    }
+
+    /// A producer that collects events, and publishes them in batches from the background. Asks for the hub's partitions.
+    ///
+    /// # Errors
+    /// If there is no such hub, or the service cannot be asked.
+    ///
+    /// # Cancel safety
+    /// Dropped, nothing has happened.
+    pub async fn buffered_producer(
+        &self,
+        options: BufferedProducerOptions,
+    ) -> Result<BufferedProducer, EventHubsError> {
+        BufferedProducer::open(self.namespace.clone(), options).await
     }
 
     /// A producer for one partition that publishes each event once, however often it has to be sent. Its link is attached

@@ -53,7 +53,10 @@ pub use numbering::PartitionPublishingState;
 pub use options::{ClientOptions, Connector};
 pub use partition_key::partition_for_key;
 pub use position::Position;
-pub use producer::{IdempotentOptions, IdempotentProducer, Producer, ProducerOptions};
+pub use producer::{
+    BufferedProducer, BufferedProducerOptions, EnqueueError, Enqueued, IdempotentOptions,
+    IdempotentProducer, Producer, ProducerOptions,
+};
 pub use properties::{HubProperties, PartitionProperties};
 pub use retry::RetryPolicy;
 pub use route::Route;

@@ -124,8 +124,14 @@ impl IdempotentProducer {
 
     /// Whether there are events whose fate is not known; see [`settle`](Self::settle).
     pub fn is_unsettled(&self) -> bool {
+        self.unsettled().is_some()
+    }
+
+    /// The state when the events are stored whose fate is not known, if there are any.
+    pub(super) fn unsettled(&self) -> Option<PartitionPublishingState> {
         let pending = self.pending.as_ref();
-        pending.is_some_and(|pending| pending.publication.is_maybe_stored())
+        let unsettled = pending.filter(|pending| pending.publication.is_maybe_stored());
+        unsettled.map(|pending| pending.state)
     }
 
     /// Publishes one event, and waits until it is stored.

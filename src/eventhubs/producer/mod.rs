@@ -6,6 +6,7 @@
 //!                              └───────────────┴── Publication: one transfer, tried until its fate is known
 //! ```
 
+mod buffered;
 mod gate;
 mod idempotent;
 mod link;
@@ -16,6 +17,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
+pub use buffered::{BufferedProducer, BufferedProducerOptions, EnqueueError, Enqueued};
 pub use idempotent::{IdempotentOptions, IdempotentProducer};
 pub use options::ProducerOptions;
 
