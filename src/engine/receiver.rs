@@ -6,10 +6,11 @@ use std::fmt;
 use bytes::{Bytes, BytesMut};
 
 use super::credit::ReceiverCredit;
+use super::sender::TXN_ID;
 use super::violation::PeerFault;
 use super::wait::{WaitQueue, Wakes};
 use crate::codec::{
-    DeliveryState, DeliveryTag, Flow, ReceiverSettleMode, SenderSettleMode, Transfer,
+    DeliveryState, DeliveryTag, Fields, Flow, ReceiverSettleMode, SenderSettleMode, Transfer, Value,
 };
 
 /// Payloads smaller than this are copied out of their read buffer if they stay queued, so that they do not pin it.
@@ -107,6 +108,8 @@ pub(crate) struct ReceiverEnd {
     pub(crate) has_no_reader: bool,
     /// Deliveries beyond the credit are in flight lawfully, because we lowered it (K-009).
     pub(crate) is_credit_lowered: bool,
+    /// The transaction of ours that acquires what comes.
+    pub(crate) acquires_for: Option<Bytes>,
     max_message_size: usize,
     partial: Option<PartialDelivery>,
     /// More frames of a delivery are to come of which none is taken.
@@ -133,6 +136,7 @@ impl ReceiverEnd {
             is_draining: false,
             has_no_reader: false,
             is_credit_lowered: false,
+            acquires_for: None,
             max_message_size,
             partial: None,
             is_skipping: false,
@@ -377,10 +381,15 @@ impl ReceiverEnd {
         if let Some(granted) = self.top_up() {
             self.credit.grant(granted);
         }
+        let mut properties = Fields::new();
+        if let Some(txn_id) = &self.acquires_for {
+            properties.insert(TXN_ID, Value::Binary(txn_id.clone()));
+        }
         Flow {
             delivery_count: Some(self.credit.delivery_count),
             link_credit: Some(self.credit.link_credit),
             drain: self.is_draining,
+            properties,
             ..Flow::default()
         }
     }
@@ -397,6 +406,9 @@ impl ReceiverEnd {
         // The last delivery may still be arriving.
         let finished = self.is_draining && self.credit.link_credit == 0 && !self.has_partial();
         self.is_draining &= !finished;
+        if finished {
+            self.acquires_for = None; // what is granted from here on is for no transaction
+        }
         finished
     }
 

@@ -309,6 +309,24 @@ impl Session {
         Ok(())
     }
 
+    /// States where a received delivery stands, without settling it.
+    pub(crate) fn update(
+        &mut self,
+        key: Key,
+        delivery_id: u32,
+        state: DeliveryState,
+        effects: &mut Effects,
+    ) -> Result<(), LinkError> {
+        let link = self.link_mut(key)?;
+        if let Some(error) = &link.ended {
+            return Err(error.clone());
+        }
+        if self.incoming.update(delivery_id, state) {
+            self.mark(effects);
+        }
+        Ok(())
+    }
+
     pub(crate) fn poll_confirmed(
         &mut self,
         key: Key,

@@ -5,7 +5,7 @@ use crate::codec::{
     Attach, Fields, FilterSet, Modified, Outcome, ReceiverSettleMode, Role, SenderSettleMode,
     Source, Str, Symbol, Target, TargetArchetype,
 };
-use crate::engine::{Credit, Limits, ReceiverSettings};
+use crate::engine::{Credit, EndSettings, Limits};
 
 /// What becomes of a delivery that is dropped without having been settled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -174,7 +174,7 @@ impl ReceiverOptions {
         }
     }
 
-    pub(crate) fn settings(&self, limits: &Limits) -> ReceiverSettings {
-        ReceiverSettings::new(self.credit, self.auto_accept, limits)
+    pub(crate) fn settings(&self, limits: &Limits) -> EndSettings {
+        EndSettings::new(self.credit, self.auto_accept, limits)
     }
 }
