@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout_at;
+use tracing::Instrument;
 
 use crate::codec::{AmqpError, Open};
 use crate::engine::Engine;
@@ -97,8 +98,13 @@ impl Connection {
         options: ConnectionOptions,
     ) -> Result<Self, ConnectError> {
         let options = options.for_url(url);
-        let handshaken = handshake::connect(url, &options).await?;
-        Self::start(handshaken, options).await
+        let opened = async {
+            let handshaken = handshake::connect(url, &options).await?;
+            Self::start(handshaken, options).await
+        };
+        opened
+            .instrument(tracing::debug_span!("connect", %url))
+            .await
     }
 
     /// The same over a stream that is connected already, such as one end of [`memory::pipe`](crate::memory::pipe) or a
@@ -144,8 +150,13 @@ impl Connection {
         let url = Url::parse(url)?;
         let options = options.for_url(&url);
         let deadline = Deadline::after(options.connect_timeout);
-        let handshaken = handshake::raise(Box::new(stream), &url, &options, deadline).await?;
-        Self::start(handshaken, options).await
+        let span = tracing::debug_span!("connect", %url);
+        let opened = async {
+            let stream = Box::new(stream);
+            let handshaken = handshake::raise(stream, &url, &options, deadline).await?;
+            Self::start(handshaken, options).await
+        };
+        opened.instrument(span).await
     }
 
     async fn start(

@@ -8,7 +8,10 @@ use super::consumer::{ConsumerOptions, PartitionConsumer};
 use super::error::EventHubsError;
 use super::namespace::Namespace;
 use super::options::{ClientOptions, Transport};
-use super::producer::{Producer, ProducerOptions};
+use super::producer::{
+    BufferedProducer, BufferedProducerOptions, IdempotentOptions, IdempotentProducer, Producer,
+    ProducerOptions,
+};
 use super::properties::{HubProperties, PartitionProperties};
 use super::wire::WEBSOCKET_PATH;
 use crate::{Scheme, Url};
@@ -86,6 +89,37 @@ impl Client {
     /// A producer for the hub. Its links are attached when they are first used.
     pub fn producer(&self, options: ProducerOptions) -> Producer {
         Producer::new(self.namespace.clone(), options)
+    }
+
+    /// A producer that collects events, and publishes them in batches from the background. Asks for the hub's partitions.
+    ///
+    /// # Errors
+    /// If there is no such hub, or the service cannot be asked.
+    ///
+    /// # Cancel safety
+    /// Dropped, nothing has happened.
+    pub async fn buffered_producer(
+        &self,
+        options: BufferedProducerOptions,
+    ) -> Result<BufferedProducer, EventHubsError> {
+        BufferedProducer::open(self.namespace.clone(), options).await
+    }
+
+    /// A producer for one partition that publishes each event once, however often it has to be sent. Its link is attached
+    /// before this returns.
+    ///
+    /// # Errors
+    /// If the link cannot be attached; [`Unsupported`](super::ErrorKind::Unsupported) if the service does not offer this, and
+    /// [`OwnershipLost`](super::ErrorKind::OwnershipLost) if a newer producer has taken the identity to go on with.
+    ///
+    /// # Cancel safety
+    /// Dropped, the link is detached.
+    pub async fn idempotent_producer(
+        &self,
+        partition: &str,
+        options: IdempotentOptions,
+    ) -> Result<IdempotentProducer, EventHubsError> {
+        IdempotentProducer::open(self.namespace.clone(), partition, options).await
     }
 
     /// A consumer of one partition. Its link is attached before this returns.
@@ -238,17 +272,6 @@ mod tests {
     }
 
     #[test]
-    fn an_emulator_is_reached_in_plaintext() {
-        let emulator = target("Endpoint=sb://localhost;UseDevelopmentEmulator=true");
-        assert_eq!(url_of(&emulator).to_string(), "amqp://localhost:5672");
-        let moved = target("Endpoint=sb://localhost:7000;UseDevelopmentEmulator=true");
-        assert_eq!(url_of(&moved).to_string(), "amqp://localhost:7000");
-        let azure = target("Endpoint=sb://ns.servicebus.windows.net/");
-        let url = url_of(&azure).to_string();
-        assert_eq!(url, "amqps://ns.servicebus.windows.net:5671");
-    }
-
-    #[test]
     fn credentials_must_come_from_somewhere() {
         let bare = target("Endpoint=sb://ns");
         assert!(token_source(&bare, &ClientOptions::default()).is_err());
@@ -276,6 +299,8 @@ mod tests {
         let by_websocket = format!("wss://ns.example.com:443{path}");
         assert_eq!(url(&service, websocket, None), by_websocket);
         assert_eq!(url(&emulator, amqp, None), "amqp://localhost:5680");
+        let unmoved = target("Endpoint=sb://localhost;UseDevelopmentEmulator=true");
+        assert_eq!(url(&unmoved, amqp, None), "amqp://localhost:5672");
         let by_websocket = format!("ws://localhost:5680{path}");
         assert_eq!(url(&emulator, websocket, None), by_websocket);
         let endpoint = Some("amqps://gateway");

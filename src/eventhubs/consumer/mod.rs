@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use futures_core::Stream;
 use tokio::time::{Instant, timeout_at};
+use tracing::Instrument;
 
 pub use self::options::ConsumerOptions;
 
@@ -148,6 +149,13 @@ impl PartitionConsumer {
         max: usize,
         max_wait: Duration,
     ) -> Result<Vec<ReceivedEvent>, EventHubsError> {
+        let span = tracing::debug_span!("receive_batch", address = %self.source.address, max);
+        self.fill(max, max_wait).instrument(span).await?;
+        self.take_set_aside(max)
+    }
+
+    /// Sets events aside until there are `max`, or time or events come to an end.
+    async fn fill(&mut self, max: usize, max_wait: Duration) -> Result<(), EventHubsError> {
         let deadline = Instant::now() + max_wait.min(ENDLESS);
         while self.set_aside.len() < max && !self.set_aside.back().is_some_and(Result::is_err) {
             let next = poll_fn(|context| self.poll_event(context));
@@ -157,7 +165,7 @@ impl PartitionConsumer {
                 Ok(None) | Err(_) => break,
             }
         }
-        self.take_set_aside(max)
+        Ok(())
     }
 
     fn take_set_aside(&mut self, max: usize) -> Result<Vec<ReceivedEvent>, EventHubsError> {
@@ -376,7 +384,9 @@ impl PartitionConsumer {
         self.state = State::Ended;
         let start = self.resume();
         let retries = self.retries.clone();
+        let span = tracing::debug_span!("recover", address = %self.source.address);
         let attaching = self.source.clone().attach(start, pause, retries);
+        let attaching = attaching.instrument(span);
         self.state = State::Recovering(Box::pin(attaching));
     }
 

@@ -88,21 +88,15 @@ impl PublishingMeters {
         }
     }
 
-    /// A batch of so many events and octets is sent, which could hold `max_bytes`.
-    pub(in crate::eventhubs) fn batch(&self, events: usize, bytes: usize, max_bytes: usize) {
-        self.batch_events.record(events as f64);
-        self.batch_fill
-            .record(bytes as f64 / max_bytes.max(1) as f64);
-    }
-
-    /// A publication of so many events and octets begins.
-    pub(in crate::eventhubs) fn begin(&self, events: usize, bytes: usize) -> InFlight<'_> {
-        self.in_flight.increment(1.0);
-        InFlight {
-            meters: self,
-            events,
-            bytes,
+    /// A publication begins.
+    pub(in crate::eventhubs) fn begin(&self, load: Load) -> InFlight<'_> {
+        if let Some(capacity) = load.capacity {
+            self.batch_events.record(load.events as f64);
+            self.batch_fill
+                .record(load.bytes as f64 / capacity.max(1) as f64);
         }
+        self.in_flight.increment(1.0);
+        InFlight { meters: self, load }
     }
 
     /// Messages that may still go out.
@@ -114,11 +108,29 @@ impl PublishingMeters {
     }
 }
 
+/// What a publication holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::eventhubs) struct Load {
+    pub(in crate::eventhubs) events: usize,
+    pub(in crate::eventhubs) bytes: usize,
+    /// Of a batch: most octets that it could hold.
+    pub(in crate::eventhubs) capacity: Option<usize>,
+}
+
+impl Load {
+    pub(in crate::eventhubs) fn of_event(bytes: usize) -> Self {
+        Self {
+            events: 1,
+            bytes,
+            capacity: None,
+        }
+    }
+}
+
 /// A publication on its way, until dropped.
 pub(in crate::eventhubs) struct InFlight<'a> {
     meters: &'a PublishingMeters,
-    events: usize,
-    bytes: usize,
+    load: Load,
 }
 
 impl InFlight<'_> {
@@ -126,8 +138,8 @@ impl InFlight<'_> {
     pub(in crate::eventhubs) fn end(self, is_stored: bool) {
         match is_stored {
             true => {
-                self.meters.events.increment(self.events as u64);
-                self.meters.bytes.increment(self.bytes as u64);
+                self.meters.events.increment(self.load.events as u64);
+                self.meters.bytes.increment(self.load.bytes as u64);
             }
             false => self.meters.failures.increment(1),
         }
@@ -177,5 +189,39 @@ impl ConsumerMeters {
         if cfg!(feature = "metrics") {
             self.credit.set(f64::from(credit()));
         }
+    }
+}
+
+/// What a processor owns.
+#[derive(Clone)]
+pub(in crate::eventhubs) struct ProcessorMeters {
+    claimed: Counter,
+    lost: Counter,
+    owned: Gauge,
+}
+
+impl ProcessorMeters {
+    pub(in crate::eventhubs) fn new(hub: &str, consumer_group: &str) -> Self {
+        let labels = [("hub", hub), ("consumer_group", consumer_group)];
+        Self {
+            claimed: counter("eventhubs_partitions_claimed_total", &labels),
+            lost: counter("eventhubs_partitions_lost_total", &labels),
+            owned: gauge("eventhubs_partitions_owned", &labels),
+        }
+    }
+
+    pub(in crate::eventhubs) fn claimed(&self) {
+        self.claimed.increment(1);
+        self.owned.increment(1.0);
+    }
+
+    pub(in crate::eventhubs) fn lost(&self) {
+        self.lost.increment(1);
+        self.owned.decrement(1.0);
+    }
+
+    /// Given up by itself.
+    pub(in crate::eventhubs) fn released(&self) {
+        self.owned.decrement(1.0);
     }
 }

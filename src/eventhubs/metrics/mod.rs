@@ -42,5 +42,4 @@ use absent as instruments;
 #[cfg(feature = "metrics")]
 use present as instruments;
 
-pub(super) use self::instruments::{Counter, Gauge, Histogram};
-pub(super) use self::meters::{ClientMeters, ConsumerMeters, InFlight, PublishingMeters};
+pub(super) use self::meters::{ClientMeters, ConsumerMeters, Load, PublishingMeters};
