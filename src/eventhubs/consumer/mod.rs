@@ -158,11 +158,16 @@ impl PartitionConsumer {
     async fn fill(&mut self, max: usize, max_wait: Duration) -> Result<(), EventHubsError> {
         let deadline = Instant::now() + max_wait.min(ENDLESS);
         while self.set_aside.len() < max && !self.set_aside.back().is_some_and(Result::is_err) {
-            let next = poll_fn(|context| self.poll_event(context));
+            let next = poll_fn(|context| {
+                let event = self.poll_event(context).map(Some);
+                // A timer would take a moment to say so, in which more may come.
+                let is_over = event.is_pending() && Instant::now() >= deadline;
+                if is_over { Poll::Ready(None) } else { event }
+            });
             match timeout_at(deadline, next).await {
-                Ok(Some(event)) => self.set_aside.push_back(event),
-                Ok(None) if self.set_aside.is_empty() => return Err(self.ended()),
-                Ok(None) | Err(_) => break,
+                Ok(Some(Some(event))) => self.set_aside.push_back(event),
+                Ok(Some(None)) if self.set_aside.is_empty() => return Err(self.ended()),
+                Ok(_) | Err(_) => break,
             }
         }
         Ok(())
