@@ -5,6 +5,7 @@ mod publishing;
 mod reading;
 mod recovery;
 mod renewal;
+mod simulation;
 
 use std::sync::Arc;
 use std::time::Duration;
