@@ -6,11 +6,16 @@ use bytes::{Bytes, BytesMut};
 
 use super::credit::SenderCredit;
 use super::effects::Effects;
+use super::violation::PeerFault;
 use super::wait::WaitQueue;
 use crate::codec::{
-    DeliveryState, DeliveryTag, Encode, Flow, Message, SenderSettleMode, Transfer, Writer, frame,
+    DeliveryState, DeliveryTag, Encode, Flow, Message, SenderSettleMode, Symbol, Transfer, Value,
+    Writer, frame,
 };
 use crate::error::{LinkError, SendError, SettleModeMismatch};
+
+/// The property of a flow that names the transaction for which deliveries are acquired [4.4.3].
+pub(super) const TXN_ID: Symbol = Symbol::from_static("txn-id");
 
 /// What is to be sent in one delivery.
 #[derive(Clone, PartialEq)]
@@ -64,6 +69,10 @@ pub(crate) struct SenderEnd {
     pub(crate) max_message_size: Option<u64>,
     pub(crate) waiters: WaitQueue,
     pub(crate) partial: Option<PartialSend>,
+    /// Whether this end can send on behalf of the receiver's transactions.
+    pub(crate) offers_acquisition: bool,
+    /// The transaction for which the receiver acquires what is sent.
+    pub(crate) acquired_by: Option<Bytes>,
     next_tag: u64,
 }
 
@@ -76,6 +85,8 @@ impl SenderEnd {
             max_message_size: None,
             waiters: WaitQueue::new(),
             partial: None,
+            offers_acquisition: false,
+            acquired_by: None,
             next_tag: 0,
         }
     }
@@ -109,11 +120,19 @@ impl SenderEnd {
     }
 
     /// Applies a receiver's flow for this link.
-    pub(crate) fn on_flow(&mut self, flow: &Flow) {
+    pub(crate) fn on_flow(&mut self, flow: &Flow) -> Result<(), PeerFault> {
+        let acquired_by = acquiring_transaction(flow)?;
+        if acquired_by.is_some() && !self.offers_acquisition {
+            return Err(PeerFault::AcquisitionNotOffered);
+        }
+        if flow.link_credit.is_some() {
+            self.acquired_by = acquired_by;
+        }
         if let Some(link_credit) = flow.link_credit {
             self.credit.on_flow(flow.delivery_count, link_credit);
         }
         self.is_draining = flow.drain;
+        Ok(())
     }
 
     /// Whether a drain can be answered: nobody has anything left to send for this credit (K-013).
@@ -165,6 +184,15 @@ impl SenderEnd {
             state: outbound.state.clone(),
             ..Transfer::default()
         }
+    }
+}
+
+/// The transaction that a flow acquires deliveries for [4.4.3].
+fn acquiring_transaction(flow: &Flow) -> Result<Option<Bytes>, PeerFault> {
+    match flow.properties.get(&TXN_ID) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::Binary(txn_id)) => Ok(Some(txn_id.clone())),
+        Some(_) => Err(PeerFault::TransactionIdNotBinary),
     }
 }
 

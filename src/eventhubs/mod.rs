@@ -27,8 +27,8 @@ mod connection_string;
 mod consumer;
 mod error;
 mod event;
-mod grants;
 mod namespace;
+mod observer;
 mod options;
 mod partition_key;
 mod position;
@@ -46,6 +46,7 @@ pub use connection_string::{
 pub use consumer::{ConsumerOptions, PartitionConsumer};
 pub use error::{ErrorKind, EventHubsError, Scope};
 pub use event::{Event, LastEnqueued, ReceivedEvent};
+pub use observer::{ClientEvent, Observer};
 pub use options::{ClientOptions, Connector};
 pub use partition_key::partition_for_key;
 pub use position::Position;

@@ -215,7 +215,7 @@ impl Producer {
         if !spares_link(error.cause()) {
             self.detach(address, &attached).await;
         }
-        self.shared.namespace.give_up_link(&error, &attached).await;
+        self.shared.namespace.give_up_link(&error, &attached);
         Err(error)
     }
 

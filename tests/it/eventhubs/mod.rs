@@ -6,6 +6,8 @@ mod reading;
 mod recovery;
 mod renewal;
 mod simulation;
+mod scripted;
+mod watching;
 
 use std::sync::Arc;
 use std::time::Duration;
