@@ -5,8 +5,8 @@ mod publishing;
 mod reading;
 mod recovery;
 mod renewal;
-mod simulation;
 mod scripted;
+mod simulation;
 mod watching;
 
 use std::sync::Arc;
