@@ -15,17 +15,20 @@ pub(super) enum Fate {
 pub(super) enum Promise {
     AtMostOnce,
     AtLeastOnce,
+    /// And its producer goes on asking until the fate is known.
+    ExactlyOnce,
 }
 
 impl Promise {
     /// How often an event may be stored of which that was reported.
     fn allows(self, fate: Fate, stored: usize) -> bool {
         match (fate, self) {
-            (Fate::Accepted, Promise::AtMostOnce) => stored == 1,
+            (Fate::Accepted, Promise::AtMostOnce | Promise::ExactlyOnce) => stored == 1,
             (Fate::Accepted, Promise::AtLeastOnce) => stored >= 1,
             (Fate::NotSent, _) => stored == 0,
             (Fate::Unknown, Promise::AtMostOnce) => stored <= 1,
             (Fate::Unknown, Promise::AtLeastOnce) => true,
+            (Fate::Unknown, Promise::ExactlyOnce) => false,
         }
     }
 }

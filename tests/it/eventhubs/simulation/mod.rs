@@ -4,6 +4,7 @@
 //!
 //! - an event that was reported as accepted is stored, once, or at least once where unknown fates are tried again;
 //! - one that was reported as not sent is not stored; of one whose fate is unknown, either may be true;
+//! - an idempotent producer finds out, and what it published is stored once;
 //! - a consumer gets each stored event of its partition once, and in order;
 //! - everything ends within a day of virtual time: nobody waits for ever;
 //! - a seed always gives the same run.

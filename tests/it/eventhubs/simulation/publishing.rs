@@ -1,9 +1,10 @@
-//! A producer at work.
+//! Producers at work.
 
 use std::time::Duration;
 
 use amqp10::eventhubs::{
-    BatchOptions, Client, ErrorKind, EventHubsError, Producer, ProducerOptions, Route,
+    BatchOptions, Client, ErrorKind, EventHubsError, IdempotentOptions, IdempotentProducer,
+    Producer, ProducerOptions, Route,
 };
 use tokio::task::JoinSet;
 
@@ -11,7 +12,7 @@ use super::Dice;
 use super::ledger::{Fate, Promise};
 use super::world::{World, propagate};
 
-/// Publishes a number of events, a few at a time, and reports of each what it was told.
+/// Publishes a number of events, and reports of each what it was told.
 pub(super) struct Publisher {
     world: World,
     name: String,
@@ -33,27 +34,32 @@ impl Publisher {
 
     pub(super) async fn run(mut self) {
         let client = self.world.client(&self.name).await;
-        let retries = self.dice.chance(40);
-        let promise = match retries {
-            true => Promise::AtLeastOnce,
-            false => Promise::AtMostOnce,
-        };
+        let promises = [
+            Promise::AtMostOnce,
+            Promise::AtLeastOnce,
+            Promise::ExactlyOnce,
+        ];
+        match self.dice.pick(&promises) {
+            Promise::ExactlyOnce => self.run_idempotent(&client).await,
+            promise => self.run_plain(&client, promise).await,
+        }
+    }
+
+    async fn run_plain(&mut self, client: &Client, promise: Promise) {
+        let retries = promise == Promise::AtLeastOnce;
         let producer = client.producer(ProducerOptions::default().retry_unknown(retries));
         for _ in 0..2 + self.dice.below(12) {
-            self.publish(&client, &producer, promise).await;
-            if self.dice.chance(20) {
-                let pause = self.dice.pick(&[5, 500, 40_000, 1_000_000]);
-                tokio::time::sleep(Duration::from_millis(pause)).await;
-            }
+            self.publish(&producer, promise).await;
+            self.ask(client).await;
+            self.pause().await;
         }
     }
 
     /// Several sends at once, in batches or one by one.
-    async fn publish(&mut self, client: &Client, producer: &Producer, promise: Promise) {
+    async fn publish(&mut self, producer: &Producer, promise: Promise) {
         let mut sends = JoinSet::new();
         for _ in 0..self.dice.pick(&[1, 1, 3, 10]) {
-            let count = self.dice.pick(&[1, 1, 1, 20]);
-            let bodies: Vec<String> = (0..count).map(|_| self.body()).collect();
+            let bodies = self.bodies();
             let route = self.route();
             let producer = producer.clone();
             sends.spawn(async move {
@@ -66,9 +72,29 @@ impl Publisher {
         }
         while let Some(sent) = sends.join_next().await {
             let (bodies, sent) = propagate(sent);
-            self.report(bodies, sent, promise);
+            self.report(bodies, &sent, promise);
         }
-        // A read of properties takes another way to the service.
+    }
+
+    async fn run_idempotent(&mut self, client: &Client) {
+        let partition = self.dice.below(self.world.partitions).to_string();
+        let mut producer = loop {
+            let options = IdempotentOptions::default();
+            match client.idempotent_producer(&partition, options).await {
+                Ok(producer) => break producer,
+                Err(error) => self.world.tell(format!("{}: {error}", self.name)),
+            }
+        };
+        for _ in 0..2 + self.dice.below(12) {
+            let bodies = self.bodies();
+            let sent = publish_once(&mut producer, &bodies).await;
+            self.report(bodies, &sent, Promise::ExactlyOnce);
+            self.pause().await;
+        }
+    }
+
+    /// A read of properties takes another way to the service.
+    async fn ask(&mut self, client: &Client) {
         if self.dice.chance(10) {
             let told = client.partition_properties("0").await;
             let told = told.map(|properties| properties.last_enqueued_sequence_number);
@@ -76,18 +102,33 @@ impl Publisher {
         }
     }
 
-    fn report(&self, bodies: Vec<String>, sent: Result<(), EventHubsError>, promise: Promise) {
-        let fate = match &sent {
+    async fn pause(&mut self) {
+        if self.dice.chance(20) {
+            let pause = self.dice.pick(&[5, 500, 40_000, 1_000_000]);
+            tokio::time::sleep(Duration::from_millis(pause)).await;
+        }
+    }
+
+    fn report(&self, bodies: Vec<String>, sent: &Result<(), EventHubsError>, promise: Promise) {
+        let fate = match sent {
             Ok(()) => Fate::Accepted,
             Err(error) if error.kind() == ErrorKind::OutcomeUnknown => Fate::Unknown,
             Err(_) => Fate::NotSent,
         };
-        let last = bodies.last().cloned().unwrap_or_default();
-        self.world
-            .tell(format!("{} {fate:?} up to {last}: {sent:?}", self.name));
+        let first = &bodies[0];
+        let count = bodies.len();
+        self.world.tell(match sent {
+            Ok(()) => format!("{count} from {first}: {fate:?}"),
+            Err(error) => format!("{count} from {first}: {fate:?}: {error}"),
+        });
         for body in bodies {
             self.world.ledger.borrow_mut().report(body, fate, promise);
         }
+    }
+
+    fn bodies(&mut self) -> Vec<String> {
+        let count = self.dice.pick(&[1, 1, 1, 20]);
+        (0..count).map(|_| self.body()).collect()
     }
 
     fn body(&mut self) -> String {
@@ -119,4 +160,22 @@ async fn send_batch(
         batch.try_add(body.as_str()).expect("small events fit");
     }
     producer.send_batch(batch).await
+}
+
+/// Publishes, and asks until it is known what became of it.
+async fn publish_once(
+    producer: &mut IdempotentProducer,
+    bodies: &[String],
+) -> Result<(), EventHubsError> {
+    let mut batch = producer.create_batch(None).await?;
+    for body in bodies {
+        batch.try_add(body.as_str()).expect("small events fit");
+    }
+    let mut sent = producer.send_batch(batch).await;
+    while let Err(error) = &sent
+        && error.kind() == ErrorKind::OutcomeUnknown
+    {
+        sent = producer.settle().await;
+    }
+    sent
 }

@@ -48,7 +48,7 @@ impl Reader {
         }
     }
 
-    /// Reads until the consumer has ended; only the loss of the partition may be the reason.
+    /// Reads until the consumer has ended: the partition was lost, or a new token was refused as well.
     async fn read(&self, mut consumer: PartitionConsumer) {
         loop {
             match consumer.recv().await {
@@ -63,7 +63,9 @@ impl Reader {
                 Err(error) => {
                     self.world.tell(format!("{}: {error}", self.name));
                     if !error.is_retryable() {
-                        assert_eq!(error.kind(), ErrorKind::OwnershipLost, "{error}");
+                        let kind = error.kind();
+                        let may_end = [ErrorKind::OwnershipLost, ErrorKind::Unauthorized];
+                        assert!(may_end.contains(&kind), "{error}");
                         return;
                     }
                 }

@@ -10,7 +10,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use amqp10::emulator::{Emulator, EmulatorOptions, FaultRates, Faults};
 use amqp10::eventhubs::{Client, ClientOptions, Connector};
 use amqp10::{Body, Clock, Message};
-use tokio::task::{JoinError, LocalSet};
+use tokio::task::{JoinError, JoinSet, LocalSet};
 use tokio::time::Instant;
 
 use super::Dice;
@@ -79,49 +79,56 @@ impl World {
         story.push_str(&format!("{millis:>9} ms  {line}\n"));
     }
 
-    /// All that has happened; faults come last.
+    /// All that has happened, by time.
     pub(super) fn story(&self) -> String {
         let mut story = self.story.borrow().clone();
         for record in self.emulator.fault_records() {
-            story.push_str(&format!("fault: {record}\n"));
+            let millis = record.after.as_millis();
+            story.push_str(&format!("{millis:>9} ms  fault: {}\n", record.fault));
         }
-        story
+        let mut lines: Vec<_> = story.lines().collect();
+        // Of the same time, they stay in order.
+        lines.sort_by_key(|line| &line[..9]);
+        lines.join("\n")
     }
 
     /// Publishes and reads until everything that is stored was read, and checks it.
     pub(super) async fn run(&self) {
         let mut dice = Dice::new(self.seed, "run");
         let tasks = LocalSet::new();
-        let readers: Vec<_> = (0..self.partitions)
-            .map(|partition| {
-                let reader = Reader::new(self.clone(), partition.to_string());
-                tasks.spawn_local(reader.run())
-            })
-            .collect();
-        let publishers: Vec<_> = (0..1 + dice.below(3))
-            .map(|number| tasks.spawn_local(Publisher::new(self.clone(), number).run()))
-            .collect();
+        let mut readers = JoinSet::new();
+        for partition in 0..self.partitions {
+            let reader = Reader::new(self.clone(), partition.to_string());
+            readers.spawn_local_on(reader.run(), &tasks);
+        }
+        let mut publishers = JoinSet::new();
+        for number in 0..1 + dice.below(3) {
+            let publisher = Publisher::new(self.clone(), number);
+            publishers.spawn_local_on(publisher.run(), &tasks);
+        }
         tasks
             .run_until(async {
-                for publisher in publishers {
-                    propagate(publisher.await);
+                tokio::select! {
+                    biased;
+                    ended = readers.join_next() => panic!("a reader ended: {ended:?}"),
+                    () = self.see_to_the_end(publishers) => {}
                 }
-                self.tell("all is published");
-                let stored = self.stored();
-                for (partition, bodies) in &stored {
-                    self.tell(format!(
-                        "partition {partition} holds {} events",
-                        bodies.len()
-                    ));
-                    self.await_reader(partition, bodies.len()).await;
-                }
-                for reader in &readers {
-                    assert!(!reader.is_finished(), "a consumer has ended");
-                    reader.abort();
-                }
-                self.ledger.borrow().check(&stored);
             })
             .await;
+    }
+
+    async fn see_to_the_end(&self, mut publishers: JoinSet<()>) {
+        while let Some(ended) = publishers.join_next().await {
+            propagate(ended);
+        }
+        self.tell("all is published");
+        let stored = self.stored();
+        for (partition, bodies) in &stored {
+            let count = bodies.len();
+            self.tell(format!("partition {partition} holds {count} events"));
+            self.await_reader(partition, count).await;
+        }
+        self.ledger.borrow().check(&stored);
     }
 
     /// What is stored in each partition, in order.
@@ -163,14 +170,14 @@ fn rates(dice: &mut Dice) -> FaultRates {
         .detach(300)
         .cut(300)
         .lose_outcomes(100)
-        .expire_tokens(100);
+        .expire_tokens(60);
     dice.pick(&[
         usual,
         usual,
         often,
         none.cut(500),
         none.detach(500),
-        none.expire_tokens(300),
+        none.expire_tokens(100),
     ])
 }
 
