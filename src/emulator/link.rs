@@ -260,7 +260,10 @@ impl RunningLink {
                 }
             }
             (Service::Requests(node), AcceptedLink::Receiver(receiver)) => {
-                node.run(peer, &self.session, &receiver).await;
+                if let Some(error) = node.run(peer, &self.session, &receiver).await {
+                    // A peer that is gone needs no reason.
+                    let _ = receiver.close_with_error(error).await;
+                }
             }
             // The handles give the opposite of the peer's role, from which the service was chosen.
             _ => {}

@@ -1,30 +1,10 @@
 //! Links that fall silent, and what a client tells of what befalls it.
 
-use std::sync::Mutex;
-
-use amqp10::eventhubs::{ClientEvent, Observer};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::Instant;
 
 use super::scripted::{Feed, Service, partition_ending_with};
 use super::*;
-
-/// Notes what a client tells, as the names of the events.
-pub fn notes() -> (Observer, Arc<Mutex<Vec<String>>>) {
-    let notes = Arc::new(Mutex::new(Vec::new()));
-    let book = notes.clone();
-    let observer = Observer::new(move |event: &ClientEvent| {
-        let text = format!("{event:?}");
-        let name = text.split([' ', '{']).next().unwrap();
-        book.lock().unwrap().push(name.to_owned());
-    });
-    (observer, notes)
-}
-
-fn count(notes: &Mutex<Vec<String>>, name: &str) -> usize {
-    let notes = notes.lock().unwrap();
-    notes.iter().filter(|note| *note == name).count()
-}
 
 async fn feed(coming: &mut UnboundedReceiver<Feed>) -> Feed {
     coming.recv().await.unwrap()
