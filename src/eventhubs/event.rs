@@ -55,10 +55,15 @@ impl Event {
         }
     }
 
+    /// Replaces the body.
+    pub fn with_body(mut self, body: impl Into<Bytes>) -> Self {
+        self.message.body = Body::Data(body.into());
+        self
+    }
+
     /// Adds an application property, or replaces the one of that name.
     pub fn with_property(mut self, name: impl Into<Str>, value: impl Into<Value>) -> Self {
-        let properties = self.message.application_properties.get_or_insert_default();
-        properties.insert(name, value);
+        self.application_properties_mut().insert(name, value);
         self
     }
 
@@ -97,6 +102,15 @@ impl Event {
 
     pub(super) fn set_partition_key(&mut self, key: &str) {
         self.annotate(annotation::PARTITION_KEY, key.into());
+    }
+
+    pub(super) fn application_properties_mut(&mut self) -> &mut ApplicationProperties {
+        self.message.application_properties.get_or_insert_default()
+    }
+
+    /// The octets of a body of any kind, as [`ReceivedEvent::body`] has them.
+    pub(super) fn body_octets(&self) -> Bytes {
+        octets(&self.message.body)
     }
 
     pub(super) fn into_message(self) -> Message {

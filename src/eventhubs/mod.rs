@@ -23,10 +23,14 @@ pub mod auth;
 mod batch;
 pub mod checkpoint;
 mod client;
+pub mod cloudevents;
 mod connection_string;
 mod consumer;
 mod error;
 mod event;
+mod grants;
+#[cfg(feature = "json")]
+mod json;
 mod namespace;
 mod numbering;
 mod observer;

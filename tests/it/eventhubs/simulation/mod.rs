@@ -18,6 +18,7 @@ mod reading;
 mod world;
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use dice::Dice;
@@ -71,16 +72,28 @@ fn whatever_goes_wrong_nothing_is_lost_repeated_or_waited_for_without_end() {
     }
     let began = std::time::Instant::now();
     let runs = variable("AMQP10_SEEDS").unwrap_or(RUNS);
-    let (mut faults, mut events) = (0, 0);
-    for seed in 0..runs {
-        let story = checked(seed);
-        faults += count(&story, "fault: ");
-        events += count(&story, "received ");
-    }
-    println!(
-        "runs={runs} faults={faults} events={events} seconds={}",
-        began.elapsed().as_secs()
-    );
+    let next = AtomicU64::new(0);
+    let stories = || {
+        let seeds = std::iter::repeat_with(|| next.fetch_add(1, Ordering::Relaxed));
+        let stories = seeds.take_while(|seed| *seed < runs).map(checked);
+        stories.fold([0, 0], |[faults, events], story| {
+            [
+                faults + count(&story, "fault: "),
+                events + count(&story, " received "),
+            ]
+        })
+    };
+    let totals = std::thread::scope(|scope| {
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        let threads: Vec<_> = (0..threads).map(|_| scope.spawn(stories)).collect();
+        let totals = threads.into_iter().map(|thread| thread.join());
+        // The first panic is told; the others end by themselves.
+        totals.collect::<Result<Vec<_>, _>>()
+    });
+    let totals = totals.unwrap_or_else(|panic| resume_unwind(panic));
+    let [faults, events] = [0, 1].map(|kind| totals.iter().map(|total| total[kind]).sum::<u64>());
+    let seconds = began.elapsed().as_secs();
+    println!("runs={runs} faults={faults} events={events} seconds={seconds}");
     assert!(
         faults > runs && events > runs,
         "too little happened to tell anything"

@@ -104,7 +104,7 @@ impl Publisher {
 
     async fn pause(&mut self) {
         if self.dice.chance(20) {
-            let pause = self.dice.pick(&[5, 500, 40_000, 1_000_000]);
+            let pause = self.dice.pick(&[5, 500, 40_000]);
             tokio::time::sleep(Duration::from_millis(pause)).await;
         }
     }
