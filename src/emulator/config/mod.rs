@@ -14,6 +14,7 @@ use base64::engine::general_purpose::STANDARD;
 pub use self::hub::{HubOptions, MAX_PARTITIONS};
 pub use self::storage::{Persistence, Retention};
 pub use self::throughput::Throughput;
+use super::faults::Faults;
 use super::sas::AccessKey;
 use crate::eventhubs::wire::{DEFAULT_MAX_MESSAGE_SIZE, MAX_RECEIVERS_WITHOUT_EPOCH};
 use crate::{Clock, TlsServerConfig};
@@ -77,14 +78,19 @@ pub struct EmulatorOptions {
     pub shutdown_deadline: Duration,
     /// The time: for enqueued times and for the ends of tokens. Default: the system's.
     pub clock: Clock,
+    /// What goes wrong on purpose. Default: nothing.
+    pub faults: Faults,
+    /// The key that nobody chose: other faults may need another one.
+    generated_key: String,
 }
 
 impl Default for EmulatorOptions {
     fn default() -> EmulatorOptions {
+        let key = random_key();
         EmulatorOptions {
             hubs: Vec::new(),
             key_name: ROOT_KEY_NAME.to_owned(),
-            key_value: random_key(),
+            key_value: key.clone(),
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             tls: None,
             max_message_size: DEFAULT_MAX_MESSAGE_SIZE,
@@ -103,6 +109,8 @@ impl Default for EmulatorOptions {
             silence: Duration::from_secs(480),
             shutdown_deadline: Duration::from_secs(5),
             clock: Clock::default(),
+            faults: Faults::default(),
+            generated_key: key,
         }
     }
 }
@@ -274,6 +282,18 @@ impl EmulatorOptions {
         self.idle_new_connection
             .filter(|_| !had_link)
             .or(self.idle_connection)
+    }
+
+    /// Has things go wrong. With a seed, a key that was not chosen is made of the seed: see [`Faults::seed`].
+    pub fn faults(mut self, faults: Faults) -> EmulatorOptions {
+        if let Some(seed) = faults.seed
+            && self.key_value == self.generated_key
+        {
+            self.key_value = STANDARD.encode(seed.to_be_bytes().repeat(4));
+            self.generated_key.clone_from(&self.key_value);
+        }
+        self.faults = faults;
+        self
     }
 
     pub(crate) fn access_key(&self) -> AccessKey {
