@@ -28,7 +28,6 @@ mod connection_string;
 mod consumer;
 mod error;
 mod event;
-mod grants;
 #[cfg(feature = "json")]
 mod json;
 mod namespace;
