@@ -8,6 +8,7 @@ mod reading;
 mod recovery;
 mod renewal;
 mod scripted;
+mod simulation;
 #[cfg(feature = "websocket")]
 mod transport;
 mod watching;
