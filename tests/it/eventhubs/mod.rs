@@ -1,10 +1,15 @@
 //! The Event Hubs client against the emulator.
 
 mod authorization;
+mod buffered;
+mod idempotent;
+mod in_flight;
+mod large;
 mod publishing;
 mod reading;
 mod recovery;
 mod renewal;
+mod scripted;
 
 use std::sync::Arc;
 use std::time::Duration;
