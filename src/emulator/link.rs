@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::connection::Peer;
-use super::namespace::{Destination, Namespace};
+use super::log::ProducerClaim;
+use super::namespace::{Destination, Hub};
 use super::nodes::Node;
 use super::producer_seat::ProducerSeat;
-use super::producers::ProducerClaim;
 use super::publish::Publisher;
 use super::replies::ReplyLink;
 use super::subscribe::{Reader, source_in_force};
@@ -28,13 +28,31 @@ const REQUEST_CREDIT: u32 = 50;
 #[derive(Debug)]
 enum Service {
     /// The peer publishes.
-    Publish { publisher: Publisher, path: String },
+    Publish { publisher: Publisher, place: Place },
     /// The peer reads a partition.
-    Read { reader: Reader, path: String },
+    Read { reader: Reader, place: Place },
     /// The peer sends requests to a node.
     Requests(Node),
     /// The peer receives a node's replies.
     Replies(Node),
+}
+
+/// Where a link leads to. It ends with the hub, and with the token for the path.
+#[derive(Debug)]
+struct Place {
+    hub: Arc<Hub>,
+    path: String,
+}
+
+impl Place {
+    /// Waits until the link has to end.
+    async fn gone(&self, peer: &Peer) -> AmqpError {
+        tokio::select! {
+            biased;
+            () = peer.claims.expired(&self.path) => expired(&self.path),
+            error = self.hub.deleted() => error,
+        }
+    }
 }
 
 /// An accepted link on which somebody has to wait.
@@ -106,10 +124,15 @@ impl Service {
         if !peer.claims.allow(&path) {
             return Err(unauthorized(&address));
         }
+        let hub = address.hub().unwrap_or_default();
+        let place = Place {
+            hub: peer.namespace.hub(hub)?,
+            path,
+        };
         match attach.role {
             Role::Sender => {
                 let destination = peer.namespace.destination(&address)?;
-                let producer = producer(&peer.namespace, &destination, attach)?;
+                let producer = producer(&destination, attach)?;
                 let name = match address {
                     Address::Publisher { publisher, .. } => Some(Str::from(publisher)),
                     _ => None,
@@ -122,12 +145,12 @@ impl Service {
                         name,
                         producer,
                     },
-                    path,
+                    place,
                 })
             }
             Role::Receiver => {
                 let reader = Reader::admit(&peer.namespace, &address, attach)?;
-                Ok(Service::Read { reader, path })
+                Ok(Service::Read { reader, place })
             }
         }
     }
@@ -194,16 +217,12 @@ impl Service {
 
 /// The seat of a producer that numbers its events, if the attach asks for one. Numbers belong to one partition: a link to
 /// a hub is served without.
-fn producer(
-    namespace: &Namespace,
-    destination: &Destination,
-    attach: &Attach,
-) -> Result<Option<ProducerSeat>, AmqpError> {
+fn producer(destination: &Destination, attach: &Attach) -> Result<Option<ProducerSeat>, AmqpError> {
     let Destination::Fixed(partition) = destination else {
         return Ok(None);
     };
     ProducerClaim::of(attach)?
-        .map(|claim| partition.claim_producer(claim, namespace.now()))
+        .map(|claim| partition.claim_producer(claim))
         .transpose()
 }
 
@@ -211,10 +230,10 @@ impl RunningLink {
     /// Serves the link until the peer, a rule or the end of its token ends it.
     pub(crate) async fn run(self, peer: &Arc<Peer>) {
         match (self.service, self.link) {
-            (Service::Publish { publisher, path }, AcceptedLink::Receiver(receiver)) => {
+            (Service::Publish { publisher, place }, AcceptedLink::Receiver(receiver)) => {
                 let end = tokio::select! {
                     biased;
-                    () = peer.claims.expired(&path) => Some(expired(&path)),
+                    error = place.gone(peer) => Some(error),
                     end = publisher.run(&receiver) => end,
                 };
                 if let Some(error) = end {
@@ -222,10 +241,10 @@ impl RunningLink {
                     let _ = receiver.close_with_error(error).await;
                 }
             }
-            (Service::Read { reader, path }, AcceptedLink::Sender(sender)) => {
+            (Service::Read { reader, place }, AcceptedLink::Sender(sender)) => {
                 let end = tokio::select! {
                     biased;
-                    () = peer.claims.expired(&path) => Some(expired(&path)),
+                    error = place.gone(peer) => Some(error),
                     _ = sender.closed() => None,
                     end = reader.run(&sender) => end,
                 };

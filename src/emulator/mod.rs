@@ -59,7 +59,9 @@ mod audience;
 mod claims;
 mod config;
 mod connection;
+mod error;
 mod event;
+mod hub;
 mod link;
 mod log;
 mod login;
@@ -68,17 +70,16 @@ mod nodes;
 mod partition;
 mod partition_hash;
 mod producer_seat;
-mod producers;
 mod publish;
 mod readers;
 mod replies;
 mod sas;
 mod selector;
+mod store;
 mod subscribe;
-mod tail;
+mod throughput;
 
 use std::fmt;
-use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -86,8 +87,11 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
-pub use self::config::{EmulatorOptions, HubOptions, MAX_PARTITIONS, ROOT_KEY_NAME, Retention};
+pub use self::config::{
+    EmulatorOptions, HubOptions, MAX_PARTITIONS, Persistence, ROOT_KEY_NAME, Retention, Throughput,
+};
 use self::connection::STOPPED;
+pub use self::error::EmulatorError;
 use self::login::{Login, MECHANISMS};
 use self::namespace::Namespace;
 pub use crate::Clock;
@@ -102,9 +106,6 @@ use crate::{
 /// Octets that each direction of an in-process connection holds.
 const MEMORY_PIPE: usize = 256 * 1024;
 
-/// How long the service tolerates silence; half of it is what its open announces.
-const IDLE_TIME_OUT: Duration = Duration::from_secs(480);
-
 /// The pause after the system failed to give a connection, so that a lasting failure does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -117,23 +118,8 @@ pub struct Emulator {
     /// Each new value closes the connections of the moment, with the value as the reason.
     closing: watch::Sender<&'static str>,
     server: JoinHandle<()>,
-}
-
-/// Why an emulator did not start.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum EmulatorError {
-    /// The options make no sense; the text says which, and what was expected.
-    #[error("the emulator's options are wrong: {0}")]
-    Options(String),
-    /// The address cannot be listened on.
-    #[error("the emulator cannot listen on {address}: {reason}")]
-    Listen {
-        /// The address of the options.
-        address: SocketAddr,
-        /// What the system says.
-        reason: io::Error,
-    },
+    /// Writes to the folder, if there is one.
+    journal: Option<JoinHandle<()>>,
 }
 
 impl Emulator {
@@ -192,7 +178,8 @@ impl Emulator {
             address: options.address,
             reason,
         })?;
-        let namespace = Arc::new(Namespace::new(options));
+        let (namespace, journal) = Namespace::open(options).await?;
+        let namespace = Arc::new(namespace);
         let (streams, incoming_streams) = mpsc::unbounded_channel();
         let closing = watch::Sender::new(STOPPED);
         let server = Server {
@@ -207,6 +194,7 @@ impl Emulator {
             streams,
             closing,
             server,
+            journal,
         })
     }
 
@@ -265,11 +253,53 @@ impl Emulator {
     /// Dropped before it resolves, the emulator stops in the background.
     pub async fn shutdown(self) {
         let Emulator {
-            streams, server, ..
+            namespace,
+            streams,
+            server,
+            journal,
+            ..
         } = self;
         drop(streams);
         // A server that panicked has stopped as well.
         let _ = server.await;
+        drop(namespace);
+        if let Some(journal) = journal {
+            // The folder is free for the next emulator now. A task that panicked has let it go as well.
+            let _ = journal.await;
+        }
+    }
+
+    /// Makes a hub, which clients may use at once. With [`Persistence`] it is there again after the next start.
+    ///
+    /// # Errors
+    ///
+    /// If there is one of that name, its options make no sense, or it cannot be written.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it resolves, the hub may be made or not.
+    pub async fn create_hub(&self, hub: HubOptions) -> Result<(), EmulatorError> {
+        self.namespace.create_hub(hub).await
+    }
+
+    /// Deletes a hub with all its events. Its links end with `amqp:not-found`, in the words by which official clients know
+    /// that there is no use in trying again.
+    ///
+    /// # Errors
+    ///
+    /// If there is none of that name, in whatever case, or its files cannot be deleted.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it resolves, the hub may be deleted or not.
+    pub async fn delete_hub(&self, name: &str) -> Result<(), EmulatorError> {
+        self.namespace.delete_hub(name).await
+    }
+
+    /// The hubs there are, by name.
+    pub fn hubs(&self) -> Vec<HubOptions> {
+        let hubs = self.namespace.hubs();
+        hubs.iter().map(|hub| hub.options()).collect()
     }
 }
 
@@ -291,7 +321,7 @@ fn listener_options(options: &EmulatorOptions) -> ListenerOptions {
     let connection = ConnectionOptions::default()
         .container_id(format!("{}_G1", uuid::Uuid::new_v4().simple()))
         .max_frame_size(65_536)
-        .idle_time_out(IDLE_TIME_OUT)
+        .idle_time_out(options.silence)
         .channel_max(MAX_SESSIONS - 1)
         .limits(limits)
         // One official client finds fields by their position.

@@ -1,16 +1,16 @@
 //! Links on which a peer publishes (Event Hubs).
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
 use super::event::{self, BatchError, NewEvent};
 use super::link::{idle_too_long, within};
+use super::log::{Numbers, Publication};
 use super::namespace::{Destination, Namespace};
-use super::partition::Partition;
+use super::partition::{Partition, Storing};
 use super::producer_seat::ProducerSeat;
-use super::producers::Numbers;
-use super::tail::Publication;
 use crate::codec::{AmqpError, Annotations, Str, condition};
 use crate::eventhubs::wire::{
     self, BATCH_MESSAGE_FORMAT, MAX_PARTITION_KEY_LENGTH, annotation, property,
@@ -26,6 +26,44 @@ pub(crate) struct Publisher {
     pub(crate) name: Option<Str>,
     /// For a producer that numbers its events.
     pub(crate) producer: Option<ProducerSeat>,
+}
+
+/// Most messages of one link that are being written at a time; the peer's next ones wait.
+const MAX_UNSETTLED: usize = 128;
+
+/// Messages that are being written, in order.
+#[derive(Default)]
+struct Unsettled(VecDeque<(Delivery, Storing)>);
+
+impl Unsettled {
+    /// Waits for the first one to be stored, and settles it.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it resolves, nothing is lost.
+    async fn settle_next(&mut self) -> Result<(), AmqpError> {
+        let Some((_, storing)) = self.0.front_mut() else {
+            return Ok(());
+        };
+        let stored = storing.done().await;
+        match self.0.pop_front() {
+            Some((delivery, _)) => settle(&delivery, stored),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Tells the peer what became of its message. The error is what the link has to end with.
+fn settle(delivery: &Delivery, stored: Result<(), AmqpError>) -> Result<(), AmqpError> {
+    let settled = match stored {
+        Ok(()) => delivery.accept(),
+        // The peer does not wait for an outcome: the end of the link is the only way to tell it.
+        Err(error) if delivery.is_settled() => return Err(error),
+        Err(error) => delivery.reject(Some(error)),
+    };
+    // A link that has ended meanwhile is seen by the next `recv`.
+    drop(settled);
+    Ok(())
 }
 
 impl Publisher {
@@ -47,34 +85,52 @@ impl Publisher {
 
     async fn take_all(&self, receiver: &Receiver) -> Option<AmqpError> {
         let idle = self.namespace.options.idle_link;
-        loop {
-            let delivery = match within(idle, receiver.recv()).await {
-                Some(Ok(delivery)) => delivery,
-                Some(Err(_)) => return None,
-                None => return Some(idle_too_long(receiver.name(), idle)),
+        let mut unsettled = Unsettled::default();
+        let end = loop {
+            let has_room = unsettled.0.len() < MAX_UNSETTLED;
+            let delivery = tokio::select! {
+                biased;
+                settled = unsettled.settle_next(), if !unsettled.0.is_empty() => match settled {
+                    Ok(()) => continue,
+                    Err(error) => break Some(error),
+                },
+                received = within(idle, receiver.recv()), if has_room => match received {
+                    Some(Ok(delivery)) => delivery,
+                    Some(Err(_)) => break None,
+                    None => break Some(idle_too_long(receiver.name(), idle)),
+                },
             };
-            if let Err(error) = self.take(&delivery) {
-                return Some(error);
+            if let Err(error) = self.take(delivery, &mut unsettled) {
+                break Some(error);
             }
+        };
+        // What is being written will be there: whoever can still hear it is told.
+        while !unsettled.0.is_empty() {
+            let _ = unsettled.settle_next().await;
+        }
+        end
+    }
+
+    /// Stores one delivery; settles it if that is done at once.
+    fn take(&self, delivery: Delivery, unsettled: &mut Unsettled) -> Result<(), AmqpError> {
+        match self.publish(delivery.message_format(), delivery.payload().clone()) {
+            Ok(Storing::Done) => settle(&delivery, Ok(())),
+            Ok(storing) => {
+                unsettled.0.push_back((delivery, storing));
+                Ok(())
+            }
+            Err(error) => settle(&delivery, Err(error)),
         }
     }
 
-    /// Stores one delivery and settles it.
-    fn take(&self, delivery: &Delivery) -> Result<(), AmqpError> {
-        let settled = match self.publish(delivery.message_format(), delivery.payload().clone()) {
-            Ok(()) => delivery.accept(),
-            // The peer does not wait for an outcome: the end of the link is the only way to tell it.
-            Err(error) if delivery.is_settled() => return Err(error),
-            Err(error) => delivery.reject(Some(error)),
-        };
-        // A link that has ended meanwhile is seen by the next `recv`.
-        drop(settled);
-        Ok(())
-    }
-
     /// Stores a message or a batch: all of it, or nothing.
-    pub(crate) fn publish(&self, message_format: u32, payload: Bytes) -> Result<(), AmqpError> {
-        self.check_size(payload.len())?;
+    pub(crate) fn publish(
+        &self,
+        message_format: u32,
+        payload: Bytes,
+    ) -> Result<Storing, AmqpError> {
+        let size = payload.len();
+        self.check_size(size)?;
         let (envelope, mut events) = if message_format == BATCH_MESSAGE_FORMAT {
             NewEvent::decode_batch(payload).map_err(batch_refused)?
         } else {
@@ -94,9 +150,9 @@ impl Publisher {
             }
         }
         let numbers = self.numbers(&events)?;
+        self.namespace.take_throughput(events.len(), size)?;
         let publication = Publication { events, numbers };
-        self.partition(key.as_ref())
-            .append(publication, self.namespace.now())
+        self.partition(key.as_ref()).append(publication)
     }
 
     /// The events' numbers: on the link of a producer that numbers them, each has one, and each follows the one before.
