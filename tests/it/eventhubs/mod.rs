@@ -1,6 +1,10 @@
 //! The Event Hubs client against the emulator.
 
 mod authorization;
+mod buffered;
+mod idempotent;
+mod in_flight;
+mod large;
 mod connections;
 mod idleness;
 mod publishing;
@@ -8,6 +12,7 @@ mod reading;
 mod recovery;
 mod renewal;
 mod scripted;
+mod scripted_links;
 mod simulation;
 #[cfg(feature = "websocket")]
 mod transport;
