@@ -3,6 +3,7 @@
 //! A store of one's own is a [`CheckpointStore`] that passes [`conformance::check`].
 
 pub mod conformance;
+mod file;
 mod memory;
 
 use std::error::Error;
@@ -12,6 +13,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+pub use self::file::FileCheckpointStore;
 pub use self::memory::MemoryCheckpointStore;
 
 /// The consumer group that ownerships and checkpoints belong to. The service does not tell the three names by case, and
