@@ -32,6 +32,7 @@ mod namespace;
 mod options;
 mod partition_key;
 mod position;
+pub mod processor;
 mod producer;
 mod properties;
 mod random;

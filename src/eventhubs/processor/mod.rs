@@ -1,0 +1,3 @@
+//! Processors.
+mod balancer;
+pub use balancer::LoadBalancing;
