@@ -2,6 +2,7 @@
 
 mod authorization;
 mod file_store;
+mod processor;
 mod publishing;
 mod reading;
 mod recovery;
