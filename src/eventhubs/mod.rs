@@ -37,6 +37,7 @@ mod observer;
 mod options;
 mod partition_key;
 mod position;
+pub mod processor;
 mod producer;
 mod properties;
 mod random;

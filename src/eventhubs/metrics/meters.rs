@@ -2,6 +2,7 @@
 
 use super::instruments::{Counter, Gauge, Histogram, counter, gauge, histogram};
 use crate::eventhubs::observer::ClientEvent;
+use crate::eventhubs::processor::{ProcessorEvent, StopReason};
 
 /// What befalls a client, counted.
 pub(in crate::eventhubs) struct ClientMeters {
@@ -192,12 +193,13 @@ impl ConsumerMeters {
     }
 }
 
-/// What a processor owns.
-#[derive(Clone)]
+/// What befalls a processor, counted.
 pub(in crate::eventhubs) struct ProcessorMeters {
     claimed: Counter,
     lost: Counter,
     owned: Gauge,
+    checkpoints: Counter,
+    store_failures: Counter,
 }
 
 impl ProcessorMeters {
@@ -207,21 +209,28 @@ impl ProcessorMeters {
             claimed: counter("eventhubs_partitions_claimed_total", &labels),
             lost: counter("eventhubs_partitions_lost_total", &labels),
             owned: gauge("eventhubs_partitions_owned", &labels),
+            checkpoints: counter("eventhubs_checkpoints_total", &labels),
+            store_failures: counter("eventhubs_store_failures_total", &labels),
         }
     }
 
-    pub(in crate::eventhubs) fn claimed(&self) {
-        self.claimed.increment(1);
-        self.owned.increment(1.0);
-    }
-
-    pub(in crate::eventhubs) fn lost(&self) {
-        self.lost.increment(1);
-        self.owned.decrement(1.0);
-    }
-
-    /// Given up by itself.
-    pub(in crate::eventhubs) fn released(&self) {
-        self.owned.decrement(1.0);
+    pub(in crate::eventhubs) fn count(&self, event: &ProcessorEvent) {
+        match event {
+            ProcessorEvent::Claimed { .. } => {
+                self.claimed.increment(1);
+                self.owned.increment(1.0);
+            }
+            ProcessorEvent::Stopped { reason, .. } => {
+                if let StopReason::OwnershipLost | StopReason::OwnershipExpired = reason {
+                    self.lost.increment(1);
+                }
+                self.owned.decrement(1.0);
+            }
+            ProcessorEvent::Checkpointed { .. } => self.checkpoints.increment(1),
+            ProcessorEvent::StoreFailed { .. } => self.store_failures.increment(1),
+            ProcessorEvent::ClaimLost { .. }
+            | ProcessorEvent::Released { .. }
+            | ProcessorEvent::Failed { .. } => {}
+        }
     }
 }

@@ -26,8 +26,10 @@
 //! | `eventhubs_throttles_total` | counter | operations | hub | Operations that the service was too busy for |
 //! | `eventhubs_retries_total` | counter | operations | hub | Operations tried again for other reasons |
 //! | `eventhubs_partitions_claimed_total` | counter | partitions | hub, consumer_group | Partitions that a processor began to own |
-//! | `eventhubs_partitions_lost_total` | counter | partitions | hub, consumer_group | Partitions that a processor lost to another, or to a failure |
+//! | `eventhubs_partitions_lost_total` | counter | partitions | hub, consumer_group | Partitions that a processor lost to another, or because the store was not reached |
 //! | `eventhubs_partitions_owned` | gauge | partitions | hub, consumer_group | Partitions that a processor owns |
+//! | `eventhubs_checkpoints_total` | counter | checkpoints | hub, consumer_group | Checkpoints written |
+//! | `eventhubs_store_failures_total` | counter | operations | hub, consumer_group | Failures of the checkpoint store |
 //!
 //! The label `partition` is empty where the service chooses the partition.
 
@@ -42,4 +44,4 @@ use absent as instruments;
 #[cfg(feature = "metrics")]
 use present as instruments;
 
-pub(super) use self::meters::{ClientMeters, ConsumerMeters, Load, PublishingMeters};
+pub(super) use self::meters::{ClientMeters, ConsumerMeters, Load, ProcessorMeters, PublishingMeters};

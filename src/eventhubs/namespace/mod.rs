@@ -93,6 +93,10 @@ impl Namespace {
         self.live(FIRST).await.map(drop)
     }
 
+    pub(super) fn host(&self) -> &str {
+        &self.host
+    }
+
     pub(super) fn hub(&self) -> &str {
         &self.hub
     }

@@ -7,6 +7,8 @@ mod in_flight;
 mod large;
 mod connections;
 mod idleness;
+mod file_store;
+mod processor;
 mod publishing;
 mod reading;
 mod recovery;
