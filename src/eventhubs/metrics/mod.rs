@@ -44,4 +44,6 @@ use absent as instruments;
 #[cfg(feature = "metrics")]
 use present as instruments;
 
-pub(super) use self::meters::{ClientMeters, ConsumerMeters, Load, ProcessorMeters, PublishingMeters};
+pub(super) use self::meters::{
+    ClientMeters, ConsumerMeters, Load, ProcessorMeters, PublishingMeters,
+};

@@ -2,12 +2,15 @@
 
 mod authorization;
 mod buffered;
+mod connections;
+#[cfg(feature = "metrics")]
+mod counting;
+mod file_store;
 mod idempotent;
+mod idleness;
 mod in_flight;
 mod large;
-mod connections;
-mod idleness;
-mod file_store;
+mod logging;
 mod processor;
 mod publishing;
 mod reading;
@@ -16,6 +19,7 @@ mod renewal;
 mod scripted;
 mod scripted_links;
 mod simulation;
+mod trace_context;
 #[cfg(feature = "websocket")]
 mod transport;
 mod watching;
