@@ -292,10 +292,14 @@ fn receiver_end(attach: &Attach, settings: EndSettings) -> ReceiverEnd {
     let max_message_size = usize::try_from(announced)
         .unwrap_or(usize::MAX)
         .min(settings.max_partial_bytes);
-    ReceiverEnd::new(
+    let mut receiver = ReceiverEnd::new(
         settings.credit,
         attach.rcv_settle_mode,
         max_message_size,
         settings.auto_accept,
-    )
+    );
+    if let Some(unsettled) = &attach.unsettled {
+        receiver.expect_resumed(unsettled);
+    }
+    receiver
 }

@@ -48,6 +48,10 @@ pub(crate) struct Outbound {
     /// None: the engine numbers it.
     pub(crate) delivery_tag: Option<DeliveryTag>,
     pub(crate) state: Option<DeliveryState>,
+    /// Whether a delivery of an earlier attachment of the link goes on.
+    pub(crate) resume: bool,
+    /// The delivery is given up.
+    pub(crate) aborted: bool,
 }
 
 /// What is left of a delivery that spans several frames.
@@ -182,6 +186,8 @@ impl SenderEnd {
             message_format: Some(outbound.message_format),
             settled: settled.then_some(true),
             state: outbound.state.clone(),
+            resume: outbound.resume,
+            aborted: outbound.aborted,
             ..Transfer::default()
         }
     }

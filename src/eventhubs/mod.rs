@@ -34,7 +34,6 @@ mod partition_key;
 mod position;
 mod producer;
 mod properties;
-mod random;
 mod retry;
 pub mod wire;
 
