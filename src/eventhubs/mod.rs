@@ -40,7 +40,6 @@ mod position;
 pub mod processor;
 mod producer;
 mod properties;
-mod random;
 mod retry;
 mod route;
 mod section;

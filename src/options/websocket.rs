@@ -114,12 +114,13 @@ impl WebSocketServerOptions {
 /// is closed behind the answer.
 ///
 /// ```
-/// use amqp10::{HttpResponder, HttpResponse, ListenerOptions, WebSocketServerOptions};
+/// use amqp10::{HttpRequest, HttpResponder, HttpResponse, ListenerOptions, WebSocketServerOptions};
 ///
 /// let health = HttpResponder::new(|request| match request.path() {
 ///     "/health" => HttpResponse::new(200).body("{}").content_type("application/json"),
 ///     _ => HttpResponse::new(404),
 /// });
+/// assert_eq!(health.respond(&HttpRequest::get("/health")).status(), 200);
 /// let options = ListenerOptions::default().websocket(WebSocketServerOptions::default().responder(health));
 /// # let _ = options;
 /// ```
@@ -132,8 +133,8 @@ impl HttpResponder {
         Self(Arc::new(respond))
     }
 
-    #[cfg(feature = "websocket")]
-    pub(crate) fn respond(&self, request: &HttpRequest) -> HttpResponse {
+    /// What it answers.
+    pub fn respond(&self, request: &HttpRequest) -> HttpResponse {
         (self.0)(request)
     }
 }
@@ -152,6 +153,14 @@ pub struct HttpRequest {
 }
 
 impl HttpRequest {
+    /// A request for this path, or path and query, without headers: to try a responder with.
+    pub fn get(target: impl Into<String>) -> Self {
+        Self {
+            target: target.into(),
+            headers: Vec::new(),
+        }
+    }
+
     /// What is asked for: path and query, as they were written.
     pub fn target(&self) -> &str {
         &self.target
@@ -198,6 +207,11 @@ impl HttpResponse {
             content_type: "text/plain; charset=utf-8",
             body: String::new(),
         }
+    }
+
+    /// Its status.
+    pub fn status(&self) -> u16 {
+        self.status
     }
 
     /// Sets the body.

@@ -12,13 +12,13 @@ use crate::eventhubs::producer::{IdempotentOptions, IdempotentProducer, Producer
 pub(super) enum Outlet {
     Plain(Producer),
     /// Opened with the first batch.
-    Idempotent(Producer, Mutex<Option<IdempotentProducer>>),
+    Idempotent(Producer, Box<Mutex<Option<IdempotentProducer>>>),
 }
 
 impl Outlet {
     pub(super) fn new(producer: Producer, options: &BufferedProducerOptions) -> Self {
         match options.idempotent {
-            true => Self::Idempotent(producer, Mutex::default()),
+            true => Self::Idempotent(producer, Box::default()),
             false => Self::Plain(producer),
         }
     }
