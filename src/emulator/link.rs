@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::connection::Peer;
+use super::faults::{LinkFaults, Site};
 use super::log::ProducerClaim;
 use super::namespace::{Destination, Hub};
-use super::faults::{LinkFaults, Site};
 use super::nodes::Node;
 use super::producer_seat::ProducerSeat;
 use super::publish::Publisher;
