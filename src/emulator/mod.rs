@@ -99,11 +99,11 @@ use self::connection::STOPPED;
 pub use self::error::EmulatorError;
 pub use self::faults::{Fault, FaultRates, FaultRecord, Faults};
 use self::namespace::Namespace;
-use self::server::{Server, Sockets, tcp_options};
+use self::server::{Server, Sockets};
 pub use crate::Clock;
-use crate::Listener;
 use crate::codec::Message;
 use crate::memory::{self, MemoryStream};
+use crate::{Listener, ListenerOptions};
 
 /// Octets that each direction of an in-process connection holds.
 const MEMORY_PIPE: usize = 256 * 1024;
@@ -362,7 +362,8 @@ impl fmt::Debug for Emulator {
 async fn bind(options: &EmulatorOptions) -> Result<Sockets, EmulatorError> {
     let failed = |address| move |reason| EmulatorError::Listen { address, reason };
     let address = options.address;
-    let amqp = Listener::bind(address, tcp_options(options)).await;
+    // How it listens is said for each connection.
+    let amqp = Listener::bind(address, ListenerOptions::default()).await;
     let health = match options.health_address {
         Some(address) => Some(TcpListener::bind(address).await.map_err(failed(address))?),
         None => None,

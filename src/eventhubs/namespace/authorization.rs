@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::task::JoinSet;
+use tracing::Instrument;
 
 use super::Namespace;
 use super::connections::Live;
@@ -104,7 +105,8 @@ impl Namespace {
 
     async fn renew_on(&self, live: &Live) {
         for authorization in live.grants.due(self.options.clock.now()) {
-            match self.renew(live, &authorization).await {
+            let span = tracing::debug_span!("renew", audience = authorization.audience());
+            match self.renew(live, &authorization).instrument(span).await {
                 Ok(Some(token)) => self.renewed(live, &authorization, &token),
                 Ok(None) => self.too_early(live, &authorization),
                 Err(cause) => {

@@ -28,6 +28,7 @@ use self::connections::{Live, Slot};
 use self::seats::Seats;
 use super::auth::TokenSource;
 use super::error::{Cause, ErrorKind, EventHubsError};
+use super::metrics::ClientMeters;
 use super::observer::{ClientEvent, Observer};
 use super::options::ClientOptions;
 use super::random::Random;
@@ -52,6 +53,7 @@ pub(super) struct Namespace {
     /// Whether the client was closed.
     closed: watch::Sender<bool>,
     random: Random,
+    meters: ClientMeters,
     /// Wakes the task that renews tokens.
     renewal: Arc<Notify>,
 }
@@ -69,6 +71,7 @@ impl Namespace {
         // Shorter than the shortest pause of the policy, so that nobody is given his own failure for a try.
         let moment = options.retry.first_delay / 2;
         let namespace = Arc::new(Self {
+            meters: ClientMeters::new(&hub),
             host,
             hub,
             url,
@@ -90,6 +93,10 @@ impl Namespace {
         self.live(FIRST).await.map(drop)
     }
 
+    pub(super) fn host(&self) -> &str {
+        &self.host
+    }
+
     pub(super) fn hub(&self) -> &str {
         &self.hub
     }
@@ -109,6 +116,7 @@ impl Namespace {
 
     /// Says what happened.
     pub(super) fn tell(&self, event: ClientEvent) {
+        self.meters.count(&event);
         Observer::tell(self.options.observer.as_ref(), &event);
     }
 

@@ -1,8 +1,5 @@
 //! The service's idle limits: what it closes for idleness comes back without anybody's help, and without losing time.
 
-use std::time::UNIX_EPOCH;
-
-use amqp10::Clock;
 use tokio::time::Instant;
 
 use super::*;
@@ -10,16 +7,11 @@ use super::*;
 /// Some hours, and not a multiple of the limits: what happens in the same moment may cost a pause.
 const HOURS: Duration = Duration::from_secs(5 * 3600 + 100);
 
-/// No time passes between the makings of the clocks, so that they are alike.
-fn clock() -> Clock {
-    Clock::simulated(UNIX_EPOCH + Duration::from_secs(1_800_000_000))
-}
-
 /// An emulator that closes idle links and connections as the service does.
 async fn strict() -> Arc<Emulator> {
     start(
         EmulatorOptions::new()
-            .clock(clock())
+            .clock(simulated_clock())
             .idle_link(Duration::from_secs(600))
             .idle_connection(Duration::from_secs(300)),
     )
@@ -30,7 +22,7 @@ async fn strict() -> Arc<Emulator> {
 async fn observed(emulator: &Arc<Emulator>) -> (Client, Notes) {
     let (observer, notes) = notes();
     let options = options(emulator)
-        .clock(clock())
+        .clock(simulated_clock())
         .retry(RetryPolicy::default())
         .observer(observer);
     let client = Client::connect(&emulator.connection_string(), options)

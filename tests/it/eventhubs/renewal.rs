@@ -10,8 +10,7 @@ use amqp10::eventhubs::ErrorKind;
 use amqp10::eventhubs::auth::SasKey;
 use amqp10::memory::{self, MemoryStream};
 use amqp10::{
-    AcceptLinkOptions, AcceptedLink, Clock, IncomingLink, Listener, ListenerOptions, Receiver,
-    Sender,
+    AcceptLinkOptions, AcceptedLink, IncomingLink, Listener, ListenerOptions, Receiver, Sender,
 };
 
 use super::*;

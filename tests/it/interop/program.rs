@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::process::Stdio;
 
 use serde_json::Value as Json;
-use tokio::process::Command;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
 
 use super::{json, peers, soon};
 
@@ -44,8 +45,7 @@ impl Program {
         })
     }
 
-    /// Runs it to its end: what it printed, or what it complained about.
-    pub async fn run(&self, arguments: &[&str]) -> Result<String, String> {
+    fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.interpreter);
         command
             .arg(path_of(self.file))
@@ -55,6 +55,22 @@ impl Program {
         if let Some(node_path) = &self.node_path {
             command.env("NODE_PATH", node_path);
         }
+        command
+    }
+
+    /// Starts it, and waits for the first line that it prints. It is killed when the child is dropped.
+    #[cfg(feature = "websocket")]
+    pub async fn start(&self, arguments: &[&str]) -> (Child, String) {
+        let mut command = self.command(arguments);
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let line = soon(self.file, lines.next_line()).await.unwrap();
+        (child, line.expect("a line"))
+    }
+
+    /// Runs it to its end: what it printed, or what it complained about.
+    pub async fn run(&self, arguments: &[&str]) -> Result<String, String> {
+        let mut command = self.command(arguments);
         let output = soon(self.file, command.output()).await.unwrap();
         let text = |octets| String::from_utf8(octets).unwrap();
         match output.status.success() {
