@@ -1,6 +1,8 @@
 //! What an emulator is made of: hubs, key, limits, clock.
 
 mod hub;
+#[cfg(feature = "json")]
+mod json;
 mod storage;
 mod throughput;
 
@@ -12,10 +14,13 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 pub use self::hub::{HubOptions, MAX_PARTITIONS};
+#[cfg(feature = "json")]
+pub use self::json::ConfigError;
 pub use self::storage::{Persistence, Retention};
 pub use self::throughput::Throughput;
 use super::faults::Faults;
 use super::sas::AccessKey;
+use crate::error::TlsError;
 use crate::eventhubs::wire::{DEFAULT_MAX_MESSAGE_SIZE, MAX_RECEIVERS_WITHOUT_EPOCH};
 use crate::{Clock, TlsServerConfig};
 
@@ -41,8 +46,13 @@ pub struct EmulatorOptions {
     pub key_value: String,
     /// Where to listen. Default: port 0 of 127.0.0.1, which picks a free port.
     pub address: SocketAddr,
+    /// Where to answer `GET /health` over plain HTTP, as the official emulator does on port 5300. Default: nowhere.
+    pub health_address: Option<SocketAddr>,
     /// Serve TLS instead of plaintext. Default: none.
     pub tls: Option<TlsServerConfig>,
+    /// Serve TLS with a certificate that the emulator makes at its start.
+    #[cfg(feature = "emulator-tls")]
+    pub tls_generated: bool,
     /// Largest message or batch taken, in octets. Default: 1 MiB.
     pub max_message_size: u64,
     /// What each partition keeps.
@@ -92,7 +102,10 @@ impl Default for EmulatorOptions {
             key_name: ROOT_KEY_NAME.to_owned(),
             key_value: key.clone(),
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            health_address: None,
             tls: None,
+            #[cfg(feature = "emulator-tls")]
+            tls_generated: false,
             max_message_size: DEFAULT_MAX_MESSAGE_SIZE,
             retention: Retention::default(),
             persistence: None,
@@ -175,9 +188,23 @@ impl EmulatorOptions {
         self
     }
 
+    /// Answers `GET /health` here.
+    pub fn health_address(mut self, address: SocketAddr) -> EmulatorOptions {
+        self.health_address = Some(address);
+        self
+    }
+
     /// Serves TLS instead of plaintext.
     pub fn tls(mut self, tls: TlsServerConfig) -> EmulatorOptions {
         self.tls = Some(tls);
+        self
+    }
+
+    /// Serves TLS instead of plaintext, with a certificate for `localhost` and the loopback addresses that is made at the
+    /// start, by an authority that is made for it too: clients trust it by [`ca_pem`](super::Emulator::ca_pem).
+    #[cfg(feature = "emulator-tls")]
+    pub fn tls_generated(mut self) -> EmulatorOptions {
+        self.tls_generated = true;
         self
     }
 
@@ -294,6 +321,17 @@ impl EmulatorOptions {
         }
         self.faults = faults;
         self
+    }
+
+    /// Makes a certificate if one is to be made; returns its authority's in PEM.
+    pub(crate) fn generate_certificate(&mut self) -> Result<Option<String>, TlsError> {
+        #[cfg(feature = "emulator-tls")]
+        if self.tls_generated {
+            let generated = crate::transport::tls::generated::generate()?;
+            self.tls = Some(generated.server);
+            return Ok(Some(generated.authority_pem));
+        }
+        Ok(None)
     }
 
     pub(crate) fn access_key(&self) -> AccessKey {
