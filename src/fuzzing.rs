@@ -215,7 +215,7 @@ impl Conversation {
             SMALL_PAYLOAD
         });
         let outbound = Outbound {
-            payload: Payload::Encoded(payload),
+            payload: Payload::Encoded(payload.into()),
             message_format: 0,
             delivery_tag: None,
             state: None,

@@ -96,7 +96,7 @@ use self::faults::{FaultyStream, Wire};
 use self::login::{Login, MECHANISMS};
 use self::namespace::Namespace;
 pub use crate::Clock;
-use crate::codec::{AmqpError, Layout, condition};
+use crate::codec::{AmqpError, Layout, Message, condition};
 use crate::eventhubs::wire::MAX_SESSIONS;
 use crate::memory::{self, MemoryStream};
 use crate::{
@@ -263,6 +263,21 @@ impl Emulator {
     pub fn close_connections(&self) {
         self.closing
             .send_replace("The connection was closed for maintenance.");
+    }
+
+    /// What a partition holds, oldest first, as its readers get it: for a test that wants to know what was stored, without
+    /// asking a client. Empty if there is no such hub or partition.
+    pub fn stored(&self, hub: &str, partition: &str) -> Vec<Message> {
+        let hub = self.namespace.hub(hub);
+        let Ok(partition) = hub.and_then(|hub| hub.partition(partition)) else {
+            return Vec::new();
+        };
+        let events = partition.events();
+        // What cannot be decoded was not stored.
+        let messages = events
+            .iter()
+            .flat_map(|event| Message::decode(event.message()));
+        messages.collect()
     }
 
     /// Lets something go wrong: now, or when the fault's trigger says so. Needs the runtime that the emulator runs in.

@@ -6,6 +6,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::io::{AsyncRead, AsyncWrite};
+
 use super::auth::TokenSource;
 use super::observer::Observer;
 use super::retry::RetryPolicy;
@@ -203,6 +205,25 @@ impl Connector {
         R: Future<Output = Result<Connection, ConnectError>> + Send + 'static,
     {
         Self(Arc::new(move |options| Box::pin(connect(options))))
+    }
+
+    /// Connects over the streams that `open` returns, without TLS: those of an emulator within the process, say.
+    ///
+    /// ```
+    /// use amqp10::eventhubs::Connector;
+    ///
+    /// let (ours, theirs) = amqp10::memory::pipe(4096);
+    /// # drop(theirs);
+    /// let ours = std::sync::Mutex::new(Some(ours));
+    /// let connector = Connector::streams(move || ours.lock().unwrap().take().expect("one connection is enough"));
+    /// # let _ = connector;
+    /// ```
+    pub fn streams<F, S>(open: F) -> Self
+    where
+        F: Fn() -> S + Send + Sync + 'static,
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        Self::new(move |options| Connection::open_with_stream(open(), options))
     }
 
     pub(super) fn connect(&self, options: ConnectionOptions) -> ConnectFuture {

@@ -32,6 +32,7 @@ pub(crate) struct Board {
 
 #[derive(Debug)]
 struct State {
+    began: Instant,
     dice: Option<Dice>,
     rates: FaultRates,
     armed: Vec<Armed>,
@@ -119,6 +120,7 @@ pub(crate) enum LinkEnd {
 impl Board {
     pub(crate) fn new(faults: Faults) -> Board {
         let state = State {
+            began: Instant::now(),
             dice: faults.seed.map(Dice::new),
             rates: faults.rates,
             armed: Vec::new(),
@@ -321,7 +323,11 @@ impl State {
         if self.records.len() == MAX_RECORDS {
             self.records.pop_front();
         }
-        self.records.push_back(FaultRecord { operation, fault });
+        self.records.push_back(FaultRecord {
+            after: self.began.elapsed(),
+            operation,
+            fault,
+        });
     }
 
     fn wires_at(&self, fault: &Fault) -> Vec<Arc<Wire>> {

@@ -202,6 +202,8 @@ impl fmt::Display for Fault {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct FaultRecord {
+    /// When, by the runtime's time, after the start of the emulator.
+    pub after: Duration,
     /// How many operations the emulator had seen, at all places.
     pub operation: u64,
     /// What happened.
@@ -210,6 +212,11 @@ pub struct FaultRecord {
 
 impl fmt::Display for FaultRecord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "operation {}: {}", self.operation, self.fault)
+        let FaultRecord {
+            after,
+            operation,
+            fault,
+        } = self;
+        write!(f, "after {after:?}, at operation {operation}: {fault}")
     }
 }

@@ -8,9 +8,9 @@ use crate::codec::{Fields, SenderSettleMode};
 use crate::eventhubs::error::EventHubsError;
 use crate::eventhubs::namespace::{Attached, Namespace};
 use crate::eventhubs::position::Position;
-use crate::eventhubs::producer::is_partition_id;
 use crate::eventhubs::properties::PartitionProperties;
 use crate::eventhubs::retry::Retries;
+use crate::eventhubs::route::is_partition_id;
 use crate::eventhubs::wire::{Address, capability, property};
 use crate::{Credit, Receiver, ReceiverOptions};
 

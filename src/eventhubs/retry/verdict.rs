@@ -31,6 +31,11 @@ pub(in crate::eventhubs) fn classify(cause: &Cause) -> (ErrorKind, Verdict) {
         Cause::OutcomeTimedOut(_) => (ErrorKind::OutcomeUnknown, Verdict::Never),
         Cause::Malformed(_) => (ErrorKind::Malformed, Verdict::Never),
         Cause::Closed(_) => (ErrorKind::Closed, Verdict::Never),
+        Cause::AfterUnknown(_) => (ErrorKind::OutcomeUnknown, Verdict::Never),
+        Cause::Unresolved(_) => (ErrorKind::Unavailable, again(Rebuild::Nothing)),
+        Cause::BufferFull => (ErrorKind::BufferFull, again(Rebuild::Nothing)),
+        Cause::Aborted => (ErrorKind::Aborted, Verdict::Never),
+        Cause::NotOffered(_) => (ErrorKind::Unsupported, Verdict::Never),
     }
 }
 
@@ -216,7 +221,7 @@ static CONDITIONS: [(Symbol, ErrorKind, Verdict); 37] = {
         (amqp::RESOURCE_DELETED, NotFound, Never),
         (eventhubs::ENTITY_ALREADY_EXISTS, Refused, Never),
         (eventhubs::PRECONDITION_FAILED, Refused, Never),
-        (eventhubs::OUT_OF_ORDER_SEQUENCE, Refused, Never),
+        (eventhubs::OUT_OF_ORDER_SEQUENCE, OutOfOrder, Never),
     ]
 };
 

@@ -8,6 +8,7 @@ mod reading;
 mod recovery;
 mod renewal;
 mod scripted;
+mod simulation;
 mod watching;
 
 use std::sync::{Arc, Mutex};
