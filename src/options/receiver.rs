@@ -60,8 +60,9 @@ pub struct ReceiverOptions {
     /// Who grants credit, and how much. Default: 300, topped up.
     pub credit: Credit,
     /// How many octets of deliveries may wait to be taken, as long as credit is [`Credit::Auto`]: less credit is granted where
-    /// the deliveries that came were large. It is an estimate; the first of unexpected size may exceed it. Default: no limit
-    /// but the credit and [`Limits::max_queued_bytes`].
+    /// the deliveries that came were large. It is an estimate; the first of unexpected size may exceed it, and
+    /// [`recv_batch`](crate::Receiver::recv_batch) gets as many as it asks for. Default: no limit but the credit and
+    /// [`Limits::max_queued_bytes`].
     pub prefetch_bytes: Option<usize>,
     /// The largest message that we take, in octets; larger ones detach the link. Default: none but
     /// [`Limits::max_partial_delivery_bytes`].

@@ -58,6 +58,20 @@ async fn after_hours_everything_works_at_once() {
     assert_eq!(count(&notes, "TokenRenewalFailed"), 0, "{notes:?}");
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_client_that_was_never_used_still_works_after_hours() {
+    let emulator = strict().await;
+    let (client, notes) = observed(&emulator).await;
+    tokio::time::sleep(HOURS).await;
+    let started = Instant::now();
+    producer(&client).send_to(to("0"), "x").await.unwrap();
+    assert_eq!(started.elapsed(), Duration::ZERO);
+    assert_eq!(
+        *notes.lock().unwrap(),
+        ["Connected", "ConnectionLost", "Reconnected", "LinkAttached"]
+    );
+}
+
 /// The consumer is waited for all the time: the connection has a link, and the idle link is replaced.
 #[tokio::test(start_paused = true)]
 async fn who_waits_on_a_quiet_partition_misses_nothing() {
