@@ -370,6 +370,7 @@ fn receiver_settings() -> EndSettings {
         credit: Credit::Auto(8),
         auto_accept: false,
         max_partial_bytes: 16 << 10,
+        prefetch_bytes: Some(4 << 10),
     }
 }
 

@@ -4,6 +4,8 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use crate::error::TlsError;
+
 /// Why an emulator did not start, or did not make or delete a hub.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -19,6 +21,9 @@ pub enum EmulatorError {
         /// What the system says.
         reason: io::Error,
     },
+    /// No certificate can be made.
+    #[error("the emulator cannot serve TLS: {0}")]
+    Tls(#[from] TlsError),
     /// There is a hub of this name already.
     #[error("there is a hub '{0}' already")]
     HubExists(String),

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::connection::Peer;
+use super::faults::{LinkFaults, Site};
 use super::log::ProducerClaim;
 use super::namespace::{Destination, Hub};
 use super::nodes::Node;
@@ -16,7 +17,7 @@ use crate::codec::{
     Target, TargetArchetype, condition,
 };
 use crate::eventhubs::wire::{Address, capability};
-use crate::{AcceptLinkOptions, AcceptedLink, Credit, IncomingLink, LinkError, Session};
+use crate::{AcceptLinkOptions, AcceptedLink, Credit, IncomingLink, LinkError, OnDrop, Session};
 
 /// Credit of a publisher's link: the service grants hundreds, and clients wait where it is less than 100.
 const PUBLISHER_CREDIT: u32 = 300;
@@ -42,15 +43,17 @@ enum Service {
 struct Place {
     hub: Arc<Hub>,
     path: String,
+    site: Site,
 }
 
 impl Place {
     /// Waits until the link has to end.
-    async fn gone(&self, peer: &Peer) -> AmqpError {
+    async fn gone(&self, peer: &Peer, faults: &LinkFaults) -> AmqpError {
         tokio::select! {
             biased;
             () = peer.claims.expired(&self.path) => expired(&self.path),
             error = self.hub.deleted() => error,
+            end = faults.ended() => peer.end_by_fault(end, &self.path),
         }
     }
 }
@@ -124,11 +127,11 @@ impl Service {
         if !peer.claims.allow(&path) {
             return Err(unauthorized(&address));
         }
+        let site = Site::of(&address, attach);
+        peer.namespace.faults.check_attach(&site)?;
         let hub = address.hub().unwrap_or_default();
-        let place = Place {
-            hub: peer.namespace.hub(hub)?,
-            path,
-        };
+        let hub = peer.namespace.hub(hub)?;
+        let place = Place { hub, path, site };
         match attach.role {
             Role::Sender => {
                 let destination = peer.namespace.destination(&address)?;
@@ -177,6 +180,8 @@ impl Service {
             source: Some(source),
             target: Some(TargetArchetype::Target(target)),
             credit: Credit::Auto(credit),
+            // Outcomes are told, or lost on purpose.
+            on_drop: OnDrop::LeaveUnsettled,
             max_message_size: Some(peer.namespace.options.max_message_size),
             // Publishers that ask for the second mode never settle: the outcome alone must end their wait.
             rcv_settle_mode: (attach.role == Role::Sender).then_some(ReceiverSettleMode::First),
@@ -231,10 +236,11 @@ impl RunningLink {
     pub(crate) async fn run(self, peer: &Arc<Peer>) {
         match (self.service, self.link) {
             (Service::Publish { publisher, place }, AcceptedLink::Receiver(receiver)) => {
+                let faults = peer.link_faults(place.site.clone());
                 let end = tokio::select! {
                     biased;
-                    error = place.gone(peer) => Some(error),
-                    end = publisher.run(&receiver) => end,
+                    error = place.gone(peer, &faults) => Some(error),
+                    end = publisher.run(&receiver, &faults) => end,
                 };
                 if let Some(error) = end {
                     // A peer that is gone needs no reason.
@@ -242,11 +248,12 @@ impl RunningLink {
                 }
             }
             (Service::Read { reader, place }, AcceptedLink::Sender(sender)) => {
+                let faults = peer.link_faults(place.site.clone());
                 let end = tokio::select! {
                     biased;
-                    error = place.gone(peer) => Some(error),
+                    error = place.gone(peer, &faults) => Some(error),
                     _ = sender.closed() => None,
-                    end = reader.run(&sender) => end,
+                    end = reader.run(&sender, &faults) => end,
                 };
                 if let Some(error) = end {
                     // A peer that is gone needs no reason.
@@ -254,7 +261,10 @@ impl RunningLink {
                 }
             }
             (Service::Requests(node), AcceptedLink::Receiver(receiver)) => {
-                node.run(peer, &self.session, &receiver).await;
+                if let Some(error) = node.run(peer, &self.session, &receiver).await {
+                    // A peer that is gone needs no reason.
+                    let _ = receiver.close_with_error(error).await;
+                }
             }
             // The handles give the opposite of the peer's role, from which the service was chosen.
             _ => {}

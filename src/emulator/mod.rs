@@ -61,6 +61,8 @@ mod config;
 mod connection;
 mod error;
 mod event;
+pub mod faults;
+mod health;
 mod hub;
 mod link;
 mod log;
@@ -75,6 +77,7 @@ mod readers;
 mod replies;
 mod sas;
 mod selector;
+mod server;
 mod store;
 mod subscribe;
 mod throughput;
@@ -82,37 +85,39 @@ mod throughput;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
+use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::JoinHandle;
 
+#[cfg(feature = "json")]
+pub use self::config::ConfigError;
 pub use self::config::{
     EmulatorOptions, HubOptions, MAX_PARTITIONS, Persistence, ROOT_KEY_NAME, Retention, Throughput,
 };
 use self::connection::STOPPED;
 pub use self::error::EmulatorError;
-use self::login::{Login, MECHANISMS};
+pub use self::faults::{Fault, FaultRates, FaultRecord, Faults};
 use self::namespace::Namespace;
+use self::server::{Server, Sockets, tcp_options};
 pub use crate::Clock;
-use crate::codec::{AmqpError, Layout, condition};
-use crate::eventhubs::wire::MAX_SESSIONS;
+use crate::Listener;
+use crate::codec::Message;
 use crate::memory::{self, MemoryStream};
-use crate::{
-    AcceptError, ConnectionOptions, IncomingConnection, Limits, Listener, ListenerOptions,
-    SaslServerOptions,
-};
 
 /// Octets that each direction of an in-process connection holds.
 const MEMORY_PIPE: usize = 256 * 1024;
-
-/// The pause after the system failed to give a connection, so that a lasting failure does not spin.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// A running Event Hubs namespace. Dropping it stops it; [`shutdown`](Emulator::shutdown) also waits for the end.
 pub struct Emulator {
     namespace: Arc<Namespace>,
     address: Option<SocketAddr>,
+    health_address: Option<SocketAddr>,
+    #[cfg_attr(
+        not(feature = "emulator-tls"),
+        expect(dead_code, reason = "nothing makes one")
+    )]
+    authority: Option<String>,
     /// Streams of [`connect`](Emulator::connect). The server stops when this end is gone.
     streams: mpsc::UnboundedSender<MemoryStream>,
     /// Each new value closes the connections of the moment, with the value as the reason.
@@ -133,11 +138,15 @@ impl Emulator {
     ///
     /// Dropped before it resolves, nothing is started.
     pub async fn start(options: EmulatorOptions) -> Result<Emulator, EmulatorError> {
+        let mut options = options;
         options.check().map_err(EmulatorError::Options)?;
-        let address = options.address;
-        let listener = Listener::bind(address, tcp_options(&options)).await;
-        let listener = listener.map_err(|reason| EmulatorError::Listen { address, reason })?;
-        Emulator::run(options, Some(listener)).await
+        let authority = options.generate_certificate()?;
+        let sockets = bind(&options).await?;
+        let emulator = Emulator::run(options, sockets).await?;
+        Ok(Emulator {
+            authority,
+            ..emulator
+        })
     }
 
     /// Starts a namespace that does not listen: [`connect`](Emulator::connect) is the only way to it. It needs no port and
@@ -166,31 +175,27 @@ impl Emulator {
     /// Dropped before it resolves, nothing is started.
     pub async fn in_process(options: EmulatorOptions) -> Result<Emulator, EmulatorError> {
         options.check().map_err(EmulatorError::Options)?;
-        Emulator::run(options, None).await
+        Emulator::run(options, Sockets::default()).await
     }
 
-    async fn run(
-        options: EmulatorOptions,
-        listener: Option<Listener>,
-    ) -> Result<Emulator, EmulatorError> {
-        let address = listener.as_ref().map(Listener::local_addr).transpose();
-        let address = address.map_err(|reason| EmulatorError::Listen {
-            address: options.address,
-            reason,
-        })?;
+    async fn run(options: EmulatorOptions, sockets: Sockets) -> Result<Emulator, EmulatorError> {
+        let amqp = sockets
+            .amqp
+            .as_ref()
+            .and_then(|amqp| amqp.local_addr().ok());
+        let health = sockets.health.as_ref();
+        let health = health.and_then(|health| health.local_addr().ok());
         let (namespace, journal) = Namespace::open(options).await?;
         let namespace = Arc::new(namespace);
         let (streams, incoming_streams) = mpsc::unbounded_channel();
         let closing = watch::Sender::new(STOPPED);
-        let server = Server {
-            namespace: Arc::clone(&namespace),
-            closing: closing.clone(),
-            connections: JoinSet::new(),
-        };
-        let server = tokio::spawn(server.run(listener, incoming_streams));
+        let server = Server::new(Arc::clone(&namespace), closing.clone());
+        let server = tokio::spawn(server.run(sockets, incoming_streams));
         Ok(Emulator {
             namespace,
-            address,
+            address: amqp,
+            health_address: health,
+            authority: None,
             streams,
             closing,
             server,
@@ -201,6 +206,18 @@ impl Emulator {
     /// Where the emulator listens; `None` if it was started [in process](Emulator::in_process).
     pub fn local_addr(&self) -> Option<SocketAddr> {
         self.address
+    }
+
+    /// Where the emulator answers `GET /health`, if its options say that it does.
+    pub fn health_addr(&self) -> Option<SocketAddr> {
+        self.health_address
+    }
+
+    /// The certificate that a client has to trust, in PEM, if the emulator made one for itself: see
+    /// [`tls_generated`](EmulatorOptions::tls_generated).
+    #[cfg(feature = "emulator-tls")]
+    pub fn ca_pem(&self) -> Option<&str> {
+        self.authority.as_deref()
     }
 
     /// The connection string for the namespace. It holds the key: treat it as a secret where the key is one.
@@ -243,6 +260,36 @@ impl Emulator {
     pub fn close_connections(&self) {
         self.closing
             .send_replace("The connection was closed for maintenance.");
+    }
+
+    /// What a partition holds, oldest first, as its readers get it: for a test that wants to know what was stored, without
+    /// asking a client. Empty if there is no such hub or partition.
+    pub fn stored(&self, hub: &str, partition: &str) -> Vec<Message> {
+        let hub = self.namespace.hub(hub);
+        let Ok(partition) = hub.and_then(|hub| hub.partition(partition)) else {
+            return Vec::new();
+        };
+        let events = partition.events();
+        // What cannot be decoded was not stored.
+        let messages = events
+            .iter()
+            .flat_map(|event| Message::decode(event.message()));
+        messages.collect()
+    }
+
+    /// Lets something go wrong: now, or when the fault's trigger says so. Needs the runtime that the emulator runs in.
+    pub fn inject(&self, fault: Fault) {
+        self.namespace.faults.inject(fault);
+    }
+
+    /// Lets nothing go wrong any more: planned faults are dropped, the dice of a seed rest, silent links go on.
+    pub fn calm(&self) {
+        self.namespace.faults.calm();
+    }
+
+    /// The faults that have happened, oldest first; the last 10 000 of them.
+    pub fn fault_records(&self) -> Vec<FaultRecord> {
+        self.namespace.faults.records()
     }
 
     /// Stops: no new connections, the present ones are closed with `amqp:connection:forced`. Resolves when they have
@@ -312,129 +359,16 @@ impl fmt::Debug for Emulator {
     }
 }
 
-/// What our open says, who may connect, and how it is written.
-fn listener_options(options: &EmulatorOptions) -> ListenerOptions {
-    // Official clients may say much of themselves in their open.
-    let limits = Limits::default()
-        .max_sessions(MAX_SESSIONS.into())
-        .max_open_frame_size(65_536);
-    let connection = ConnectionOptions::default()
-        .container_id(format!("{}_G1", uuid::Uuid::new_v4().simple()))
-        .max_frame_size(65_536)
-        .idle_time_out(options.silence)
-        .channel_max(MAX_SESSIONS - 1)
-        .limits(limits)
-        // One official client finds fields by their position.
-        .layout(Layout::Full);
-    let login = Login {
-        key: options.access_key(),
+async fn bind(options: &EmulatorOptions) -> Result<Sockets, EmulatorError> {
+    let failed = |address| move |reason| EmulatorError::Listen { address, reason };
+    let address = options.address;
+    let amqp = Listener::bind(address, tcp_options(options)).await;
+    let health = match options.health_address {
+        Some(address) => Some(TcpListener::bind(address).await.map_err(failed(address))?),
+        None => None,
     };
-    let sasl = SaslServerOptions::default()
-        .mechanisms(MECHANISMS)
-        .authenticator(login);
-    ListenerOptions::default().connection(connection).sasl(sasl)
-}
-
-/// The same for TCP: with TLS, where the options have a certificate.
-fn tcp_options(options: &EmulatorOptions) -> ListenerOptions {
-    let listener = listener_options(options);
-    match &options.tls {
-        Some(tls) => listener.tls(tls.clone()),
-        None => listener,
-    }
-}
-
-/// The task that accepts connections and holds theirs.
-struct Server {
-    namespace: Arc<Namespace>,
-    closing: watch::Sender<&'static str>,
-    connections: JoinSet<()>,
-}
-
-impl Server {
-    async fn run(
-        mut self,
-        listener: Option<Listener>,
-        mut streams: mpsc::UnboundedReceiver<MemoryStream>,
-    ) {
-        loop {
-            tokio::select! {
-                accepted = accept(listener.as_ref()) => self.accept(accepted).await,
-                stream = streams.recv() => match stream {
-                    Some(stream) => self.serve_stream(stream),
-                    // The emulator's handle is gone.
-                    None => break,
-                },
-                Some(_) = self.connections.join_next(), if !self.connections.is_empty() => {}
-            }
-        }
-        drop(listener);
-        self.closing.send_replace(STOPPED);
-        let deadline = self.namespace.options.shutdown_deadline;
-        let all_ended = async { while self.connections.join_next().await.is_some() {} };
-        if tokio::time::timeout(deadline, all_ended).await.is_err() {
-            tracing::debug!("connections did not end within the deadline and were dropped");
-        }
-    }
-
-    async fn accept(&mut self, accepted: Result<IncomingConnection, AcceptError>) {
-        match accepted {
-            Ok(incoming) if self.is_full() => {
-                self.connections.spawn(async move {
-                    let text = "The namespace has as many connections as it allows.";
-                    // A peer that is gone needs no answer.
-                    let _ = incoming
-                        .refuse(AmqpError::new(condition::RESOURCE_LIMIT_EXCEEDED, text))
-                        .await;
-                });
-            }
-            Ok(incoming) => {
-                let serving = serve(
-                    Arc::clone(&self.namespace),
-                    incoming,
-                    self.closing.subscribe(),
-                );
-                self.connections.spawn(serving);
-            }
-            Err(error @ AcceptError::Socket(_)) => {
-                tracing::warn!(%error, "the system gave no connection");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-            }
-            Err(error) => tracing::debug!(%error, "a peer did not get through the handshake"),
-        }
-    }
-
-    fn serve_stream(&mut self, stream: MemoryStream) {
-        let namespace = Arc::clone(&self.namespace);
-        let closing = self.closing.subscribe();
-        let options = listener_options(&namespace.options);
-        self.connections.spawn(async move {
-            match Listener::accept_stream(stream, &options).await {
-                Ok(incoming) => serve(namespace, incoming, closing).await,
-                Err(error) => tracing::debug!(%error, "a peer did not get through the handshake"),
-            }
-        });
-    }
-
-    fn is_full(&self) -> bool {
-        self.connections.len() >= self.namespace.options.max_connections
-    }
-}
-
-/// The next peer that comes to the socket, where there is one.
-async fn accept(listener: Option<&Listener>) -> Result<IncomingConnection, AcceptError> {
-    match listener {
-        Some(listener) => listener.accept().await,
-        None => std::future::pending().await,
-    }
-}
-
-async fn serve(
-    namespace: Arc<Namespace>,
-    incoming: IncomingConnection,
-    closing: watch::Receiver<&'static str>,
-) {
-    if let Err(error) = connection::serve(namespace, incoming, closing).await {
-        tracing::debug!(%error, "a connection ended");
-    }
+    Ok(Sockets {
+        amqp: Some(amqp.map_err(failed(address))?),
+        health,
+    })
 }

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::config::{EmulatorOptions, HubOptions};
 use super::error::EmulatorError;
+use super::faults::Board;
 pub(crate) use super::hub::Hub;
 use super::partition::Partition;
 use super::store::{Store, StoredHub};
@@ -21,6 +22,7 @@ use crate::time::to_timestamp;
 #[derive(Debug)]
 pub(crate) struct Namespace {
     pub(crate) options: EmulatorOptions,
+    pub(crate) faults: Arc<Board>,
     /// By name in lower case.
     hubs: Mutex<HashMap<String, Arc<Hub>>>,
     /// Where hubs are kept, if the options say so.
@@ -74,6 +76,7 @@ impl Namespace {
         let allowance = |limit| Mutex::new(Allowance::new(limit, Instant::now()));
         Namespace {
             throughput: options.throughput.map(allowance),
+            faults: Arc::new(Board::new(options.faults.clone())),
             options,
             hubs: Mutex::default(),
             store,

@@ -2,10 +2,12 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 
 use super::event::{self, BatchError, NewEvent};
+use super::faults::{self, LinkFaults, Verdict};
 use super::link::{idle_too_long, within};
 use super::log::{Numbers, Publication};
 use super::namespace::{Destination, Namespace};
@@ -33,7 +35,7 @@ const MAX_UNSETTLED: usize = 128;
 
 /// Messages that are being written, in order.
 #[derive(Default)]
-struct Unsettled(VecDeque<(Delivery, Storing)>);
+struct Unsettled(VecDeque<(Delivery, Verdict, Storing)>);
 
 impl Unsettled {
     /// Waits for the first one to be stored, and settles it.
@@ -42,37 +44,42 @@ impl Unsettled {
     ///
     /// Dropped before it resolves, nothing is lost.
     async fn settle_next(&mut self) -> Result<(), AmqpError> {
-        let Some((_, storing)) = self.0.front_mut() else {
+        let Some((_, _, storing)) = self.0.front_mut() else {
             return Ok(());
         };
         let stored = storing.done().await;
         match self.0.pop_front() {
-            Some((delivery, _)) => settle(&delivery, stored),
+            Some((delivery, verdict, _)) => settle(delivery, verdict, stored),
             None => Ok(()),
         }
     }
 }
 
-/// Tells the peer what became of its message. The error is what the link has to end with.
-fn settle(delivery: &Delivery, stored: Result<(), AmqpError>) -> Result<(), AmqpError> {
-    let settled = match stored {
-        Ok(()) => delivery.accept(),
-        // The peer does not wait for an outcome: the end of the link is the only way to tell it.
-        Err(error) if delivery.is_settled() => return Err(error),
-        Err(error) => delivery.reject(Some(error)),
-    };
+/// Tells the peer what became of its message, unless a fault wants it otherwise. The error is what the link has to end with.
+fn settle(
+    delivery: Delivery,
+    verdict: Verdict,
+    stored: Result<(), AmqpError>,
+) -> Result<(), AmqpError> {
     // A link that has ended meanwhile is seen by the next `recv`.
-    drop(settled);
+    match (stored, verdict) {
+        (Ok(()), Verdict::Unanswered) => {}
+        (Ok(()), Verdict::AnswerLate(delay)) => accept_later(delivery, delay),
+        (Ok(()), _) => drop(delivery.accept()),
+        // The peer does not wait for an outcome: the end of the link is the only way to tell it.
+        (Err(error), _) if delivery.is_settled() => return Err(error),
+        (Err(error), _) => drop(delivery.reject(Some(error))),
+    }
     Ok(())
 }
 
 impl Publisher {
     /// Stores what arrives until the link ends; returns the error to end it with, if the peer has not ended it.
-    pub(crate) async fn run(&self, receiver: &Receiver) -> Option<AmqpError> {
+    pub(crate) async fn run(&self, receiver: &Receiver, faults: &LinkFaults) -> Option<AmqpError> {
         tokio::select! {
             biased;
             error = self.stolen() => Some(error),
-            end = self.take_all(receiver) => end,
+            end = self.take_all(receiver, faults) => end,
         }
     }
 
@@ -83,7 +90,7 @@ impl Publisher {
         }
     }
 
-    async fn take_all(&self, receiver: &Receiver) -> Option<AmqpError> {
+    async fn take_all(&self, receiver: &Receiver, faults: &LinkFaults) -> Option<AmqpError> {
         let idle = self.namespace.options.idle_link;
         let mut unsettled = Unsettled::default();
         let end = loop {
@@ -100,7 +107,8 @@ impl Publisher {
                     None => break Some(idle_too_long(receiver.name(), idle)),
                 },
             };
-            if let Err(error) = self.take(delivery, &mut unsettled) {
+            let verdict = faults.on_message(delivery.payload().len()).await;
+            if let Err(error) = self.take(delivery, verdict, &mut unsettled) {
                 break Some(error);
             }
         };
@@ -111,15 +119,25 @@ impl Publisher {
         end
     }
 
-    /// Stores one delivery; settles it if that is done at once.
-    fn take(&self, delivery: Delivery, unsettled: &mut Unsettled) -> Result<(), AmqpError> {
-        match self.publish(delivery.message_format(), delivery.payload().clone()) {
-            Ok(Storing::Done) => settle(&delivery, Ok(())),
+    /// Stores one delivery, unless a fault wants it otherwise; settles it if that is done at once.
+    fn take(
+        &self,
+        delivery: Delivery,
+        verdict: Verdict,
+        unsettled: &mut Unsettled,
+    ) -> Result<(), AmqpError> {
+        let storing = match verdict {
+            Verdict::Lost => return Ok(()),
+            Verdict::Busy => Err(faults::busy()),
+            _ => self.publish(delivery.message_format(), delivery.payload().clone()),
+        };
+        match storing {
+            Ok(Storing::Done) => settle(delivery, verdict, Ok(())),
             Ok(storing) => {
-                unsettled.0.push_back((delivery, storing));
+                unsettled.0.push_back((delivery, verdict, storing));
                 Ok(())
             }
-            Err(error) => settle(&delivery, Err(error)),
+            Err(error) => settle(delivery, verdict, Err(error)),
         }
     }
 
@@ -203,6 +221,14 @@ impl Publisher {
             (Destination::AnyOf(hub), None) => hub.next_partition(),
         }
     }
+}
+
+/// Others are answered meanwhile.
+fn accept_later(delivery: Delivery, delay: Duration) {
+    tokio::spawn(async move {
+        tokio::time::sleep(delay).await;
+        drop(delivery.accept());
+    });
 }
 
 fn number_missing() -> AmqpError {

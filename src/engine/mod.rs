@@ -30,6 +30,7 @@
 //! ```
 
 mod attaching;
+mod budget;
 mod commands;
 mod connection;
 mod credit;

@@ -76,7 +76,7 @@ impl Client {
         let url = options.endpoint.clone().unwrap_or_else(|| url_of(&target));
         let host = target.host().to_owned();
         let namespace = Namespace::new(host, hub, url, tokens, options);
-        namespace.live().await?;
+        namespace.connect().await?;
         Ok(Self { namespace })
     }
 

@@ -1,6 +1,8 @@
 //! What an emulator is made of: hubs, key, limits, clock.
 
 mod hub;
+#[cfg(feature = "json")]
+mod json;
 mod storage;
 mod throughput;
 
@@ -12,9 +14,13 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 pub use self::hub::{HubOptions, MAX_PARTITIONS};
+#[cfg(feature = "json")]
+pub use self::json::ConfigError;
 pub use self::storage::{Persistence, Retention};
 pub use self::throughput::Throughput;
+use super::faults::Faults;
 use super::sas::AccessKey;
+use crate::error::TlsError;
 use crate::eventhubs::wire::{DEFAULT_MAX_MESSAGE_SIZE, MAX_RECEIVERS_WITHOUT_EPOCH};
 use crate::{Clock, TlsServerConfig};
 
@@ -40,8 +46,13 @@ pub struct EmulatorOptions {
     pub key_value: String,
     /// Where to listen. Default: port 0 of 127.0.0.1, which picks a free port.
     pub address: SocketAddr,
+    /// Where to answer `GET /health` over plain HTTP, as the official emulator does on port 5300. Default: nowhere.
+    pub health_address: Option<SocketAddr>,
     /// Serve TLS instead of plaintext. Default: none.
     pub tls: Option<TlsServerConfig>,
+    /// Serve TLS with a certificate that the emulator makes at its start.
+    #[cfg(feature = "emulator-tls")]
+    pub tls_generated: bool,
     /// Largest message or batch taken, in octets. Default: 1 MiB.
     pub max_message_size: u64,
     /// What each partition keeps.
@@ -77,16 +88,24 @@ pub struct EmulatorOptions {
     pub shutdown_deadline: Duration,
     /// The time: for enqueued times and for the ends of tokens. Default: the system's.
     pub clock: Clock,
+    /// What goes wrong on purpose. Default: nothing.
+    pub faults: Faults,
+    /// The key that nobody chose: other faults may need another one.
+    generated_key: String,
 }
 
 impl Default for EmulatorOptions {
     fn default() -> EmulatorOptions {
+        let key = random_key();
         EmulatorOptions {
             hubs: Vec::new(),
             key_name: ROOT_KEY_NAME.to_owned(),
-            key_value: random_key(),
+            key_value: key.clone(),
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            health_address: None,
             tls: None,
+            #[cfg(feature = "emulator-tls")]
+            tls_generated: false,
             max_message_size: DEFAULT_MAX_MESSAGE_SIZE,
             retention: Retention::default(),
             persistence: None,
@@ -103,6 +122,8 @@ impl Default for EmulatorOptions {
             silence: Duration::from_secs(480),
             shutdown_deadline: Duration::from_secs(5),
             clock: Clock::default(),
+            faults: Faults::default(),
+            generated_key: key,
         }
     }
 }
@@ -167,9 +188,23 @@ impl EmulatorOptions {
         self
     }
 
+    /// Answers `GET /health` here.
+    pub fn health_address(mut self, address: SocketAddr) -> EmulatorOptions {
+        self.health_address = Some(address);
+        self
+    }
+
     /// Serves TLS instead of plaintext.
     pub fn tls(mut self, tls: TlsServerConfig) -> EmulatorOptions {
         self.tls = Some(tls);
+        self
+    }
+
+    /// Serves TLS instead of plaintext, with a certificate for `localhost` and the loopback addresses that is made at the
+    /// start, by an authority that is made for it too: clients trust it by [`ca_pem`](super::Emulator::ca_pem).
+    #[cfg(feature = "emulator-tls")]
+    pub fn tls_generated(mut self) -> EmulatorOptions {
+        self.tls_generated = true;
         self
     }
 
@@ -274,6 +309,29 @@ impl EmulatorOptions {
         self.idle_new_connection
             .filter(|_| !had_link)
             .or(self.idle_connection)
+    }
+
+    /// Has things go wrong. With a seed, a key that was not chosen is made of the seed: see [`Faults::seed`].
+    pub fn faults(mut self, faults: Faults) -> EmulatorOptions {
+        if let Some(seed) = faults.seed
+            && self.key_value == self.generated_key
+        {
+            self.key_value = STANDARD.encode(seed.to_be_bytes().repeat(4));
+            self.generated_key.clone_from(&self.key_value);
+        }
+        self.faults = faults;
+        self
+    }
+
+    /// Makes a certificate if one is to be made; returns its authority's in PEM.
+    pub(crate) fn generate_certificate(&mut self) -> Result<Option<String>, TlsError> {
+        #[cfg(feature = "emulator-tls")]
+        if self.tls_generated {
+            let generated = crate::transport::tls::generated::generate()?;
+            self.tls = Some(generated.server);
+            return Ok(Some(generated.authority_pem));
+        }
+        Ok(None)
     }
 
     pub(crate) fn access_key(&self) -> AccessKey {

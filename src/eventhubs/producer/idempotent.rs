@@ -260,7 +260,7 @@ impl IdempotentProducer {
             return Ok(());
         };
         let error = EventHubsError::new(attempt(&self.address), cause);
-        self.namespace.give_up_link(&error, attached).await;
+        self.namespace.give_up_link(&error, attached);
         if !spares_link(error.cause()) {
             self.link = None;
         }

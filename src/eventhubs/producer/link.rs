@@ -71,7 +71,7 @@ impl PublishingLink {
         if !spares_link(error.cause()) {
             self.detach(&attached).await;
         }
-        self.namespace.give_up_link(&error, &attached).await;
+        self.namespace.give_up_link(&error, &attached);
         Err(error)
     }
 

@@ -8,7 +8,7 @@ use amqp10::eventhubs::{
 };
 use tokio::time::Instant;
 
-use super::scripted::{Scripted, arrives, nothing_arrives};
+use super::script::{Scripted, arrives, nothing_arrives};
 use super::*;
 
 /// Octets of an event whose body is one letter, in its section.

@@ -6,7 +6,7 @@ use amqp10::eventhubs::{
 };
 use amqp10::{AcceptLinkOptions, Receiver};
 
-use super::scripted::{IDEMPOTENT, Scripted, arrives};
+use super::script::{IDEMPOTENT, Scripted, arrives};
 use super::*;
 
 const ID: Symbol = Symbol::from_static("com.microsoft:producer-id");

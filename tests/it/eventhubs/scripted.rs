@@ -1,132 +1,152 @@
-//! A service that takes tokens, knows two partitions, and leaves what becomes of every other link to the test.
+//! A service that takes every token, answers what it is told to, and leaves the partitions' links to the test.
 
-use amqp10::codec::{
-    ApplicationProperties, Array, Attach, Map, Message, Properties, Symbol, Value,
-};
+use amqp10::codec::{ApplicationProperties, Attach, Map, Properties, Source, Value};
+use amqp10::eventhubs::Observer;
+use amqp10::eventhubs::wire::annotation;
 use amqp10::memory::{self, MemoryStream};
 use amqp10::{
-    AcceptLinkOptions, AcceptedLink, Delivery, IncomingLink, Listener, ListenerOptions, OnDrop,
-    Receiver, Sender,
+    AcceptLinkOptions, AcceptedLink, IncomingLink, Listener, ListenerOptions, Message, Receiver,
+    Sender, Timestamp,
 };
+use std::sync::Mutex;
 use tokio::sync::mpsc;
 
 use super::*;
 
-pub const IDEMPOTENT: Symbol = Symbol::from_static("com.microsoft:idempotent-producer");
-
-pub struct Scripted {
-    links: mpsc::UnboundedReceiver<IncomingLink>,
-    connector: Connector,
+/// A link on which the test sends to a consumer.
+pub struct Feed {
+    pub attach: Box<Attach>,
+    pub sender: Sender,
 }
 
-impl Scripted {
-    pub fn new() -> Self {
-        let (handed_over, links) = mpsc::unbounded_channel();
-        let connector = Connector::new(move |options| {
-            let (ours, theirs) = memory::pipe(1 << 16);
-            tokio::spawn(serve(theirs, handed_over.clone()));
-            Connection::open_with_stream(ours, options)
-        });
-        Self { links, connector }
+impl Feed {
+    /// The text of the selector that the consumer asked for.
+    pub fn selector(&self) -> String {
+        let Some(Source { filter, .. }) = &self.attach.source else {
+            panic!("no source");
+        };
+        match filter.get("apache.org:selector-filter:string") {
+            Some(Value::Described(described)) => described.value.as_str().unwrap().to_owned(),
+            other => panic!("{other:?}"),
+        }
     }
 
-    pub async fn client(&self, retry: RetryPolicy) -> Client {
+    pub async fn send(&self, number: i64, offset: &str) {
+        let annotations = amqp10::Annotations::new()
+            .with(annotation::SEQUENCE_NUMBER, number)
+            .with(annotation::OFFSET, offset)
+            .with(annotation::ENQUEUED_TIME, Timestamp(number));
+        let message = Message::data(number.to_string()).with_message_annotations(annotations);
+        self.sender.send_settled(message).await.unwrap();
+    }
+}
+
+/// Says how a partition's properties are at the moment.
+type Answer = Box<dyn Fn() -> Map + Send>;
+
+#[derive(Clone)]
+pub struct Service {
+    feeds: mpsc::UnboundedSender<Feed>,
+    partition: Arc<Mutex<Answer>>,
+}
+
+/// A partition's last number and offset, as `$management` tells them.
+pub fn partition_ending_with(number: i64, offset: &str) -> Map {
+    Map::new()
+        .with("name", HUB)
+        .with("type", "com.microsoft:partition")
+        .with("partition", "0")
+        .with("begin_sequence_number", 0_i64)
+        .with("last_enqueued_sequence_number", number)
+        .with("last_enqueued_offset", offset)
+        .with("last_enqueued_time_utc", Timestamp(number))
+        .with("is_partition_empty", number < 0)
+}
+
+impl Service {
+    /// The service, and the links of consumers as they come.
+    pub fn new() -> (Self, mpsc::UnboundedReceiver<Feed>) {
+        let (feeds, coming) = mpsc::unbounded_channel();
+        let partition: Answer = Box::new(|| partition_ending_with(-1, "-1"));
+        let service = Self {
+            feeds,
+            partition: Arc::new(Mutex::new(partition)),
+        };
+        (service, coming)
+    }
+
+    /// What `$management` answers from now on.
+    pub fn answer(&self, partition: impl Fn() -> Map + Send + 'static) {
+        *self.partition.lock().unwrap() = Box::new(partition);
+    }
+
+    pub async fn client(&self, observer: Observer) -> Client {
+        let service = self.clone();
+        let connector = Connector::new(move |options| {
+            let (ours, theirs) = memory::pipe(1 << 16);
+            tokio::spawn(service.clone().serve(theirs));
+            Connection::open_with_stream(ours, options)
+        });
         let options = ClientOptions::default()
-            .retry(retry)
-            .connector(self.connector.clone());
+            .connector(connector)
+            .observer(observer)
+            .seed(1);
         let text = "Endpoint=sb://localhost;SharedAccessKeyName=name;SharedAccessKey=key;EntityPath=orders";
         Client::connect(text, options).await.unwrap()
     }
 
-    /// The next link that the client attaches.
-    pub async fn link(&mut self) -> IncomingLink {
-        soon(self.links.recv()).await.unwrap()
-    }
-
-    /// The next link, on which the client publishes.
-    pub async fn publisher(&mut self) -> Receiver {
-        self.publisher_as(AcceptLinkOptions::default()).await.1
-    }
-
-    /// The same, with what the client said in its attach.
-    pub async fn publisher_as(&mut self, options: AcceptLinkOptions) -> (Attach, Receiver) {
-        let link = self.link().await;
-        let attach = link.attach().clone();
-        // Only what the test says becomes of a delivery.
-        let options = options.on_drop(OnDrop::LeaveUnsettled);
-        match link.accept(options).await.unwrap() {
-            AcceptedLink::Receiver(receiver) => (attach, receiver),
-            AcceptedLink::Sender(_) => panic!("a publisher was expected"),
-        }
-    }
-}
-
-/// The next delivery, which must come soon.
-pub async fn arrives(publisher: &Receiver) -> Delivery {
-    soon(publisher.recv()).await.unwrap()
-}
-
-/// Nothing arrives for a while.
-pub async fn nothing_arrives(publisher: &Receiver) {
-    let quiet = tokio::time::timeout(Duration::from_millis(200), publisher.recv()).await;
-    assert!(quiet.is_err(), "{quiet:?}");
-}
-
-async fn serve(stream: MemoryStream, others: mpsc::UnboundedSender<IncomingLink>) {
-    let options = ListenerOptions::default();
-    let incoming = Listener::accept_stream(stream, &options).await.unwrap();
-    let connection = incoming.accept().await.unwrap();
-    let mut replies = None;
-    while let Ok(link) = connection.accept_link().await {
-        let is_node = format!("{:?}", link.attach());
-        if !is_node.contains("$cbs") && !is_node.contains("$management") {
-            let _ = others.send(link);
-            continue;
-        }
-        match link.accept(AcceptLinkOptions::default()).await.unwrap() {
-            AcceptedLink::Sender(sender) => replies = Some(sender),
-            AcceptedLink::Receiver(requests) => {
-                // The client attaches the way back first, or right after.
-                let replies = match replies.take() {
-                    Some(replies) => replies,
-                    None => {
-                        let link = connection.accept_link().await.unwrap();
-                        match link.accept(AcceptLinkOptions::default()).await.unwrap() {
-                            AcceptedLink::Sender(sender) => sender,
-                            AcceptedLink::Receiver(_) => panic!("the way back was expected"),
-                        }
-                    }
-                };
-                tokio::spawn(answer(requests, replies));
+    async fn serve(self, stream: MemoryStream) {
+        let options = ListenerOptions::default();
+        let incoming = Listener::accept_stream(stream, &options).await.unwrap();
+        let connection = incoming.accept().await.unwrap();
+        let mut replies = Vec::new();
+        while let Ok(link) = connection.accept_link().await {
+            let node = node(&link);
+            let attach = Box::new(link.attach().clone());
+            match link.accept(AcceptLinkOptions::default()).await.unwrap() {
+                AcceptedLink::Sender(sender) if node.starts_with('$') => {
+                    replies.push((node, sender))
+                }
+                AcceptedLink::Sender(sender) => drop(self.feeds.send(Feed { attach, sender })),
+                AcceptedLink::Receiver(requests) => {
+                    let pair = replies.iter().position(|(of, _)| *of == node).unwrap();
+                    let (_, replies) = replies.swap_remove(pair);
+                    tokio::spawn(self.clone().answer_all(node, requests, replies));
+                }
             }
         }
     }
-}
 
-/// Takes every token, and tells of any hub that it has two partitions.
-async fn answer(requests: Receiver, replies: Sender) {
-    while let Ok(delivery) = requests.recv().await {
-        delivery.accept().unwrap();
-        let request = delivery.message().unwrap();
-        let properties = request.application_properties.unwrap();
-        let (code, body) = match properties.get("operation").and_then(Value::as_str) {
-            Some("READ") => (200, Value::Map(hub())),
-            _ => (202, Value::Null),
-        };
-        let reply = Message::value(body)
-            .with_properties(Properties {
+    async fn answer_all(self, node: String, requests: Receiver, replies: Sender) {
+        while let Ok(delivery) = requests.recv().await {
+            delivery.accept().unwrap();
+            let request = delivery.message().unwrap();
+            let (status, body) = match node.as_str() {
+                "$cbs" => (202, Value::Null),
+                _ => (200, Value::Map((self.partition.lock().unwrap())())),
+            };
+            let properties = Properties {
                 correlation_id: request.properties.unwrap().message_id,
                 ..Properties::default()
-            })
-            .with_application_properties(ApplicationProperties::new().with("status-code", code));
-        let _ = replies.send_settled(reply).await;
+            };
+            let status = ApplicationProperties::new().with("status-code", status);
+            let reply = Message::value(body)
+                .with_properties(properties)
+                .with_application_properties(status);
+            replies.send_settled(reply).await.unwrap();
+        }
     }
 }
 
-fn hub() -> Map {
-    let ids = Array::try_from(vec![Value::from("0"), Value::from("1")]).unwrap();
-    let mut map = Map::new();
-    map.insert("name", "orders");
-    map.insert("partition_ids", ids);
-    map
+/// The last part of the address that a link names.
+fn node(link: &IncomingLink) -> String {
+    let attach = link.attach();
+    let address = match &attach.target {
+        Some(amqp10::TargetArchetype::Target(target)) if attach.role == amqp10::Role::Sender => {
+            target.address.clone()
+        }
+        _ => attach.source.clone().unwrap_or_default().address,
+    };
+    let address = address.unwrap_or_default();
+    address.rsplit('/').next().unwrap_or_default().to_owned()
 }
