@@ -44,6 +44,7 @@
 //! | `tls` | yes | `amqps://`, by rustls with the cryptography of graviola: no C |
 //! | `websocket` | no | `ws://`, `wss://`, and WebSockets on a listener's port |
 //! | `eventhubs` | yes | [`eventhubs`] |
+//! | `json` | no | event bodies and CloudEvents in JSON, by serde |
 //! | `emulator` | no | `emulator`: an Event Hubs namespace within the process |
 //! | `cli` | no | the program `amqp10` |
 //!

@@ -155,12 +155,18 @@ impl Publisher {
             let event = NewEvent::decode(payload).map_err(|error| batch_refused(error.into()))?;
             (Annotations::default(), vec![event])
         };
-        let key = event::partition_key(&envelope).or_else(|| events.first()?.partition_key());
+        let envelope_key = event::partition_key(&envelope);
+        let key = envelope_key.clone();
+        let key = key.or_else(|| events.first()?.partition_key());
         if let Some(key) = &key {
             check_key(key)?;
         }
         for event in &mut events {
-            if let Some(key) = key.as_ref().filter(|_| event.partition_key().is_none()) {
+            // What one event says is not said of the others.
+            if let Some(key) = envelope_key
+                .as_ref()
+                .filter(|_| event.partition_key().is_none())
+            {
                 event.annotate(annotation::PARTITION_KEY, key.clone());
             }
             if let Some(name) = &self.name {

@@ -17,8 +17,6 @@ pub(super) mod name {
     pub(in super::super) const DATA_SCHEMA: &str = "dataschema";
     /// Of the JSON format only.
     pub(in super::super) const DATA: &str = "data";
-    /// Of the JSON format only.
-    pub(in super::super) const DATA_BASE64: &str = "data_base64";
 }
 
 /// Names that no extension may have.

@@ -8,8 +8,11 @@ use amqp10::eventhubs::{
 };
 use tokio::time::Instant;
 
-use super::scripted_links::{Scripted, arrives, nothing_arrives};
+use super::script::{Scripted, arrives, nothing_arrives};
 use super::*;
+
+/// Octets of an event whose body is one letter, in its section.
+const TINY: usize = 11;
 
 fn options() -> BufferedProducerOptions {
     BufferedProducerOptions::default()
@@ -58,7 +61,7 @@ async fn a_full_batch_leaves_at_once() {
     let hour = options().linger(Duration::from_secs(3600));
     for full in [
         hour.clone().max_batch_count(3),
-        hour.clone().max_batch_bytes(60),
+        hour.clone().max_batch_bytes(3 * TINY),
     ] {
         let producer = buffered(&client, full).await;
         let begin = Instant::now();
@@ -144,7 +147,7 @@ async fn a_full_buffer_makes_wait_or_gives_back() {
     let client = client(&emulator).await;
     let limits = [
         options().max_buffered(2),
-        options().max_buffered_bytes(2 * 10),
+        options().max_buffered_bytes(2 * TINY),
     ];
     for full in limits {
         let producer = buffered(&client, full.linger(Duration::from_secs(1))).await;

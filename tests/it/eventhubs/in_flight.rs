@@ -7,7 +7,7 @@ use amqp10::codec::{AmqpError, condition};
 use amqp10::eventhubs::{ErrorKind, EventHubsError};
 use tokio::task::JoinHandle;
 
-use super::scripted_links::{Scripted, arrives, nothing_arrives};
+use super::script::{Scripted, arrives, nothing_arrives};
 use super::*;
 
 type Send = JoinHandle<Result<(), EventHubsError>>;

@@ -67,6 +67,9 @@ fn a_large_body_is_sent_without_a_copy_and_received_with_one() {
     println!("received: {counted:?}");
     let received = received.unwrap();
     assert_eq!(received.body().len(), BODY);
+    // Read buffers, and one buffer that grows to what is joined in it.
+    assert!(counted.bytes_total < 6 * BODY as u64, "{counted:?}");
+    assert!(counted.bytes_current < 9 * BODY as i64 / 4, "{counted:?}");
     // What is handed out is the joined delivery itself.
     let copies = measure(|| drop((received.body_bytes(), received.body_bytes())));
     assert!(copies.bytes_total < 1000, "{copies:?}");

@@ -16,8 +16,8 @@ mod publishing;
 mod reading;
 mod recovery;
 mod renewal;
+mod script;
 mod scripted;
-mod scripted_links;
 mod simulation;
 mod trace_context;
 #[cfg(feature = "websocket")]

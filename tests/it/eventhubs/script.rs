@@ -5,8 +5,8 @@ use amqp10::codec::{
 };
 use amqp10::memory::{self, MemoryStream};
 use amqp10::{
-    AcceptLinkOptions, AcceptedLink, Delivery, IncomingLink, Listener, ListenerOptions, Receiver,
-    Sender,
+    AcceptLinkOptions, AcceptedLink, Delivery, IncomingLink, Listener, ListenerOptions, OnDrop,
+    Receiver, Sender,
 };
 use tokio::sync::mpsc;
 
@@ -52,6 +52,8 @@ impl Scripted {
     pub async fn publisher_as(&mut self, options: AcceptLinkOptions) -> (Attach, Receiver) {
         let link = self.link().await;
         let attach = link.attach().clone();
+        // Only what the test says becomes of a delivery.
+        let options = options.on_drop(OnDrop::LeaveUnsettled);
         match link.accept(options).await.unwrap() {
             AcceptedLink::Receiver(receiver) => (attach, receiver),
             AcceptedLink::Sender(_) => panic!("a publisher was expected"),
