@@ -158,6 +158,22 @@ impl Delivery {
             .with(|engine| engine.settle(self.link.key, self.inbound.delivery_id, state))
     }
 
+    /// States where the delivery stands without settling it: how much of it has arrived, or the outcome that it gets if a
+    /// transaction succeeds [2.7.6, 4.4.2]. Does nothing if it is settled.
+    ///
+    /// # Errors
+    ///
+    /// As [`accept`](Self::accept).
+    pub fn update(&self, state: impl Into<DeliveryState>) -> Result<(), LinkError> {
+        if self.is_settled() {
+            return Ok(());
+        }
+        let state = state.into();
+        self.link
+            .shared()
+            .with(|engine| engine.update(self.link.key, self.inbound.delivery_id, state))
+    }
+
     /// Accepts, and waits until the sender has settled too: exactly once, on a link in receiver settle mode second
     /// [2.6.12]. In mode first it resolves at once. Has no time limit.
     ///

@@ -82,6 +82,7 @@ mod sender;
 mod session;
 #[cfg(feature = "eventhubs")]
 mod time;
+pub mod transaction;
 mod transport;
 mod url;
 

@@ -5,11 +5,13 @@ use std::fmt;
 
 use bytes::{Bytes, BytesMut};
 
+use super::budget::Budget;
 use super::credit::ReceiverCredit;
+use super::sender::TXN_ID;
 use super::violation::PeerFault;
 use super::wait::{WaitQueue, Wakes};
 use crate::codec::{
-    DeliveryState, DeliveryTag, Flow, ReceiverSettleMode, SenderSettleMode, Transfer,
+    DeliveryState, DeliveryTag, Fields, Flow, ReceiverSettleMode, SenderSettleMode, Transfer, Value,
 };
 
 /// Payloads smaller than this are copied out of their read buffer if they stay queued, so that they do not pin it.
@@ -107,7 +109,11 @@ pub(crate) struct ReceiverEnd {
     pub(crate) has_no_reader: bool,
     /// Deliveries beyond the credit are in flight lawfully, because we lowered it (K-009).
     pub(crate) is_credit_lowered: bool,
+    /// The transaction of ours that acquires what comes.
+    pub(crate) acquires_for: Option<Bytes>,
     max_message_size: usize,
+    /// Bounds automatic credit by the size of what waits.
+    budget: Budget,
     partial: Option<PartialDelivery>,
     /// More frames of a delivery are to come of which none is taken.
     is_skipping: bool,
@@ -121,6 +127,7 @@ impl ReceiverEnd {
         rcv_settle_mode: ReceiverSettleMode,
         max_message_size: usize,
         auto_accept: bool,
+        prefetch_bytes: Option<usize>,
     ) -> Self {
         Self {
             credit: ReceiverCredit::default(),
@@ -133,7 +140,9 @@ impl ReceiverEnd {
             is_draining: false,
             has_no_reader: false,
             is_credit_lowered: false,
+            acquires_for: None,
             max_message_size,
+            budget: Budget::new(prefetch_bytes),
             partial: None,
             is_skipping: false,
             owned: 0,
@@ -306,6 +315,7 @@ impl ReceiverEnd {
     }
 
     fn enqueue(&mut self, delivery: Inbound, pass: u32) {
+        self.budget.on_queued(delivery.weight());
         self.queue.push_back(delivery);
         while let Some(early) = self.queue.get_mut(self.owned) {
             if early
@@ -340,6 +350,7 @@ impl ReceiverEnd {
     pub(crate) fn take(&mut self) -> Option<Inbound> {
         let delivery = self.queue.pop_front()?;
         self.owned = self.owned.saturating_sub(1);
+        self.budget.on_taken(delivery.weight());
         Some(delivery)
     }
 
@@ -360,8 +371,10 @@ impl ReceiverEnd {
             return None;
         }
         let batch_wanted = self.batch_wanted();
-        let target = prefetch.max(batch_wanted);
         let queued = self.queue.len() as u32;
+        let target = prefetch
+            .max(batch_wanted)
+            .min(queued.saturating_add(self.room()));
         let wanted = target.saturating_sub(queued);
         let missing = wanted.saturating_sub(self.credit.link_credit);
         let starves_batch = queued.saturating_add(self.credit.link_credit) < batch_wanted;
@@ -372,15 +385,42 @@ impl ReceiverEnd {
         is_worth_a_flow.then_some(wanted)
     }
 
+    /// Deliveries for which there is room by their size; a batch receive gets what it waits for, however large.
+    fn room(&self) -> u32 {
+        match self.batch_wanted() {
+            0 => self.budget.room(),
+            _ => u32::MAX,
+        }
+    }
+
+    /// Deliveries turn out larger than those for which credit was granted: takes it back. True if the sender must be told.
+    pub(crate) fn shrink_credit(&mut self) -> bool {
+        if self.grant == Credit::Manual || self.is_draining {
+            return false;
+        }
+        let room = self.room();
+        let is_lower = room < self.credit.link_credit / 2;
+        if is_lower {
+            self.credit.link_credit = room;
+            self.is_credit_lowered = true;
+        }
+        is_lower
+    }
+
     /// Our state as a flow; tops the credit up if that is worth it.
     pub(crate) fn flow(&mut self) -> Flow {
         if let Some(granted) = self.top_up() {
             self.credit.grant(granted);
         }
+        let mut properties = Fields::new();
+        if let Some(txn_id) = &self.acquires_for {
+            properties.insert(TXN_ID, Value::Binary(txn_id.clone()));
+        }
         Flow {
             delivery_count: Some(self.credit.delivery_count),
             link_credit: Some(self.credit.link_credit),
             drain: self.is_draining,
+            properties,
             ..Flow::default()
         }
     }
@@ -397,17 +437,21 @@ impl ReceiverEnd {
         // The last delivery may still be arriving.
         let finished = self.is_draining && self.credit.link_credit == 0 && !self.has_partial();
         self.is_draining &= !finished;
+        if finished {
+            self.acquires_for = None; // what is granted from here on is for no transaction
+        }
         finished
     }
 
     /// Octets of what is queued.
     pub(crate) fn queued_bytes(&self) -> usize {
-        self.queue.iter().map(Inbound::weight).sum()
+        self.budget.queued()
     }
 
     /// Gives up everything that has arrived and was not taken; the payloads go to `garbage`.
     pub(crate) fn discard(&mut self, garbage: &mut Vec<Bytes>) {
         garbage.extend(self.queue.drain(..).map(|delivery| delivery.payload));
+        self.budget.clear();
         self.owned = 0;
     }
 

@@ -8,7 +8,7 @@ use super::link::{Due, Link, LinkEnd};
 use super::sender::{OneFrame, Outbound, PartialSend, write_in_one_frame, write_partial};
 use super::session::Session;
 use super::wait::Ticket;
-use crate::codec::Outcome;
+use crate::codec::{Outcome, TransactionalState};
 use crate::error::{LinkError, SendError};
 
 impl Session {
@@ -181,6 +181,24 @@ impl Session {
         self.outgoing.poll_outcome(delivery, waker, effects)
     }
 
+    pub(crate) fn poll_transactional(
+        &mut self,
+        delivery: Key,
+        waker: &Waker,
+        effects: &mut Effects,
+    ) -> Poll<Option<TransactionalState>> {
+        self.outgoing.poll_transactional(delivery, waker, effects)
+    }
+
+    /// Settles a sent delivery from our side.
+    pub(crate) fn settle_sent(&mut self, delivery: Key, outcome: Outcome, effects: &mut Effects) {
+        if self.outgoing.settle(delivery, outcome, effects) {
+            self.mark(effects);
+            self.wake_senders(effects);
+            self.check_settled(effects);
+        }
+    }
+
     pub(crate) fn abandon_outcome(&mut self, delivery: Key, effects: &mut Effects) {
         if self.outgoing.abandon(delivery, effects) {
             self.mark(effects);
@@ -269,7 +287,7 @@ impl Session {
         if let Some(sender) = self.links.get_mut(key).and_then(Link::sender_mut)
             && let Some(partial) = sender.partial.take()
         {
-            effects.garbage.push(partial.into_rest());
+            effects.garbage.extend(partial.into_rest());
             self.outgoing.partials.retain(|other| *other != key);
             self.check_settled(effects);
         }

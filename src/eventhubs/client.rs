@@ -8,7 +8,10 @@ use super::consumer::{ConsumerOptions, PartitionConsumer};
 use super::error::EventHubsError;
 use super::namespace::Namespace;
 use super::options::ClientOptions;
-use super::producer::{Producer, ProducerOptions};
+use super::producer::{
+    BufferedProducer, BufferedProducerOptions, IdempotentOptions, IdempotentProducer, Producer,
+    ProducerOptions,
+};
 use super::properties::{HubProperties, PartitionProperties};
 use crate::{Scheme, Url};
 
@@ -73,7 +76,7 @@ impl Client {
         let url = options.endpoint.clone().unwrap_or_else(|| url_of(&target));
         let host = target.host().to_owned();
         let namespace = Namespace::new(host, hub, url, tokens, options);
-        namespace.live().await?;
+        namespace.connect().await?;
         Ok(Self { namespace })
     }
 
@@ -90,6 +93,37 @@ impl Client {
     /// A producer for the hub. Its links are attached when they are first used.
     pub fn producer(&self, options: ProducerOptions) -> Producer {
         Producer::new(self.namespace.clone(), options)
+    }
+
+    /// A producer that collects events, and publishes them in batches from the background. Asks for the hub's partitions.
+    ///
+    /// # Errors
+    /// If there is no such hub, or the service cannot be asked.
+    ///
+    /// # Cancel safety
+    /// Dropped, nothing has happened.
+    pub async fn buffered_producer(
+        &self,
+        options: BufferedProducerOptions,
+    ) -> Result<BufferedProducer, EventHubsError> {
+        BufferedProducer::open(self.namespace.clone(), options).await
+    }
+
+    /// A producer for one partition that publishes each event once, however often it has to be sent. Its link is attached
+    /// before this returns.
+    ///
+    /// # Errors
+    /// If the link cannot be attached; [`Unsupported`](super::ErrorKind::Unsupported) if the service does not offer this, and
+    /// [`OwnershipLost`](super::ErrorKind::OwnershipLost) if a newer producer has taken the identity to go on with.
+    ///
+    /// # Cancel safety
+    /// Dropped, the link is detached.
+    pub async fn idempotent_producer(
+        &self,
+        partition: &str,
+        options: IdempotentOptions,
+    ) -> Result<IdempotentProducer, EventHubsError> {
+        IdempotentProducer::open(self.namespace.clone(), partition, options).await
     }
 
     /// A consumer of one partition. Its link is attached before this returns.

@@ -23,12 +23,16 @@ pub mod auth;
 mod batch;
 pub mod checkpoint;
 mod client;
+pub mod cloudevents;
 mod connection_string;
 mod consumer;
 mod error;
 mod event;
-mod grants;
+#[cfg(feature = "json")]
+mod json;
 mod namespace;
+mod numbering;
+mod observer;
 mod options;
 mod partition_key;
 mod position;
@@ -37,9 +41,11 @@ mod producer;
 mod properties;
 mod random;
 mod retry;
+mod route;
+mod section;
 pub mod wire;
 
-pub use batch::{BatchFull, BatchOptions, EventBatch, Route};
+pub use batch::{BatchFull, BatchOptions, EventBatch};
 pub use client::Client;
 pub use connection_string::{
     ConnectionString, ConnectionStringError, ConnectionStringPart, SharedAccess,
@@ -47,11 +53,17 @@ pub use connection_string::{
 pub use consumer::{ConsumerOptions, PartitionConsumer};
 pub use error::{ErrorKind, EventHubsError, Scope};
 pub use event::{Event, LastEnqueued, ReceivedEvent};
+pub use numbering::PartitionPublishingState;
+pub use observer::{ClientEvent, Observer};
 pub use options::{ClientOptions, Connector};
 pub use partition_key::partition_for_key;
 pub use position::Position;
-pub use producer::{Producer, ProducerOptions};
+pub use producer::{
+    BufferedProducer, BufferedProducerOptions, EnqueueError, Enqueued, IdempotentOptions,
+    IdempotentProducer, Producer, ProducerOptions,
+};
 pub use properties::{HubProperties, PartitionProperties};
 pub use retry::RetryPolicy;
+pub use route::Route;
 
 pub use crate::Clock;

@@ -4,7 +4,7 @@ use super::OnDrop;
 use crate::codec::{
     Attach, Fields, ReceiverSettleMode, Role, SenderSettleMode, Source, Symbol, TargetArchetype,
 };
-use crate::engine::{Credit, Limits, ReceiverSettings};
+use crate::engine::{Credit, EndSettings, Limits};
 
 /// Options of [`IncomingLink::accept`](crate::IncomingLink::accept): what is None is echoed as the peer asked for it.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -26,6 +26,9 @@ pub struct AcceptLinkOptions {
     pub auto_accept: bool,
     /// What becomes of a delivery that is dropped unsettled.
     pub on_drop: OnDrop,
+    /// Whether a peer that receives may acquire deliveries for its transactions; the application then looks at
+    /// [`Sender::acquired_by`](crate::Sender::acquired_by). If not, a peer that tries loses the link [4.4.3]. Default no.
+    pub transactional_acquisition: bool,
     /// Extensions that we offer.
     pub offered_capabilities: Vec<Symbol>,
     /// Properties of the attach.
@@ -81,6 +84,12 @@ impl AcceptLinkOptions {
         self
     }
 
+    /// Sets [`transactional_acquisition`](Self::transactional_acquisition).
+    pub fn transactional_acquisition(mut self, offered: bool) -> Self {
+        self.transactional_acquisition = offered;
+        self
+    }
+
     /// Sets [`offered_capabilities`](Self::offered_capabilities).
     pub fn offered_capabilities(mut self, capabilities: impl IntoIterator<Item = Symbol>) -> Self {
         self.offered_capabilities = capabilities.into_iter().collect();
@@ -109,7 +118,10 @@ impl AcceptLinkOptions {
         }
     }
 
-    pub(crate) fn settings(&self, limits: &Limits) -> ReceiverSettings {
-        ReceiverSettings::new(self.credit, self.auto_accept, limits)
+    pub(crate) fn settings(&self, limits: &Limits) -> EndSettings {
+        EndSettings {
+            offers_acquisition: self.transactional_acquisition,
+            ..EndSettings::new(self.credit, self.auto_accept, limits)
+        }
     }
 }

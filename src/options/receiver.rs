@@ -5,7 +5,7 @@ use crate::codec::{
     Attach, Fields, FilterSet, Modified, Outcome, ReceiverSettleMode, Role, SenderSettleMode,
     Source, Str, Symbol, Target, TargetArchetype,
 };
-use crate::engine::{Credit, Limits, ReceiverSettings};
+use crate::engine::{Credit, EndSettings, Limits};
 
 /// What becomes of a delivery that is dropped without having been settled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -59,6 +59,10 @@ pub struct ReceiverOptions {
     pub target: Option<Target>,
     /// Who grants credit, and how much. Default: 300, topped up.
     pub credit: Credit,
+    /// How many octets of deliveries may wait to be taken, as long as credit is [`Credit::Auto`]: less credit is granted where
+    /// the deliveries that came were large. It is an estimate; the first of unexpected size may exceed it. Default: no limit
+    /// but the credit and [`Limits::max_queued_bytes`].
+    pub prefetch_bytes: Option<usize>,
     /// The largest message that we take, in octets; larger ones detach the link. Default: none but
     /// [`Limits::max_partial_delivery_bytes`].
     pub max_message_size: Option<u64>,
@@ -114,6 +118,12 @@ impl ReceiverOptions {
     /// Sets [`credit`](Self::credit).
     pub fn credit(mut self, credit: Credit) -> Self {
         self.credit = credit;
+        self
+    }
+
+    /// Sets [`prefetch_bytes`](Self::prefetch_bytes).
+    pub fn prefetch_bytes(mut self, octets: usize) -> Self {
+        self.prefetch_bytes = Some(octets);
         self
     }
 
@@ -174,7 +184,10 @@ impl ReceiverOptions {
         }
     }
 
-    pub(crate) fn settings(&self, limits: &Limits) -> ReceiverSettings {
-        ReceiverSettings::new(self.credit, self.auto_accept, limits)
+    pub(crate) fn settings(&self, limits: &Limits) -> EndSettings {
+        EndSettings {
+            prefetch_bytes: self.prefetch_bytes,
+            ..EndSettings::new(self.credit, self.auto_accept, limits)
+        }
     }
 }

@@ -55,6 +55,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         ],
     ),
     ("request", &["handles", "options", "engine::Credit", "lock"]),
+    ("transaction", &["handles", "options", "lock"]),
     ("cbs", &["request", "handles", "options"]),
     ("management", &["request", "handles", "options"]),
     (

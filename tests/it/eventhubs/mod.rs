@@ -1,21 +1,26 @@
 //! The Event Hubs client against the emulator.
 
 mod authorization;
+mod connections;
 mod file_store;
+mod idleness;
 mod processor;
 mod publishing;
 mod reading;
 mod recovery;
 mod renewal;
+mod scripted;
+mod simulation;
+mod watching;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use amqp10::Connection;
 use amqp10::emulator::{Emulator, EmulatorOptions};
 use amqp10::eventhubs::{
-    Client, ClientOptions, Connector, ConsumerOptions, PartitionConsumer, Position, Producer,
-    ProducerOptions, ReceivedEvent, RetryPolicy, Route,
+    Client, ClientOptions, Connector, ConsumerOptions, Observer, PartitionConsumer, Position,
+    Producer, ProducerOptions, ReceivedEvent, RetryPolicy, Route,
 };
 
 const HUB: &str = "orders";
@@ -87,4 +92,24 @@ async fn publish_numbers(producer: &Producer, first: u32, count: u32) {
     for number in first..first + count {
         producer.send_to(to("0"), number.to_string()).await.unwrap();
     }
+}
+
+/// What a client told, as the names of the events.
+type Notes = Arc<Mutex<Vec<String>>>;
+
+/// An observer that notes what it is told.
+fn notes() -> (Observer, Notes) {
+    let notes = Notes::default();
+    let book = notes.clone();
+    let observer = Observer::new(move |event| {
+        let text = format!("{event:?}");
+        let name = text.split([' ', '{']).next().unwrap();
+        book.lock().unwrap().push(name.to_owned());
+    });
+    (observer, notes)
+}
+
+fn count(notes: &Notes, name: &str) -> usize {
+    let notes = notes.lock().unwrap();
+    notes.iter().filter(|note| *note == name).count()
 }

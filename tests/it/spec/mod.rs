@@ -8,5 +8,6 @@ mod frame;
 mod link;
 mod sasl;
 mod session;
+mod transaction;
 mod transfer;
 mod window;
