@@ -1,5 +1,7 @@
 //! What handlers are given, and what becomes of their failures.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use amqp10::eventhubs::processor::{Checkpoints, Decision, Failure, ProcessorError, StopReason};
 
 use super::*;
@@ -134,7 +136,7 @@ async fn a_panic_ends_its_partition_only() {
     let processor = scene.start(scene.options("one")).await;
     let (runner, seen) = (processor.clone(), scene.seen.clone());
     tokio::spawn(async move {
-        let panicking = |_: &str| Panicking(Counting::new(seen.clone(), Arc::default()));
+        let panicking = |_: &str| Panicking(Counting::new(seen.clone()));
         runner.run(panicking).await;
     });
     scene.publish(5).await;
@@ -181,7 +183,7 @@ async fn run_slow(
     let told = reasons.clone();
     let running = tokio::spawn(async move {
         let slow = |_: &str| Slow {
-            counting: Counting::new(seen.clone(), Arc::default()),
+            counting: Counting::new(seen.clone()),
             pause,
             reasons: told.clone(),
         };

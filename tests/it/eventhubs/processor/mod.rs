@@ -7,7 +7,6 @@ mod store;
 
 use std::collections::BTreeMap;
 use std::error::Error;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
@@ -92,9 +91,8 @@ impl Scene {
     async fn worker(&self, owner: &'static str) -> Worker {
         let processor = self.start(self.options(owner).max_batch(3)).await;
         let (runner, seen) = (processor.clone(), self.seen.clone());
-        let handlers = Arc::new(AtomicUsize::new(0));
         let running = tokio::spawn(async move {
-            let counting = |_: &str| Counting::new(seen.clone(), handlers.clone());
+            let counting = |_: &str| Counting::new(seen.clone());
             runner.run(counting).await;
         });
         Worker { processor, running }
@@ -195,6 +193,7 @@ impl Worker {
 
     /// As if its process had been killed.
     async fn kill(self) {
+        drop(self.processor);
         self.running.abort();
         let _ = self.running.await;
     }
@@ -203,25 +202,12 @@ impl Worker {
 /// Counts events, and sees that they come in order and without gaps.
 struct Counting {
     seen: Arc<Seen>,
-    /// Handlers of the processor that are at work.
-    at_work: Arc<AtomicUsize>,
     last: Option<i64>,
 }
 
 impl Counting {
-    fn new(seen: Arc<Seen>, at_work: Arc<AtomicUsize>) -> Self {
-        at_work.fetch_add(1, Ordering::Relaxed);
-        Self {
-            seen,
-            at_work,
-            last: None,
-        }
-    }
-}
-
-impl Drop for Counting {
-    fn drop(&mut self) {
-        self.at_work.fetch_sub(1, Ordering::Relaxed);
+    fn new(seen: Arc<Seen>) -> Self {
+        Self { seen, last: None }
     }
 }
 
