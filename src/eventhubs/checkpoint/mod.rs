@@ -1,5 +1,11 @@
 //! Where the processors of a consumer group write down which partitions they own, and how far they have come.
 
+#[cfg(feature = "blob")]
+mod blob;
+
+#[cfg(feature = "blob")]
+pub use blob::{BlobCheckpointStore, BlobNames, BlobOptions};
+
 use std::error::Error;
 use std::fmt;
 use std::future::Future;
