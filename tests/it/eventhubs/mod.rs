@@ -1,6 +1,7 @@
 //! The Event Hubs client against the emulator.
 
 mod authorization;
+mod file_store;
 mod publishing;
 mod reading;
 mod recovery;
