@@ -321,10 +321,7 @@ mod tests {
     fn an_endpoint_and_a_signature_do_without_an_account() {
         let text = "BLOBENDPOINT=http://localhost:10000/acc/;sharedaccesssignature=?sv=1&sig=a%3D;";
         let place = place(text).unwrap();
-        assert_eq!(
-            address(&place),
-            "false localhost 10000 /acc/checkpoints"
-        );
+        assert_eq!(address(&place), "false localhost 10000 /acc/checkpoints");
         match place.credential {
             Credential::Signature(query) => assert_eq!(query.expose(), "sv=1&sig=a%3D"),
             other => panic!("{other:?}"),
@@ -346,11 +343,23 @@ mod tests {
             ("hush", "connection string"),
             ("AccountKey=a2V5", "AccountName"),
             ("AccountName=acc", "AccountKey"),
-            ("AccountName=acc;AccountKey=a2V5;SharedAccessSignature=sig=hush", "AccountKey"),
+            (
+                "AccountName=acc;AccountKey=a2V5;SharedAccessSignature=sig=hush",
+                "AccountKey",
+            ),
             ("AccountName=acc;AccountKey=hush!", "AccountKey"),
-            ("AccountName=acc;SharedAccessSignature=hush", "shared access signature"),
-            ("BlobEndpoint=ftp://hush;AccountName=a;AccountKey=a2V5", "BlobEndpoint"),
-            ("BlobEndpoint=https://u:hush@x;AccountName=a;AccountKey=a2V5", "BlobEndpoint"),
+            (
+                "AccountName=acc;SharedAccessSignature=hush",
+                "shared access signature",
+            ),
+            (
+                "BlobEndpoint=ftp://hush;AccountName=a;AccountKey=a2V5",
+                "BlobEndpoint",
+            ),
+            (
+                "BlobEndpoint=https://u:hush@x;AccountName=a;AccountKey=a2V5",
+                "BlobEndpoint",
+            ),
         ] {
             let error = place(text).unwrap_err().to_string();
             assert!(error.starts_with(part), "{text}: {error}");
@@ -366,7 +375,10 @@ mod tests {
         }
         assert!(Place::from_signed_url("https://acc.blob.core.windows.net/?sig=a").is_err());
         let place = Place::from_signed_url("https://acc.blob.core.windows.net/abc/?sv=1&sig=a");
-        assert_eq!(address(&place.unwrap()), "true acc.blob.core.windows.net 443 /abc");
+        assert_eq!(
+            address(&place.unwrap()),
+            "true acc.blob.core.windows.net 443 /abc"
+        );
     }
 
     #[test]

@@ -163,7 +163,9 @@ impl Container {
         }
         match condition {
             Condition::Any => {}
-            Condition::Version(etag) => request.set(IF_MATCH, &format!("\"{}\"", unquoted(etag)))?,
+            Condition::Version(etag) => {
+                request.set(IF_MATCH, &format!("\"{}\"", unquoted(etag)))?
+            }
             Condition::NoBlob => request.set(IF_NONE_MATCH, "*")?,
         }
         Ok(request)
@@ -185,7 +187,9 @@ impl Container {
 
     fn path_of(&self, name: &str) -> String {
         // Slashes part the name; the dollar of `$Default` is left as other clients leave it.
-        let name = percent::encode(name).replace("%2F", "/").replace("%24", "$");
+        let name = percent::encode(name)
+            .replace("%2F", "/")
+            .replace("%24", "$");
         format!("{}/{name}", self.path)
     }
 

@@ -79,7 +79,10 @@ impl Request {
     fn target(&self) -> String {
         let pairs = self.query.iter();
         let pairs = pairs.map(|(name, value)| format!("{name}={}", percent::encode(value)));
-        let signature = self.signature.iter().map(|secret| secret.expose().to_owned());
+        let signature = self
+            .signature
+            .iter()
+            .map(|secret| secret.expose().to_owned());
         let query: Vec<_> = pairs.chain(signature).collect();
         match query.is_empty() {
             true => self.path.clone(),

@@ -152,7 +152,10 @@ mod tests {
         let time = UNIX_EPOCH + Duration::from_secs(1_234_567_890);
         assert_eq!(first.last_modified, Some(time));
         assert_eq!(first.metadata("ownerid"), Some("a & b!"));
-        assert_eq!((second.etag.as_str(), second.metadata("OWNERID")), ("0x8D2", Some("")));
+        assert_eq!(
+            (second.etag.as_str(), second.metadata("OWNERID")),
+            ("0x8D2", Some(""))
+        );
         assert_eq!(third.metadata("ownerid"), None);
     }
 
@@ -167,7 +170,13 @@ mod tests {
         let deep = "<a>".repeat(100);
         let bomb = "<!DOCTYPE x [<!ENTITY a \"aaaa\">]><EnumerationResults><NextMarker>&a;</NextMarker></EnumerationResults>";
         let cut = &LIST.as_bytes()[..LIST.len() / 2];
-        for xml in [b"<a><b></a>", b"\xff", deep.as_bytes(), bomb.as_bytes(), cut] {
+        for xml in [
+            b"<a><b></a>",
+            b"\xff",
+            deep.as_bytes(),
+            bomb.as_bytes(),
+            cut,
+        ] {
             assert!(matches!(parse(xml), Err(BlobError::Answer(_))));
         }
     }

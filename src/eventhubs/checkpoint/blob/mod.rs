@@ -243,15 +243,18 @@ impl BlobCheckpointStore {
                 let rank = |blob: &Blob, checkpoint: &Checkpoint| {
                     (blob.last_modified, checkpoint.sequence_number)
                 };
-                let is_later = latest.get(&partition).is_none_or(|(before, known)| {
-                    rank(before, known) < rank(&blob, &checkpoint)
-                });
+                let is_later = latest
+                    .get(&partition)
+                    .is_none_or(|(before, known)| rank(before, known) < rank(&blob, &checkpoint));
                 if is_later {
                     latest.insert(partition, (blob, checkpoint));
                 }
             }
         }
-        Ok(latest.into_values().map(|(_, checkpoint)| checkpoint).collect())
+        Ok(latest
+            .into_values()
+            .map(|(_, checkpoint)| checkpoint)
+            .collect())
     }
 
     async fn write_checkpoint(
@@ -271,7 +274,9 @@ impl BlobCheckpointStore {
             return Err(StoreError::refused(attempt(), reason));
         }
         // Metadata first: a blob that is put anew leaves a copy behind where deleted blobs are kept for a while.
-        let set = self.container.set_metadata(&name, &metadata, Condition::Any);
+        let set = self
+            .container
+            .set_metadata(&name, &metadata, Condition::Any);
         let written = match set.await {
             Err(error) if error.is_status(404) && !error.is_code("ContainerNotFound") => {
                 self.container.put(&name, &metadata, Condition::Any).await
@@ -300,7 +305,10 @@ impl Container {
         };
         let metadata = [(OWNER, claim.owner.as_str())];
         let outcome = match &claim.etag {
-            Some(etag) => self.set_metadata(&name, &metadata, Condition::Version(etag)).await,
+            Some(etag) => {
+                self.set_metadata(&name, &metadata, Condition::Version(etag))
+                    .await
+            }
             None => self.put(&name, &metadata, Condition::NoBlob).await,
         };
         let written = match outcome {

@@ -111,7 +111,9 @@ mod tests {
             ("if-match", "\"1\""),
             ("content-length", "0"),
         ] {
-            request.headers.insert(name, HeaderValue::from_static(value));
+            request
+                .headers
+                .insert(name, HeaderValue::from_static(value));
         }
         let key = SharedKey::new("account", "a2V5").unwrap();
         assert_eq!(
@@ -120,7 +122,11 @@ mod tests {
              x-ms-date:Fri, 13 Feb 2009 23:31:30 GMT\nx-ms-version:2021-12-02\n\
              /account/account/checkpoints\ncomp:list\nprefix:ns/$default/\nrestype:container"
         );
-        assert!(key.authorization(&request).expose().starts_with("SharedKey account:"));
+        assert!(
+            key.authorization(&request)
+                .expose()
+                .starts_with("SharedKey account:")
+        );
         assert!(!format!("{key:?}").contains("a2V5"));
     }
 
