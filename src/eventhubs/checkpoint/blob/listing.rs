@@ -171,7 +171,7 @@ mod tests {
         let bomb = "<!DOCTYPE x [<!ENTITY a \"aaaa\">]><EnumerationResults><NextMarker>&a;</NextMarker></EnumerationResults>";
         let cut = &LIST.as_bytes()[..LIST.len() / 2];
         for xml in [
-            b"<a><b></a>",
+            b"<a><b></a>".as_slice(),
             b"\xff",
             deep.as_bytes(),
             bomb.as_bytes(),
