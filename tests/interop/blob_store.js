@@ -4,12 +4,13 @@
 //   node blob_store.js ... claim PARTITION OWNER [--etag E]
 //   node blob_store.js ... checkpoints
 //   node blob_store.js ... checkpoint PARTITION OFFSET SEQUENCE_NUMBER
+//   node blob_store.js ... sign
 //
-// It prints what blob_store.py prints.
+// It prints what blob_store.py prints; `sign` prints the container's URL, signed for an hour, as {"url": ...}.
 "use strict";
 
 const { BlobCheckpointStore } = require("@azure/eventhubs-checkpointstore-blob");
-const { ContainerClient } = require("@azure/storage-blob");
+const { ContainerClient, ContainerSASPermissions } = require("@azure/storage-blob");
 
 function printOwnership(record) {
   const { partitionId, ownerId, etag, lastModifiedTimeInMs } = record;
@@ -22,7 +23,8 @@ function printCheckpoint({ partitionId, offset, sequenceNumber }) {
 
 async function main() {
   const [connectionString, container, namespace, hub, consumerGroup, verb, ...operands] = process.argv.slice(2);
-  const store = new BlobCheckpointStore(new ContainerClient(connectionString, container));
+  const containerClient = new ContainerClient(connectionString, container);
+  const store = new BlobCheckpointStore(containerClient);
   const group = { fullyQualifiedNamespace: namespace, eventHubName: hub, consumerGroup };
   const [partitionId] = operands;
   if (verb === "ownerships") {
@@ -35,6 +37,10 @@ async function main() {
   } else if (verb === "checkpoint") {
     const [, offset, sequenceNumber] = operands;
     await store.updateCheckpoint({ ...group, partitionId, offset, sequenceNumber: Number(sequenceNumber) });
+  } else if (verb === "sign") {
+    const permissions = ContainerSASPermissions.parse("racwl");
+    const expiresOn = new Date(Date.now() + 3600 * 1000);
+    console.log(JSON.stringify({ url: await containerClient.generateSasUrl({ permissions, expiresOn }) }));
   } else {
     throw new Error(`no such verb: ${verb}`);
   }

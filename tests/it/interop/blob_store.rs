@@ -227,6 +227,28 @@ async fn checkpoints_are_shared_with_javascript() {
     checkpoints_are_shared(javascript()).await;
 }
 
+/// A signature for one container, made by another client, is all that our store needs.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signed_url_opens_a_container() {
+    let Some(shared) = Shared::new(javascript()).await else {
+        return;
+    };
+    let signed = shared.theirs(&["sign"]).await;
+    let url = signed[0]["url"].as_str().unwrap();
+    let open = |url: &str| BlobCheckpointStore::with_signed_url(url, BlobOptions::default());
+    if let Err(failures) = conformance::check(Arc::new(open(url).unwrap())).await {
+        panic!("{failures}");
+    }
+    let (rest, signature) = url.split_once("sig=").unwrap();
+    let forged = open(&format!("{rest}sig=A{signature}")).unwrap();
+    let error = forged.list_ownerships(&shared.group).await.unwrap_err();
+    let shown = format!("{error} {error:?} {forged:?}");
+    assert!(
+        shown.contains("403") && !shown.contains(signature),
+        "{shown}"
+    );
+}
+
 /// The clients for Go, Java and Rust write names as they are given.
 #[tokio::test]
 async fn checkpoints_under_names_as_given_are_found_too() {

@@ -5,11 +5,14 @@ use std::sync::Mutex;
 use std::time::{Instant, SystemTime};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 
 use super::*;
+use crate::TlsServerConfig;
 use crate::eventhubs::auth::{Token, TokenFn, TokenKind};
 use crate::lock::lock;
+use crate::transport::stream::Stream;
+use crate::transport::tls;
 
 /// What the server does with a request.
 enum Answer {
@@ -47,6 +50,13 @@ struct Server {
 
 impl Server {
     async fn start(script: impl IntoIterator<Item = Answer>) -> Arc<Self> {
+        Self::start_with(None, script).await
+    }
+
+    async fn start_with(
+        tls: Option<TlsServerConfig>,
+        script: impl IntoIterator<Item = Answer>,
+    ) -> Arc<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let server = Arc::new(Self {
             address: listener.local_addr().unwrap().to_string(),
@@ -58,13 +68,22 @@ impl Server {
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 *lock(&listening.connections) += 1;
-                tokio::spawn(listening.clone().serve(stream));
+                let (server, tls) = (listening.clone(), tls.clone());
+                tokio::spawn(async move {
+                    match tls {
+                        None => server.serve(Box::new(stream)).await,
+                        Some(_) => match tls::accept(Box::new(stream), tls.as_ref()).await {
+                            Ok((stream, _)) => server.serve(stream).await,
+                            Err(error) => tracing::debug!(%error, "no handshake"),
+                        },
+                    }
+                });
             }
         });
         server
     }
 
-    async fn serve(self: Arc<Self>, mut stream: TcpStream) {
+    async fn serve(self: Arc<Self>, mut stream: Box<dyn Stream>) {
         let mut read = Vec::new();
         while stream
             .read_buf(&mut read)
@@ -84,6 +103,7 @@ impl Server {
                         "HTTP/1.1 {status}\r\nContent-Length: {length}\r\n{headers}\r\n{body}"
                     );
                     stream.write_all(reply.as_bytes()).await.unwrap();
+                    stream.flush().await.unwrap();
                 }
                 Close => return,
                 Silence => std::future::pending().await,
@@ -370,4 +390,27 @@ fn tokens_are_not_sent_in_the_clear() {
         let store = BlobCheckpointStore::with_token_source(url, source(), BlobOptions::default());
         assert_eq!(store.is_ok(), usable, "{url}");
     }
+}
+
+#[cfg(feature = "tls")]
+#[tokio::test]
+async fn https_is_spoken_with_servers_that_are_trusted_alone() {
+    let certificate = include_bytes!("../../../../tests/data/server.pem");
+    let key = include_bytes!("../../../../tests/data/server-key.pem");
+    let authority = include_bytes!("../../../../tests/data/ca.pem");
+    let serving = TlsServerConfig::from_pem(certificate, key).unwrap();
+    let server = Server::start_with(Some(serving), [OK, OK]).await;
+    let url = format!("https://{}/account/checkpoints?sig=hush", server.address);
+
+    let trusting = TlsConfig::with_root_certificates(authority).unwrap();
+    let options = server.options().tls(trusting);
+    let store = BlobCheckpointStore::with_signed_url(&url, options).unwrap();
+    store.create_container().await.unwrap();
+    store.create_container().await.unwrap();
+    assert_eq!(*lock(&server.connections), 1);
+
+    let store = BlobCheckpointStore::with_signed_url(&url, server.options()).unwrap();
+    let error = store.create_container().await.unwrap_err();
+    assert!(error.to_string().contains("issuer is unknown"), "{error}");
+    assert!(!error.is_retryable() && !error.to_string().contains("hush"));
 }
