@@ -1,17 +1,23 @@
 //! Our checkpoint store on Azurite, alone and beside Microsoft's stores for Python and JavaScript.
 
+use std::process::Stdio;
 use std::sync::Arc;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use amqp10::TlsConfig;
+use amqp10::eventhubs::auth::{Token, TokenFn, TokenKind};
 use amqp10::eventhubs::checkpoint::{
     BlobCheckpointStore, BlobNames, BlobOptions, Checkpoint, CheckpointStore, ConsumerGroupId,
     Ownership, StoreError, conformance,
 };
-
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD as URL_SAFE_NO_PAD;
 use serde_json::{Value as Json, json};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
 
-use super::peers;
 use super::program::Program;
+use super::{peers, soon};
 
 /// The key of the account that every Azurite has.
 const KEY: &str =
@@ -247,6 +253,95 @@ async fn a_signed_url_opens_a_container() {
         shown.contains("403") && !shown.contains(signature),
         "{shown}"
     );
+}
+
+/// An Azurite of one test: with TLS, and tokens that it reads though it does not verify who signed them.
+struct SecureAzurite {
+    url: String,
+    _process: Child,
+}
+
+impl SecureAzurite {
+    async fn start() -> Option<Self> {
+        let program = format!("{}/azurite/dist/src/blob/main.js", peers::node_modules()?);
+        let mut process = Command::new("node")
+            .arg(program)
+            .args([
+                "--inMemoryPersistence",
+                "--skipApiVersionCheck",
+                "--disableTelemetry",
+            ])
+            .args([
+                "--blobHost",
+                "127.0.0.1",
+                "--blobPort",
+                "0",
+                "--oauth",
+                "basic",
+            ])
+            .args([
+                "--cert",
+                "tests/data/server.pem",
+                "--key",
+                "tests/data/server-key.pem",
+            ])
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
+        loop {
+            let line = soon("Azurite's start", lines.next_line()).await.unwrap();
+            let line = line.expect("it says where it listens");
+            if let Some((_, url)) = line.split_once("listens on ") {
+                // It ends when nobody reads what it prints.
+                tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+                return Some(Self {
+                    url: url.trim().to_owned(),
+                    _process: process,
+                });
+            }
+        }
+    }
+
+    fn store(&self, lifetime: i64) -> BlobCheckpointStore {
+        let source = TokenFn::new(move |resource: String, now: SystemTime| async move {
+            let now = now.duration_since(UNIX_EPOCH).unwrap().as_secs() as i64;
+            let claims = json!({
+                "aud": resource,
+                "iss": "https://sts.windows.net/ab1f708d-50f6-404c-a006-d71b2ac7a606/",
+                "nbf": now - 60,
+                "iat": now - 60,
+                "exp": now + lifetime,
+            });
+            let [header, claims] = [json!({"alg": "none", "typ": "JWT"}), claims]
+                .map(|part| URL_SAFE_NO_PAD.encode(part.to_string()));
+            Ok(Token::new(
+                format!("{header}.{claims}.c2ln"),
+                TokenKind::Jwt,
+                None,
+            ))
+        });
+        let roots = include_bytes!("../../data/ca.pem");
+        let options = BlobOptions::default().tls(TlsConfig::with_root_certificates(roots).unwrap());
+        let url = format!("{}/devstoreaccount1/checkpoints", self.url);
+        BlobCheckpointStore::with_token_source(&url, source, options).unwrap()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_opens_a_container_over_tls() {
+    let Some(azurite) = SecureAzurite::start().await else {
+        return;
+    };
+    let store = azurite.store(600);
+    store.create_container().await.unwrap();
+    if let Err(failures) = conformance::check(Arc::new(store)).await {
+        panic!("{failures}");
+    }
+    let late = azurite.store(-10).create_container().await.unwrap_err();
+    assert!(late.to_string().contains("AuthenticationFailed"), "{late}");
 }
 
 /// The clients for Go, Java and Rust write names as they are given.

@@ -39,7 +39,7 @@ pub fn proton_broker() -> Option<String> {
 }
 
 /// URL of the account of Azurite, a stand-in for Azure Blob Storage.
-#[cfg(feature = "blob")]
+#[cfg(all(feature = "blob", feature = "tls"))]
 pub fn azurite() -> Option<String> {
     find("AMQP10_AZURITE")
 }

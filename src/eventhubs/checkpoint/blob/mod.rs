@@ -54,7 +54,7 @@ const MAX_CLAIMS: usize = 16;
 pub struct BlobOptions {
     /// How names are spelt. Default: in lower case.
     pub names: BlobNames,
-    /// How requests that failed are tried again, and how long each may take. Default: three times, each at most 10 s.
+    /// How requests that failed are tried again, and how long each may take. Default: three times, each at most 5 s.
     /// Where the service says when to come back, that counts, up to a minute.
     pub retry: RetryPolicy,
     /// How TLS is done. Default `None`: as [`TlsConfig::default`].
@@ -70,7 +70,7 @@ impl Default for BlobOptions {
             retry: RetryPolicy::default()
                 .max_retries(3)
                 .max_delay(Duration::from_secs(5))
-                .try_timeout(Duration::from_secs(10)),
+                .try_timeout(Duration::from_secs(5)),
             tls: None,
             clock: Clock::default(),
         }
