@@ -82,6 +82,11 @@ impl Client {
         self.namespace.hub()
     }
 
+    /// Host name of the namespace.
+    pub fn host(&self) -> &str {
+        self.namespace.host()
+    }
+
     /// A producer for the hub. Its links are attached when they are first used.
     pub fn producer(&self, options: ProducerOptions) -> Producer {
         Producer::new(self.namespace.clone(), options)

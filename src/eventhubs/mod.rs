@@ -34,6 +34,7 @@ mod namespace;
 mod options;
 mod partition_key;
 mod position;
+pub mod processor;
 mod producer;
 mod properties;
 mod random;

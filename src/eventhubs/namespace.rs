@@ -107,6 +107,10 @@ impl Namespace {
         namespace
     }
 
+    pub(super) fn host(&self) -> &str {
+        &self.host
+    }
+
     pub(super) fn hub(&self) -> &str {
         &self.hub
     }
