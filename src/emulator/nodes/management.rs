@@ -222,6 +222,7 @@ mod tests {
             namespace: Arc::clone(&peer.namespace),
             destination,
             name: None,
+            producer: None,
         };
         for _ in 0..3 {
             publisher
