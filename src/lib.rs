@@ -43,6 +43,8 @@
 //! |---|---|---|
 //! | `tls` | yes | `amqps://`, by rustls with the cryptography of graviola: no C |
 //! | `eventhubs` | yes | [`eventhubs`] |
+//! | `blob` | no | [`eventhubs::checkpoint`] on Azure Blob Storage |
+//! | `entra` | no | tokens of Microsoft Entra ID, from any credential of `azure_core` |
 //! | `emulator` | no | `emulator`: an Event Hubs namespace within the process |
 //! | `cli` | no | the program `amqp10` |
 //!

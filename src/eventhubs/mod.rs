@@ -25,6 +25,8 @@ pub mod checkpoint;
 mod client;
 mod connection_string;
 mod consumer;
+#[cfg(feature = "entra")]
+mod entra;
 mod error;
 mod event;
 mod grants;

@@ -1,6 +1,9 @@
 //! The Event Hubs client against the emulator.
 
 mod authorization;
+#[cfg(feature = "entra")]
+mod entra;
+mod file_store;
 mod publishing;
 mod reading;
 mod recovery;

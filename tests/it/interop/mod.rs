@@ -3,6 +3,8 @@
 //! `eval "$(.ci/peers/up)"` installs and starts them. Without it these tests are skipped and say so; with
 //! `AMQP10_PEERS=required` a missing peer is an error.
 
+#[cfg(feature = "blob")]
+mod blob_store;
 mod broker;
 #[cfg(feature = "emulator")]
 mod eventhubs_python;
