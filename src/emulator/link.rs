@@ -4,13 +4,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::connection::Peer;
+use super::namespace::{Destination, Namespace};
 use super::nodes::Node;
+use super::producer_seat::ProducerSeat;
+use super::producers::ProducerClaim;
 use super::publish::Publisher;
 use super::replies::ReplyLink;
 use super::subscribe::{Reader, source_in_force};
 use crate::codec::{
-    AmqpError, Attach, ReceiverSettleMode, Role, SenderSettleMode, Source, Str, Symbol, Target,
-    TargetArchetype, condition,
+    AmqpError, Attach, Fields, ReceiverSettleMode, Role, SenderSettleMode, Source, Str, Symbol,
+    Target, TargetArchetype, condition,
 };
 use crate::eventhubs::wire::{Address, capability};
 use crate::{AcceptLinkOptions, AcceptedLink, Credit, IncomingLink, LinkError, Session};
@@ -106,6 +109,7 @@ impl Service {
         match attach.role {
             Role::Sender => {
                 let destination = peer.namespace.destination(&address)?;
+                let producer = producer(&peer.namespace, &destination, attach)?;
                 let name = match address {
                     Address::Publisher { publisher, .. } => Some(Str::from(publisher)),
                     _ => None,
@@ -116,6 +120,7 @@ impl Service {
                         namespace,
                         destination,
                         name,
+                        producer,
                     },
                     path,
                 })
@@ -153,6 +158,7 @@ impl Service {
             // Publishers that ask for the second mode never settle: the outcome alone must end their wait.
             rcv_settle_mode: (attach.role == Role::Sender).then_some(ReceiverSettleMode::First),
             offered_capabilities: self.offered_capabilities(attach),
+            properties: self.properties(),
             ..AcceptLinkOptions::default()
         }
     }
@@ -160,6 +166,9 @@ impl Service {
     fn offered_capabilities(&self, attach: &Attach) -> Vec<Symbol> {
         let served: &[Symbol] = match self {
             Service::Read { .. } => &[capability::RECEIVER_RUNTIME_METRIC],
+            Service::Publish { publisher, .. } if publisher.producer.is_some() => {
+                &[capability::IDEMPOTENT_PRODUCER]
+            }
             Service::Publish { .. } | Service::Requests(_) | Service::Replies(_) => &[],
         };
         attach
@@ -169,6 +178,33 @@ impl Service {
             .cloned()
             .collect()
     }
+
+    /// A producer that numbers its events is told who it is, and where it goes on.
+    fn properties(&self) -> Fields {
+        match self {
+            Service::Publish { publisher, .. } => publisher
+                .producer
+                .as_ref()
+                .map(|producer| producer.state.properties())
+                .unwrap_or_default(),
+            _ => Fields::default(),
+        }
+    }
+}
+
+/// The seat of a producer that numbers its events, if the attach asks for one. Numbers belong to one partition: a link to
+/// a hub is served without.
+fn producer(
+    namespace: &Namespace,
+    destination: &Destination,
+    attach: &Attach,
+) -> Result<Option<ProducerSeat>, AmqpError> {
+    let Destination::Fixed(partition) = destination else {
+        return Ok(None);
+    };
+    ProducerClaim::of(attach)?
+        .map(|claim| partition.claim_producer(claim, namespace.now()))
+        .transpose()
 }
 
 impl RunningLink {

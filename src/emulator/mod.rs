@@ -1,7 +1,8 @@
 //! An Event Hubs namespace inside your program: for tests, for development, for a first look without an account.
 //!
 //! [`Emulator::start`] listens on loopback TCP and gives a connection string for any Event Hubs client that speaks
-//! AMQP, the official ones of Microsoft included. [`Emulator::connect`] does without a socket.
+//! AMQP, the official ones of Microsoft included. [`Emulator::connect`] does without a socket, and
+//! [`Emulator::in_process`] has none at all.
 //!
 //! ```
 //! use amqp10::emulator::{Emulator, EmulatorOptions};
@@ -50,7 +51,7 @@
 //! | empty partition | last time is a date long ago | last sequence number -1, last offset `-1`, last time 1970 |
 //! | throttling, quotas | by throughput units | message size, connections, readers of a partition; no throttling |
 //! | idle links, idle connections | closed after minutes | never, unless [`idle_link`](EmulatorOptions::idle_link) and [`idle_connection`](EmulatorOptions::idle_connection) say so |
-//! | idempotent producers | capability offered on some tiers | capability not offered; numbers are kept as annotations and not checked |
+//! | idempotent producers | on some tiers, in preview | always, on links to a partition; at most 4096 producers are remembered per partition |
 //! | management | `READ`, and more over HTTPS | `READ` of hubs and partitions |
 //! | Kafka, capture, schema registry | yes | no |
 
@@ -66,12 +67,15 @@ mod namespace;
 mod nodes;
 mod partition;
 mod partition_hash;
+mod producer_seat;
+mod producers;
 mod publish;
 mod readers;
 mod replies;
 mod sas;
 mod selector;
 mod subscribe;
+mod tail;
 
 use std::fmt;
 use std::io;
@@ -107,7 +111,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// A running Event Hubs namespace. Dropping it stops it; [`shutdown`](Emulator::shutdown) also waits for the end.
 pub struct Emulator {
     namespace: Arc<Namespace>,
-    address: SocketAddr,
+    address: Option<SocketAddr>,
     /// Streams of [`connect`](Emulator::connect). The server stops when this end is gone.
     streams: mpsc::UnboundedSender<MemoryStream>,
     /// Each new value closes the connections of the moment, with the value as the reason.
@@ -144,14 +148,50 @@ impl Emulator {
     /// Dropped before it resolves, nothing is started.
     pub async fn start(options: EmulatorOptions) -> Result<Emulator, EmulatorError> {
         options.check().map_err(EmulatorError::Options)?;
-        let failed = |reason| EmulatorError::Listen {
+        let address = options.address;
+        let listener = Listener::bind(address, tcp_options(&options)).await;
+        let listener = listener.map_err(|reason| EmulatorError::Listen { address, reason })?;
+        Emulator::run(options, Some(listener)).await
+    }
+
+    /// Starts a namespace that does not listen: [`connect`](Emulator::connect) is the only way to it. It needs no port and
+    /// does not leave the process, so a test may pause tokio's clock, and start thousands of them.
+    ///
+    /// ```
+    /// use amqp10::Connection;
+    /// use amqp10::emulator::{Emulator, EmulatorOptions};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let emulator = Emulator::in_process(EmulatorOptions::new().hub("orders", 4)).await?;
+    /// assert_eq!(emulator.local_addr(), None);
+    /// let connection = Connection::open_with_stream(emulator.connect(), Default::default()).await?;
+    /// # connection.close().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// If the options make no sense. Their address and certificate are not used.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it resolves, nothing is started.
+    pub async fn in_process(options: EmulatorOptions) -> Result<Emulator, EmulatorError> {
+        options.check().map_err(EmulatorError::Options)?;
+        Emulator::run(options, None).await
+    }
+
+    async fn run(
+        options: EmulatorOptions,
+        listener: Option<Listener>,
+    ) -> Result<Emulator, EmulatorError> {
+        let address = listener.as_ref().map(Listener::local_addr).transpose();
+        let address = address.map_err(|reason| EmulatorError::Listen {
             address: options.address,
             reason,
-        };
-        let listener = Listener::bind(options.address, tcp_options(&options))
-            .await
-            .map_err(failed)?;
-        let address = listener.local_addr().map_err(failed)?;
+        })?;
         let namespace = Arc::new(Namespace::new(options));
         let (streams, incoming_streams) = mpsc::unbounded_channel();
         let closing = watch::Sender::new(STOPPED);
@@ -170,26 +210,28 @@ impl Emulator {
         })
     }
 
-    /// Where the emulator listens.
-    pub fn local_addr(&self) -> SocketAddr {
+    /// Where the emulator listens; `None` if it was started [in process](Emulator::in_process).
+    pub fn local_addr(&self) -> Option<SocketAddr> {
         self.address
     }
 
     /// The connection string for the namespace. It holds the key: treat it as a secret where the key is one.
     ///
     /// It names `localhost`, whatever the address listened on, and ends with `UseDevelopmentEmulator=true;` unless the
-    /// emulator serves TLS: that word makes official clients speak plaintext to the port given.
+    /// emulator serves TLS: that word makes official clients speak plaintext to the port given. An emulator that does not
+    /// listen names no port; clients of this crate reach it by a connector.
     pub fn connection_string(&self) -> String {
         let options = &self.namespace.options;
         let plaintext = match options.tls {
             None => "UseDevelopmentEmulator=true;",
             Some(_) => "",
         };
+        let port = self
+            .address
+            .map_or_else(String::new, |address| format!(":{}", address.port()));
         format!(
-            "Endpoint=sb://localhost:{};SharedAccessKeyName={};SharedAccessKey={};{plaintext}",
-            self.address.port(),
-            options.key_name,
-            options.key_value,
+            "Endpoint=sb://localhost{port};SharedAccessKeyName={};SharedAccessKey={};{plaintext}",
+            options.key_name, options.key_value,
         )
     }
 
@@ -280,10 +322,14 @@ struct Server {
 }
 
 impl Server {
-    async fn run(mut self, listener: Listener, mut streams: mpsc::UnboundedReceiver<MemoryStream>) {
+    async fn run(
+        mut self,
+        listener: Option<Listener>,
+        mut streams: mpsc::UnboundedReceiver<MemoryStream>,
+    ) {
         loop {
             tokio::select! {
-                accepted = listener.accept() => self.accept(accepted).await,
+                accepted = accept(listener.as_ref()) => self.accept(accepted).await,
                 stream = streams.recv() => match stream {
                     Some(stream) => self.serve_stream(stream),
                     // The emulator's handle is gone.
@@ -342,6 +388,14 @@ impl Server {
 
     fn is_full(&self) -> bool {
         self.connections.len() >= self.namespace.options.max_connections
+    }
+}
+
+/// The next peer that comes to the socket, where there is one.
+async fn accept(listener: Option<&Listener>) -> Result<IncomingConnection, AcceptError> {
+    match listener {
+        Some(listener) => listener.accept().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -26,9 +26,8 @@ fn read(peer: &Peer, request: &Message) -> Result<Map, (i32, AmqpError)> {
     }
     let name =
         argument(request, request::NAME).ok_or(malformed("the property 'name' is missing"))?;
-    let path = format!("{name}/{MANAGEMENT_NODE}");
-    if !peer.claims.allow(&path) {
-        let text = format!("Unauthorized access. No valid token covers '{path}'.");
+    if !peer.claims.allow_management(name) {
+        let text = format!("Unauthorized access. No valid token covers '{name}/{MANAGEMENT_NODE}'.");
         return Err((
             status::UNAUTHORIZED,
             AmqpError::new(condition::UNAUTHORIZED_ACCESS, text),
@@ -223,6 +222,7 @@ mod tests {
             namespace: Arc::clone(&peer.namespace),
             destination,
             name: None,
+            producer: None,
         };
         for _ in 0..3 {
             publisher
