@@ -18,6 +18,8 @@ mod proton_client;
 mod rabbitmq3;
 mod rabbitmq4;
 mod rhea_client;
+#[cfg(all(feature = "blob", feature = "emulator", feature = "tls"))]
+mod shared_processing;
 
 use std::time::Duration;
 

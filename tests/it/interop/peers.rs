@@ -39,7 +39,7 @@ pub fn proton_broker() -> Option<String> {
 }
 
 /// URL of the account of Azurite, a stand-in for Azure Blob Storage.
-#[cfg(all(feature = "blob", feature = "tls"))]
+#[cfg(feature = "blob")]
 pub fn azurite() -> Option<String> {
     find("AMQP10_AZURITE")
 }
@@ -52,4 +52,9 @@ pub fn python() -> Option<String> {
 /// The folder that holds the Node modules.
 pub fn node_modules() -> Option<String> {
     find("AMQP10_NODE_MODULES")
+}
+
+/// The program on Microsoft's Rust client, built.
+pub fn microsoft_rust() -> Option<String> {
+    find("AMQP10_MICROSOFT_RUST")
 }
