@@ -27,7 +27,8 @@ fn read(peer: &Peer, request: &Message) -> Result<Map, (i32, AmqpError)> {
     let name =
         argument(request, request::NAME).ok_or(malformed("the property 'name' is missing"))?;
     if !peer.claims.allow_management(name) {
-        let text = format!("Unauthorized access. No valid token covers '{name}/{MANAGEMENT_NODE}'.");
+        let text =
+            format!("Unauthorized access. No valid token covers '{name}/{MANAGEMENT_NODE}'.");
         return Err((
             status::UNAUTHORIZED,
             AmqpError::new(condition::UNAUTHORIZED_ACCESS, text),

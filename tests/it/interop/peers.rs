@@ -53,3 +53,8 @@ pub fn python() -> Option<String> {
 pub fn node_modules() -> Option<String> {
     find("AMQP10_NODE_MODULES")
 }
+
+/// The program on Microsoft's Rust client, built.
+pub fn microsoft_rust() -> Option<String> {
+    find("AMQP10_MICROSOFT_RUST")
+}
