@@ -6,11 +6,11 @@
 #[cfg(all(feature = "blob", feature = "tls"))]
 mod blob_store;
 mod broker;
-#[cfg(feature = "emulator")]
-mod eventhubs_python;
 mod json;
 mod node;
 mod node_clients;
+#[cfg(feature = "emulator")]
+mod official_clients;
 mod peers;
 mod program;
 mod proton_broker;
