@@ -45,6 +45,8 @@
 //! | `websocket` | no | `ws://`, `wss://`, and WebSockets on a listener's port |
 //! | `eventhubs` | yes | [`eventhubs`] |
 //! | `json` | no | event bodies and CloudEvents in JSON, by serde |
+//! | `blob` | no | [`eventhubs::checkpoint`] on Azure Blob Storage |
+//! | `entra` | no | tokens of Microsoft Entra ID, from any credential of `azure_core` |
 //! | `emulator` | no | `emulator`: an Event Hubs namespace within the process |
 //! | `cli` | no | the program `amqp10` |
 //!

@@ -31,6 +31,8 @@ mod client;
 pub mod cloudevents;
 mod connection_string;
 mod consumer;
+#[cfg(feature = "entra")]
+mod entra;
 mod error;
 mod event;
 #[cfg(feature = "json")]

@@ -2,6 +2,8 @@
 //!
 //! A store of one's own is a [`CheckpointStore`] that passes [`conformance::check`].
 
+#[cfg(feature = "blob")]
+mod blob;
 pub mod conformance;
 mod file;
 mod memory;
@@ -13,6 +15,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+#[cfg(feature = "blob")]
+pub use self::blob::{BlobCheckpointStore, BlobNames, BlobOptions};
 pub use self::file::FileCheckpointStore;
 pub use self::memory::MemoryCheckpointStore;
 

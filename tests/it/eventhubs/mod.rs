@@ -5,6 +5,8 @@ mod buffered;
 mod connections;
 #[cfg(feature = "metrics")]
 mod counting;
+#[cfg(feature = "entra")]
+mod entra;
 mod file_store;
 mod idempotent;
 mod idleness;

@@ -3,12 +3,14 @@
 //! `eval "$(.ci/peers/up)"` installs and starts them. Without it these tests are skipped and say so; with
 //! `AMQP10_PEERS=required` a missing peer is an error.
 
+#[cfg(all(feature = "blob", feature = "tls"))]
+mod blob_store;
 mod broker;
-#[cfg(feature = "emulator")]
-mod eventhubs_python;
 mod json;
 mod node;
 mod node_clients;
+#[cfg(feature = "emulator")]
+mod official_clients;
 mod peers;
 mod program;
 mod proton_broker;
@@ -18,6 +20,8 @@ mod rabbitmq4;
 mod rhea_client;
 #[cfg(feature = "websocket")]
 mod rhea_websocket;
+#[cfg(all(feature = "blob", feature = "emulator", feature = "tls"))]
+mod shared_processing;
 
 use std::time::Duration;
 

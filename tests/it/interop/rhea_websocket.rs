@@ -37,7 +37,8 @@ async fn rhea_as_a_server_gives_back_what_it_gets() {
     let Some(server) = Program::node("rhea_server.js") else {
         return;
     };
-    let (_child, port) = server.start(&["AMQPWSB10"]).await;
+    let mut server = server.start(&["AMQPWSB10"]);
+    let port = server.next().await.expect("its port");
     let url = format!("ws://127.0.0.1:{port}/$servicebus/websocket/");
     let connection = broker::connect(&url, options("AMQPWSB10")).await;
     let links = Links::open(&connection, "queue", ReceiverOptions::default()).await;
