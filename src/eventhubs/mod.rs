@@ -41,7 +41,6 @@ mod partition_key;
 mod position;
 mod producer;
 mod properties;
-mod random;
 mod retry;
 mod route;
 mod section;

@@ -30,10 +30,10 @@ use super::auth::TokenSource;
 use super::error::{Cause, ErrorKind, EventHubsError};
 use super::observer::{ClientEvent, Observer};
 use super::options::ClientOptions;
-use super::random::Random;
 use super::retry::{Rebuild, Retries, Verdict, classify};
 use super::wire::Address;
 use crate::Url;
+use crate::random::Random;
 use crate::request::RequestOptions;
 
 /// The connection over which properties are asked for, and which is opened first.
