@@ -60,14 +60,14 @@ impl Pieces {
         Self { first, rest, len }
     }
 
-    /// All in one piece; a copy if it was in several.
+    /// All of it in one piece.
     pub(crate) fn into_bytes(self) -> Bytes {
         if self.rest.is_empty() {
             return self.first;
         }
-        let mut joined = BytesMut::with_capacity(self.len);
-        self.write_all(&mut joined);
-        joined.freeze()
+        let mut whole = BytesMut::with_capacity(self.len);
+        self.write_all(&mut whole);
+        whole.freeze()
     }
 
     fn write_all(&self, buffer: &mut BytesMut) {
