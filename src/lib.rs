@@ -47,6 +47,7 @@
 //! | `json` | no | event bodies and CloudEvents in JSON, by serde |
 //! | `blob` | no | [`eventhubs::checkpoint`] on Azure Blob Storage |
 //! | `entra` | no | tokens of Microsoft Entra ID, from any credential of `azure_core` |
+//! | `metrics` | no | counters and gauges of [`eventhubs`], by the facade `metrics` |
 //! | `emulator` | no | `emulator`: an Event Hubs namespace within the process |
 //! | `cli` | no | the program `amqp10` |
 //!

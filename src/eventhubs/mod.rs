@@ -23,6 +23,12 @@
 //! - What the client does on its own is told to an [`Observer`], a token that cannot be renewed well before its end.
 //! - Every step has a deadline, and every failure an error that says what was tried and what the service answered.
 //! - No key, token or payload is ever logged.
+//!
+//! # What can be seen of it
+//! - `tracing`: what the client does on its own, as events (the same as [`ClientEvent`]); and spans, at level debug, of whatever
+//!   takes time: `connect`, `attach`, `attach_link`, `send`, `receive_batch`, `recover`, `renew`.
+//! - Counters and gauges, by the feature `metrics`: see [`metrics`].
+//! - Traces across programs: events carry a [`TraceContext`] where [`ClientOptions::trace_context`] gives one.
 
 pub mod auth;
 mod batch;
