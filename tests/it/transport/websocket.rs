@@ -141,6 +141,10 @@ async fn many_messages_share_a_write() {
     }
     soon(sends.join_all()).await;
     let writes = control.writes() - before;
+    println!(
+        "accepted send by WebSocket: {} writes",
+        writes as f64 / MESSAGES as f64
+    );
     assert!(writes * 20 <= MESSAGES, "{writes} writes");
     drop((sender, client));
     accepting.await.unwrap();
