@@ -215,7 +215,7 @@ impl Conversation {
             SMALL_PAYLOAD
         });
         let outbound = Outbound {
-            payload: Payload::Encoded(payload),
+            payload: Payload::Encoded(payload.into()),
             message_format: 0,
             delivery_tag: None,
             state: None,
@@ -370,6 +370,7 @@ fn receiver_settings() -> EndSettings {
         credit: Credit::Auto(8),
         auto_accept: false,
         max_partial_bytes: 16 << 10,
+        prefetch_bytes: Some(4 << 10),
     }
 }
 

@@ -17,7 +17,7 @@ impl OutgoingMessage {
     /// Octets in any message format, sent as they are: sections that were encoded before or received elsewhere (format 0),
     /// or a format of its own such as Event Hubs' batches.
     pub fn encoded(message_format: u32, payload: impl Into<Bytes>) -> Self {
-        Self::new(Payload::Encoded(payload.into()), message_format)
+        Self::new(Payload::Encoded(payload.into().into()), message_format)
     }
 
     fn new(payload: Payload, message_format: u32) -> Self {

@@ -9,13 +9,14 @@ use std::task::{Context, Poll, Waker};
 use bytes::Bytes;
 
 use crate::codec::{AmqpError, Attach, Outcome, Str, TransactionalState};
-use crate::engine::{Key, Outbound, Payload};
+use crate::engine::{Key, Outbound, Payload, Pieces};
 use crate::error::{LinkError, SendError};
 use crate::link::{LinkHandle, PlaceInQueue};
 use crate::message::OutgoingMessage;
 use crate::session::Session;
 
-/// What a transfer's performative may take of a frame. A body that leaves less room is encoded outside the lock and split.
+/// What a transfer's performative may take of a frame. A body that leaves less room is not copied: the
+/// message is cut into pieces outside the lock.
 const PERFORMATIVE_ROOM: usize = 512;
 
 /// A link on which this side sends [2.6].
@@ -151,7 +152,7 @@ impl Sender {
         if let Payload::Message(message) = &outbound.payload
             && message.body_len() + PERFORMATIVE_ROOM > max_frame_size
         {
-            outbound.payload = Payload::Encoded(message.to_bytes()?);
+            outbound.payload = Payload::Encoded(Pieces::new(message.to_pieces()?));
         }
         Ok(())
     }

@@ -11,7 +11,7 @@ use crate::codec::code::descriptor;
 use crate::codec::{
     Annotations, Body, DecodeError, Encode, Reader, Sections, Str, Symbol, Timestamp, Value, Writer,
 };
-use crate::eventhubs::wire::annotation;
+use crate::eventhubs::wire::{annotation, property};
 
 /// A message that was published and not stored yet.
 #[derive(Clone)]
@@ -81,6 +81,16 @@ impl NewEvent {
     /// The partition key that the publisher gave.
     pub(crate) fn partition_key(&self) -> Option<Str> {
         partition_key(&self.annotations)
+    }
+
+    /// Which producer published it in which epoch, and its number, if all three are there.
+    pub(crate) fn number(&self) -> Option<(i64, i16, i32)> {
+        let integer = |key: Symbol| self.annotations.get(key.as_str())?.as_i64();
+        Some((
+            integer(property::PRODUCER_ID)?,
+            i16::try_from(integer(property::PRODUCER_EPOCH)?).ok()?,
+            i32::try_from(integer(property::PRODUCER_SEQUENCE_NUMBER)?).ok()?,
+        ))
     }
 
     /// Adds an annotation of the service, over one of the same key.

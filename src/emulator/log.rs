@@ -4,17 +4,14 @@ use std::collections::VecDeque;
 use std::fmt;
 
 use super::config::Retention;
-use super::event::{NewEvent, Position, StoredEvent};
+use super::event::{Position, StoredEvent};
 use super::selector::StartPosition;
-use crate::codec::Timestamp;
 
 /// An append-only log that forgets its oldest events by count and octets.
 pub(crate) struct Log {
     /// Sequence numbers without gaps: the event at index `i` has the first one's number plus `i`.
     events: VecDeque<StoredEvent>,
     octets: usize,
-    next_sequence_number: i64,
-    next_offset: u64,
     last: Option<Position>,
     retention: Retention,
 }
@@ -49,31 +46,17 @@ impl Log {
         Log {
             events: VecDeque::new(),
             octets: 0,
-            next_sequence_number: 0,
-            next_offset: 0,
             last: None,
             retention,
         }
     }
 
-    /// Stores events one after the other. Time never runs backwards in a log, even if `now` does.
-    pub(crate) fn append(&mut self, events: Vec<NewEvent>, now: Timestamp) {
-        let enqueued = self
-            .last
-            .as_ref()
-            .map_or(now, |last| Timestamp(last.enqueued.0.max(now.0)));
+    /// Adds events behind those that are there.
+    pub(crate) fn append(&mut self, events: Vec<StoredEvent>) {
         for event in events {
-            let position = Position {
-                sequence_number: self.next_sequence_number,
-                offset: self.next_offset,
-                enqueued,
-            };
-            let stored = event.store(position.clone());
-            self.next_sequence_number += 1;
-            self.next_offset += stored.size() as u64;
-            self.octets += stored.size();
-            self.events.push_back(stored);
-            self.last = Some(position);
+            self.octets += event.size();
+            self.last = Some(event.position.clone());
+            self.events.push_back(event);
         }
         self.forget();
     }
@@ -106,9 +89,9 @@ impl Log {
         let last = self.last.as_ref();
         match *start {
             StartPosition::Earliest => Ok(self.begin()),
-            StartPosition::Latest => Ok(self.next_sequence_number),
+            StartPosition::Latest => Ok(self.next_sequence_number()),
             StartPosition::SequenceNumber { number, inclusive } => {
-                let newest = self.next_sequence_number - 1;
+                let newest = self.next_sequence_number() - 1;
                 if number > newest.max(0) {
                     return Err(PositionError::SequenceNumber {
                         supplied: number,
@@ -120,7 +103,7 @@ impl Log {
                 } else {
                     number.saturating_add(1)
                 };
-                Ok(wanted.clamp(self.begin(), self.next_sequence_number))
+                Ok(wanted.clamp(self.begin(), self.next_sequence_number()))
             }
             StartPosition::Offset { offset, inclusive } => {
                 if offset > last.map_or(0, |last| last.offset) {
@@ -155,7 +138,7 @@ impl Log {
             .partition_point(|event| !matches(&event.position));
         self.events
             .get(index)
-            .map_or(self.next_sequence_number, |event| {
+            .map_or(self.next_sequence_number(), |event| {
                 event.position.sequence_number
             })
     }
@@ -164,14 +147,16 @@ impl Log {
     pub(crate) fn begin(&self) -> i64 {
         self.events
             .front()
-            .map_or(self.next_sequence_number, |event| {
+            .map_or(self.next_sequence_number(), |event| {
                 event.position.sequence_number
             })
     }
 
     /// The sequence number that the next event gets.
     pub(crate) fn next_sequence_number(&self) -> i64 {
-        self.next_sequence_number
+        self.last
+            .as_ref()
+            .map_or(0, |last| last.sequence_number + 1)
     }
 
     /// The newest event's position, if there ever was one.
@@ -187,15 +172,25 @@ impl Log {
 #[cfg(test)]
 mod tests {
     use super::super::event::tests::event;
+    use super::super::tail::Tail;
     use super::*;
+    use crate::codec::Timestamp;
 
     /// A log of `count` events, one a second from second 1000 on, each of the same size.
     fn log_of(count: i64, retention: Retention) -> Log {
         let mut log = Log::new(retention);
+        let mut tail = Tail::default();
         for second in 0..count {
-            log.append(vec![event("x")], Timestamp((1000 + second) * 1000));
+            store(&mut log, &mut tail, "x", (1000 + second) * 1000);
         }
         log
+    }
+
+    fn store(log: &mut Log, tail: &mut Tail, body: &str, millis: i64) {
+        log.append(
+            tail.place(vec![event(body)].into(), Timestamp(millis))
+                .unwrap(),
+        );
     }
 
     fn offset_of(log: &Log, sequence_number: i64) -> u64 {
@@ -204,8 +199,9 @@ mod tests {
 
     #[test]
     fn debug_shows_no_event() {
-        let mut log = log_of(1, Retention::default());
-        log.append(vec![event("hush")], Timestamp(0));
+        let (mut log, mut tail) = (Log::new(Retention::default()), Tail::default());
+        store(&mut log, &mut tail, "x", 0);
+        store(&mut log, &mut tail, "hush", 0);
         let shown = format!("{log:?} {:?} {:?}", event("hush"), log.read(1, 1));
         assert!(!shown.contains("hush"), "{shown}");
         assert!(shown.contains("events: 2"), "{shown}");
@@ -399,8 +395,9 @@ mod tests {
 
     #[test]
     fn enqueued_time_does_not_run_backwards() {
-        let mut log = log_of(2, Retention::default());
-        log.append(vec![event("x")], Timestamp(0));
+        let (mut log, mut tail) = (Log::new(Retention::default()), Tail::default());
+        store(&mut log, &mut tail, "x", 1_001_000);
+        store(&mut log, &mut tail, "x", 0);
         assert_eq!(log.last().unwrap().enqueued, Timestamp(1_001_000));
     }
 

@@ -1,7 +1,8 @@
 //! An Event Hubs namespace inside your program: for tests, for development, for a first look without an account.
 //!
 //! [`Emulator::start`] listens on loopback TCP and gives a connection string for any Event Hubs client that speaks
-//! AMQP, the official ones of Microsoft included. [`Emulator::connect`] does without a socket.
+//! AMQP, the official ones of Microsoft included. [`Emulator::connect`] does without a socket, and
+//! [`Emulator::in_process`] has none at all.
 //!
 //! ```
 //! use amqp10::emulator::{Emulator, EmulatorOptions};
@@ -50,7 +51,7 @@
 //! | empty partition | last time is a date long ago | last sequence number -1, last offset `-1`, last time 1970 |
 //! | throttling, quotas | by throughput units | message size, connections, readers of a partition; no throttling |
 //! | idle links, idle connections | closed after minutes | never, unless [`idle_link`](EmulatorOptions::idle_link) and [`idle_connection`](EmulatorOptions::idle_connection) say so |
-//! | idempotent producers | capability offered on some tiers | capability not offered; numbers are kept as annotations and not checked |
+//! | idempotent producers | on some tiers, in preview | always, on links to a partition; at most 4096 producers are remembered per partition |
 //! | management | `READ`, and more over HTTPS | `READ` of hubs and partitions |
 //! | Kafka, capture, schema registry | yes | no |
 
@@ -59,6 +60,7 @@ mod claims;
 mod config;
 mod connection;
 mod event;
+pub mod faults;
 mod link;
 mod log;
 mod login;
@@ -66,12 +68,15 @@ mod namespace;
 mod nodes;
 mod partition;
 mod partition_hash;
+mod producer_seat;
+mod producers;
 mod publish;
 mod readers;
 mod replies;
 mod sas;
 mod selector;
 mod subscribe;
+mod tail;
 
 use std::fmt;
 use std::io;
@@ -79,15 +84,19 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
 pub use self::config::{EmulatorOptions, HubOptions, MAX_PARTITIONS, ROOT_KEY_NAME, Retention};
 use self::connection::STOPPED;
+pub use self::faults::{Fault, FaultRates, FaultRecord, Faults};
+use self::faults::{FaultyStream, Wire};
 use self::login::{Login, MECHANISMS};
 use self::namespace::Namespace;
 pub use crate::Clock;
-use crate::codec::{AmqpError, Layout, condition};
+use crate::codec::{AmqpError, Layout, Message, condition};
 use crate::eventhubs::wire::MAX_SESSIONS;
 use crate::memory::{self, MemoryStream};
 use crate::{
@@ -104,10 +113,13 @@ const IDLE_TIME_OUT: Duration = Duration::from_secs(480);
 /// The pause after the system failed to give a connection, so that a lasting failure does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
+/// Connections beyond the limit that are told so; more are dropped without a word.
+const MAX_REFUSALS: usize = 128;
+
 /// A running Event Hubs namespace. Dropping it stops it; [`shutdown`](Emulator::shutdown) also waits for the end.
 pub struct Emulator {
     namespace: Arc<Namespace>,
-    address: SocketAddr,
+    address: Option<SocketAddr>,
     /// Streams of [`connect`](Emulator::connect). The server stops when this end is gone.
     streams: mpsc::UnboundedSender<MemoryStream>,
     /// Each new value closes the connections of the moment, with the value as the reason.
@@ -144,14 +156,50 @@ impl Emulator {
     /// Dropped before it resolves, nothing is started.
     pub async fn start(options: EmulatorOptions) -> Result<Emulator, EmulatorError> {
         options.check().map_err(EmulatorError::Options)?;
-        let failed = |reason| EmulatorError::Listen {
+        let address = options.address;
+        let listener = Listener::bind(address, tcp_options(&options)).await;
+        let listener = listener.map_err(|reason| EmulatorError::Listen { address, reason })?;
+        Emulator::run(options, Some(listener)).await
+    }
+
+    /// Starts a namespace that does not listen: [`connect`](Emulator::connect) is the only way to it. It needs no port and
+    /// does not leave the process, so a test may pause tokio's clock, and start thousands of them.
+    ///
+    /// ```
+    /// use amqp10::Connection;
+    /// use amqp10::emulator::{Emulator, EmulatorOptions};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let emulator = Emulator::in_process(EmulatorOptions::new().hub("orders", 4)).await?;
+    /// assert_eq!(emulator.local_addr(), None);
+    /// let connection = Connection::open_with_stream(emulator.connect(), Default::default()).await?;
+    /// # connection.close().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// If the options make no sense. Their address and certificate are not used.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it resolves, nothing is started.
+    pub async fn in_process(options: EmulatorOptions) -> Result<Emulator, EmulatorError> {
+        options.check().map_err(EmulatorError::Options)?;
+        Emulator::run(options, None).await
+    }
+
+    async fn run(
+        options: EmulatorOptions,
+        listener: Option<Listener>,
+    ) -> Result<Emulator, EmulatorError> {
+        let address = listener.as_ref().map(Listener::local_addr).transpose();
+        let address = address.map_err(|reason| EmulatorError::Listen {
             address: options.address,
             reason,
-        };
-        let listener = Listener::bind(options.address, tcp_options(&options))
-            .await
-            .map_err(failed)?;
-        let address = listener.local_addr().map_err(failed)?;
+        })?;
         let namespace = Arc::new(Namespace::new(options));
         let (streams, incoming_streams) = mpsc::unbounded_channel();
         let closing = watch::Sender::new(STOPPED);
@@ -170,26 +218,28 @@ impl Emulator {
         })
     }
 
-    /// Where the emulator listens.
-    pub fn local_addr(&self) -> SocketAddr {
+    /// Where the emulator listens; `None` if it was started [in process](Emulator::in_process).
+    pub fn local_addr(&self) -> Option<SocketAddr> {
         self.address
     }
 
     /// The connection string for the namespace. It holds the key: treat it as a secret where the key is one.
     ///
     /// It names `localhost`, whatever the address listened on, and ends with `UseDevelopmentEmulator=true;` unless the
-    /// emulator serves TLS: that word makes official clients speak plaintext to the port given.
+    /// emulator serves TLS: that word makes official clients speak plaintext to the port given. An emulator that does not
+    /// listen names no port; clients of this crate reach it by a connector.
     pub fn connection_string(&self) -> String {
         let options = &self.namespace.options;
         let plaintext = match options.tls {
             None => "UseDevelopmentEmulator=true;",
             Some(_) => "",
         };
+        let port = self
+            .address
+            .map_or_else(String::new, |address| format!(":{}", address.port()));
         format!(
-            "Endpoint=sb://localhost:{};SharedAccessKeyName={};SharedAccessKey={};{plaintext}",
-            self.address.port(),
-            options.key_name,
-            options.key_value,
+            "Endpoint=sb://localhost{port};SharedAccessKeyName={};SharedAccessKey={};{plaintext}",
+            options.key_name, options.key_value,
         )
     }
 
@@ -213,6 +263,36 @@ impl Emulator {
     pub fn close_connections(&self) {
         self.closing
             .send_replace("The connection was closed for maintenance.");
+    }
+
+    /// What a partition holds, oldest first, as its readers get it: for a test that wants to know what was stored, without
+    /// asking a client. Empty if there is no such hub or partition.
+    pub fn stored(&self, hub: &str, partition: &str) -> Vec<Message> {
+        let hub = self.namespace.hub(hub);
+        let Ok(partition) = hub.and_then(|hub| hub.partition(partition)) else {
+            return Vec::new();
+        };
+        let events = partition.events();
+        // What cannot be decoded was not stored.
+        let messages = events
+            .iter()
+            .flat_map(|event| Message::decode(event.message()));
+        messages.collect()
+    }
+
+    /// Lets something go wrong: now, or when the fault's trigger says so. Needs the runtime that the emulator runs in.
+    pub fn inject(&self, fault: Fault) {
+        self.namespace.faults.inject(fault);
+    }
+
+    /// Lets nothing go wrong any more: planned faults are dropped, the dice of a seed rest, silent links go on.
+    pub fn calm(&self) {
+        self.namespace.faults.calm();
+    }
+
+    /// The faults that have happened, oldest first; the last 10 000 of them.
+    pub fn fault_records(&self) -> Vec<FaultRecord> {
+        self.namespace.faults.records()
     }
 
     /// Stops: no new connections, the present ones are closed with `amqp:connection:forced`. Resolves when they have
@@ -280,12 +360,23 @@ struct Server {
 }
 
 impl Server {
-    async fn run(mut self, listener: Listener, mut streams: mpsc::UnboundedReceiver<MemoryStream>) {
+    async fn run(
+        mut self,
+        listener: Option<Listener>,
+        mut streams: mpsc::UnboundedReceiver<MemoryStream>,
+    ) {
+        let board = Arc::clone(&self.namespace.faults);
+        let mut faults = std::pin::pin!(board.keep_time());
         loop {
             tokio::select! {
-                accepted = listener.accept() => self.accept(accepted).await,
+                biased; // runs of one seed are alike
+                () = &mut faults => {}
+                accepted = accept(listener.as_ref()) => self.accept(accepted).await,
                 stream = streams.recv() => match stream {
-                    Some(stream) => self.serve_stream(stream),
+                    Some(stream) => {
+                        let options = listener_options(&self.namespace.options);
+                        self.serve_stream(stream, options);
+                    }
                     // The emulator's handle is gone.
                     None => break,
                 },
@@ -301,56 +392,62 @@ impl Server {
         }
     }
 
-    async fn accept(&mut self, accepted: Result<IncomingConnection, AcceptError>) {
+    async fn accept(&mut self, accepted: Result<(TcpStream, SocketAddr), AcceptError>) {
         match accepted {
-            Ok(incoming) if self.is_full() => {
-                self.connections.spawn(async move {
-                    let text = "The namespace has as many connections as it allows.";
-                    // A peer that is gone needs no answer.
-                    let _ = incoming
-                        .refuse(AmqpError::new(condition::RESOURCE_LIMIT_EXCEEDED, text))
-                        .await;
-                });
-            }
-            Ok(incoming) => {
-                let serving = serve(
-                    Arc::clone(&self.namespace),
-                    incoming,
-                    self.closing.subscribe(),
-                );
-                self.connections.spawn(serving);
-            }
-            Err(error @ AcceptError::Socket(_)) => {
+            Ok((stream, _)) => self.serve_stream(stream, tcp_options(&self.namespace.options)),
+            Err(error) => {
                 tracing::warn!(%error, "the system gave no connection");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
-            Err(error) => tracing::debug!(%error, "a peer did not get through the handshake"),
         }
     }
 
-    fn serve_stream(&mut self, stream: MemoryStream) {
+    fn serve_stream<S>(&mut self, stream: S, options: ListenerOptions)
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let most = self.namespace.options.max_connections;
+        let is_full = self.connections.len() >= most;
+        if self.connections.len() >= most.saturating_add(MAX_REFUSALS) {
+            return;
+        }
         let namespace = Arc::clone(&self.namespace);
         let closing = self.closing.subscribe();
-        let options = listener_options(&namespace.options);
+        let wire = namespace.faults.connect();
+        let stream = FaultyStream::new(stream, Arc::clone(&wire));
         self.connections.spawn(async move {
             match Listener::accept_stream(stream, &options).await {
-                Ok(incoming) => serve(namespace, incoming, closing).await,
+                Ok(incoming) if is_full => refuse(incoming).await,
+                Ok(incoming) => serve(namespace, incoming, wire, closing).await,
                 Err(error) => tracing::debug!(%error, "a peer did not get through the handshake"),
             }
         });
     }
+}
 
-    fn is_full(&self) -> bool {
-        self.connections.len() >= self.namespace.options.max_connections
+async fn refuse(incoming: IncomingConnection) {
+    let text = "The namespace has as many connections as it allows.";
+    // A peer that is gone needs no answer.
+    let _ = incoming
+        .refuse(AmqpError::new(condition::RESOURCE_LIMIT_EXCEEDED, text))
+        .await;
+}
+
+/// The next peer that comes to the socket, where there is one.
+async fn accept(listener: Option<&Listener>) -> Result<(TcpStream, SocketAddr), AcceptError> {
+    match listener {
+        Some(listener) => listener.accept_socket().await,
+        None => std::future::pending().await,
     }
 }
 
 async fn serve(
     namespace: Arc<Namespace>,
     incoming: IncomingConnection,
+    wire: Arc<Wire>,
     closing: watch::Receiver<&'static str>,
 ) {
-    if let Err(error) = connection::serve(namespace, incoming, closing).await {
+    if let Err(error) = connection::serve(namespace, incoming, wire, closing).await {
         tracing::debug!(%error, "a connection ended");
     }
 }

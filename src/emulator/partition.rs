@@ -6,10 +6,13 @@ use std::sync::{Arc, Mutex};
 use tokio::sync::{oneshot, watch};
 
 use super::config::Retention;
-use super::event::{NewEvent, Position, StoredEvent};
+use super::event::{Position, StoredEvent};
 use super::log::{Log, PositionError};
+use super::producer_seat::{ProducerSeat, ProducerSeats};
+use super::producers::ProducerClaim;
 use super::readers::{Candidate, Readers};
 use super::selector::StartPosition;
+use super::tail::{Publication, Tail};
 use crate::codec::{AmqpError, Timestamp};
 use crate::lock::lock;
 
@@ -17,11 +20,20 @@ use crate::lock::lock;
 #[derive(Debug)]
 pub(crate) struct Partition {
     id: String,
-    log: Mutex<Log>,
+    contents: Mutex<Contents>,
     /// The sequence number of the next event: readers wait for it to change.
     next: watch::Sender<i64>,
     /// By the consumer group's name in lower case.
     readers: Mutex<HashMap<String, Readers>>,
+    /// Which links may publish for producers that number their events.
+    producers: Arc<ProducerSeats>,
+}
+
+/// What is stored, and where the next event goes.
+#[derive(Debug)]
+struct Contents {
+    tail: Tail,
+    log: Log,
 }
 
 /// What `$management` tells about a partition.
@@ -36,9 +48,13 @@ impl Partition {
     pub(crate) fn new(id: usize, retention: Retention) -> Partition {
         Partition {
             id: id.to_string(),
-            log: Mutex::new(Log::new(retention)),
+            contents: Mutex::new(Contents {
+                tail: Tail::default(),
+                log: Log::new(retention),
+            }),
             next: watch::Sender::new(0),
             readers: Mutex::default(),
+            producers: Arc::default(),
         }
     }
 
@@ -46,20 +62,40 @@ impl Partition {
         &self.id
     }
 
-    /// Stores events, all together, and wakes readers.
-    pub(crate) fn append(&self, events: Vec<NewEvent>, now: Timestamp) {
-        let mut log = lock(&self.log);
-        log.append(events, now);
+    /// Stores the events of a publication, all together, and wakes readers; those that are stored already are left out.
+    pub(crate) fn append(&self, publication: Publication, now: Timestamp) -> Result<(), AmqpError> {
+        let mut contents = lock(&self.contents);
+        let events = contents.tail.place(publication, now)?;
+        contents.log.append(events);
         // Inside the lock, so that the number never goes back.
-        self.next.send_replace(log.next_sequence_number());
+        self.next.send_replace(contents.log.next_sequence_number());
+        Ok(())
+    }
+
+    /// Lets a link publish for a producer, instead of the one that did so far.
+    pub(crate) fn claim_producer(
+        &self,
+        claim: ProducerClaim,
+        now: Timestamp,
+    ) -> Result<ProducerSeat, AmqpError> {
+        let mut contents = lock(&self.contents);
+        let state = contents.tail.producers.claim(claim, now)?;
+        // Inside the lock, so that the newest claim has the seat.
+        Ok(self.producers.take(state))
+    }
+
+    /// All events that are kept, oldest first.
+    pub(crate) fn events(&self) -> Vec<StoredEvent> {
+        let contents = lock(&self.contents);
+        contents.log.read(contents.log.begin(), usize::MAX)
     }
 
     pub(crate) fn find(&self, start: &StartPosition) -> Result<i64, PositionError> {
-        lock(&self.log).find(start)
+        lock(&self.contents).log.find(start)
     }
 
     pub(crate) fn state(&self) -> PartitionState {
-        let log = lock(&self.log);
+        let log = &lock(&self.contents).log;
         PartitionState {
             begin: log.begin(),
             last: log.last().cloned(),
@@ -144,7 +180,7 @@ impl Cursor {
         loop {
             // Marked as seen before the log is looked at: an event in between is noticed.
             self.next.borrow_and_update();
-            let events = lock(&self.partition.log).read(self.from, max);
+            let events = lock(&self.partition.contents).log.read(self.from, max);
             if let Some(last) = events.last() {
                 self.from = last.position.sequence_number + 1;
                 return events;
@@ -158,6 +194,6 @@ impl Cursor {
 
     /// The newest event's position.
     pub(crate) fn last(&self) -> Option<Position> {
-        lock(&self.partition.log).last().cloned()
+        lock(&self.partition.contents).log.last().cloned()
     }
 }

@@ -1,15 +1,22 @@
 //! Links on which a peer publishes (Event Hubs).
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 
 use super::event::{self, BatchError, NewEvent};
+use super::faults::{self, LinkFaults, Verdict};
 use super::link::{idle_too_long, within};
 use super::namespace::{Destination, Namespace};
 use super::partition::Partition;
+use super::producer_seat::ProducerSeat;
+use super::producers::Numbers;
+use super::tail::Publication;
 use crate::codec::{AmqpError, Annotations, Str, condition};
-use crate::eventhubs::wire::{self, BATCH_MESSAGE_FORMAT, MAX_PARTITION_KEY_LENGTH, annotation};
+use crate::eventhubs::wire::{
+    self, BATCH_MESSAGE_FORMAT, MAX_PARTITION_KEY_LENGTH, annotation, property,
+};
 use crate::{Delivery, Receiver};
 
 /// What a publisher's link leads to.
@@ -19,11 +26,28 @@ pub(crate) struct Publisher {
     pub(crate) destination: Destination,
     /// The name on the events, for a link to `{hub}/Publishers/{name}`.
     pub(crate) name: Option<Str>,
+    /// For a producer that numbers its events.
+    pub(crate) producer: Option<ProducerSeat>,
 }
 
 impl Publisher {
     /// Stores what arrives until the link ends; returns the error to end it with, if the peer has not ended it.
-    pub(crate) async fn run(&self, receiver: &Receiver) -> Option<AmqpError> {
+    pub(crate) async fn run(&self, receiver: &Receiver, faults: &LinkFaults) -> Option<AmqpError> {
+        tokio::select! {
+            biased;
+            error = self.stolen() => Some(error),
+            end = self.take_all(receiver, faults) => end,
+        }
+    }
+
+    async fn stolen(&self) -> AmqpError {
+        match &self.producer {
+            Some(producer) => producer.stolen().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    async fn take_all(&self, receiver: &Receiver, faults: &LinkFaults) -> Option<AmqpError> {
         let idle = self.namespace.options.idle_link;
         loop {
             let delivery = match within(idle, receiver.recv()).await {
@@ -31,22 +55,29 @@ impl Publisher {
                 Some(Err(_)) => return None,
                 None => return Some(idle_too_long(receiver.name(), idle)),
             };
-            if let Err(error) = self.take(&delivery) {
+            let verdict = faults.on_message(delivery.payload().len()).await;
+            if let Err(error) = self.take(delivery, verdict) {
                 return Some(error);
             }
         }
     }
 
-    /// Stores one delivery and settles it.
-    fn take(&self, delivery: &Delivery) -> Result<(), AmqpError> {
-        let settled = match self.publish(delivery.message_format(), delivery.payload().clone()) {
-            Ok(()) => delivery.accept(),
-            // The peer does not wait for an outcome: the end of the link is the only way to tell it.
-            Err(error) if delivery.is_settled() => return Err(error),
-            Err(error) => delivery.reject(Some(error)),
+    /// Stores one delivery and settles it, unless a fault wants it otherwise.
+    fn take(&self, delivery: Delivery, verdict: Verdict) -> Result<(), AmqpError> {
+        let stored = match verdict {
+            Verdict::Lost => return Ok(()),
+            Verdict::Busy => Err(faults::busy()),
+            _ => self.publish(delivery.message_format(), delivery.payload().clone()),
         };
         // A link that has ended meanwhile is seen by the next `recv`.
-        drop(settled);
+        match (stored, verdict) {
+            (Ok(()), Verdict::Unanswered) => {}
+            (Ok(()), Verdict::AnswerLate(delay)) => accept_later(delivery, delay),
+            (Ok(()), _) => drop(delivery.accept()),
+            // The peer does not wait for an outcome: the end of the link is the only way to tell it.
+            (Err(error), _) if delivery.is_settled() => return Err(error),
+            (Err(error), _) => drop(delivery.reject(Some(error))),
+        }
         Ok(())
     }
 
@@ -71,9 +102,34 @@ impl Publisher {
                 event.annotate(annotation::PUBLISHER, name.clone());
             }
         }
+        let numbers = self.numbers(&events)?;
+        let publication = Publication { events, numbers };
         self.partition(key.as_ref())
-            .append(events, self.namespace.now());
-        Ok(())
+            .append(publication, self.namespace.now())
+    }
+
+    /// The events' numbers: on the link of a producer that numbers them, each has one, and each follows the one before.
+    fn numbers(&self, events: &[NewEvent]) -> Result<Option<Numbers>, AmqpError> {
+        let (Some(producer), Some(first)) = (&self.producer, events.first()) else {
+            return Ok(None);
+        };
+        let first = first.number().ok_or_else(number_missing)?;
+        let numbers = Numbers {
+            producer: producer.state.id,
+            epoch: producer.state.epoch,
+            first: first.2,
+            count: u32::try_from(events.len()).unwrap_or(u32::MAX),
+        };
+        for (event, expected) in events.iter().zip(numbers.iter()) {
+            let number = event.number().ok_or_else(number_missing)?;
+            if number != (numbers.producer, numbers.epoch, expected) {
+                return Err(wrong_number(
+                    number,
+                    (numbers.producer, numbers.epoch, expected),
+                ));
+            }
+        }
+        Ok(Some(numbers))
     }
 
     fn check_size(&self, size: usize) -> Result<(), AmqpError> {
@@ -94,6 +150,32 @@ impl Publisher {
             (Destination::AnyOf(hub), None) => hub.next_partition(),
         }
     }
+}
+
+/// Others are answered meanwhile.
+fn accept_later(delivery: Delivery, delay: Duration) {
+    tokio::spawn(async move {
+        tokio::time::sleep(delay).await;
+        drop(delivery.accept());
+    });
+}
+
+fn number_missing() -> AmqpError {
+    let text = format!(
+        "On this link each event needs the annotations {}, {} and {}.",
+        property::PRODUCER_ID,
+        property::PRODUCER_EPOCH,
+        property::PRODUCER_SEQUENCE_NUMBER
+    );
+    AmqpError::new(wire::condition::ARGUMENT_ERROR, text)
+}
+
+fn wrong_number(found: (i64, i16, i32), expected: (i64, i16, i32)) -> AmqpError {
+    let text = format!(
+        "An event has producer id, epoch and sequence number {found:?}; expected on this link, and at this place of its \
+         batch: {expected:?}."
+    );
+    AmqpError::new(wire::condition::ARGUMENT_ERROR, text)
 }
 
 fn check_key(key: &Str) -> Result<(), AmqpError> {
@@ -136,6 +218,7 @@ mod tests {
                 namespace,
                 destination,
                 name: None,
+                producer: None,
             },
         )
     }

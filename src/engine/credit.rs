@@ -162,7 +162,7 @@ mod tests {
         let mut credit = ReceiverCredit {
             delivery_count: u32::MAX,
             link_credit: 5,
-            excess: 0,
+            ..ReceiverCredit::default()
         };
         credit.on_flow(3);
         assert_eq!(
@@ -170,7 +170,7 @@ mod tests {
             ReceiverCredit {
                 delivery_count: 3,
                 link_credit: 1,
-                excess: 0,
+                ..ReceiverCredit::default()
             }
         );
     }

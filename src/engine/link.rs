@@ -41,6 +41,8 @@ pub(crate) struct EndSettings {
     pub(crate) credit: Credit,
     pub(crate) auto_accept: bool,
     pub(crate) max_partial_bytes: usize,
+    /// Octets that automatic credit lets wait here.
+    pub(crate) prefetch_bytes: Option<usize>,
     /// Whether a sending end can send on behalf of the receiver's transactions.
     pub(crate) offers_acquisition: bool,
 }
@@ -51,6 +53,7 @@ impl EndSettings {
             credit,
             auto_accept,
             max_partial_bytes: limits.max_partial_delivery_bytes,
+            prefetch_bytes: None,
             offers_acquisition: false,
         }
     }
@@ -131,6 +134,7 @@ impl Link {
             credit: Credit::Manual,
             auto_accept: false,
             max_partial_bytes: 0,
+            prefetch_bytes: None,
             // What comes before the answer is kept, and looked at then.
             offers_acquisition: true,
         };
@@ -301,6 +305,7 @@ fn receiver_end(attach: &Attach, settings: EndSettings) -> ReceiverEnd {
         attach.rcv_settle_mode,
         max_message_size,
         settings.auto_accept,
+        settings.prefetch_bytes,
     );
     if let Some(unsettled) = &attach.unsettled {
         receiver.expect_resumed(unsettled, attach.incomplete_unsettled);

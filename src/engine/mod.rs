@@ -30,6 +30,7 @@
 //! ```
 
 mod attaching;
+mod budget;
 mod commands;
 mod connection;
 mod credit;
@@ -66,7 +67,7 @@ pub(crate) use effects::LinkKey;
 pub(crate) use key::Key;
 pub(crate) use link::{EndSettings, Refusal};
 pub(crate) use receiver::Inbound;
-pub(crate) use sender::{Outbound, Payload};
+pub(crate) use sender::{Outbound, Payload, Pieces};
 pub(crate) use wait::{Ticket, WatchPlace, Watcher};
 
 use std::collections::VecDeque;

@@ -5,6 +5,7 @@ use std::fmt;
 
 use bytes::{Bytes, BytesMut};
 
+use super::budget::Budget;
 use super::credit::ReceiverCredit;
 use super::sender::TXN_ID;
 use super::violation::PeerFault;
@@ -122,6 +123,8 @@ pub(crate) struct ReceiverEnd {
     /// Our attach could not state them all: nothing new may come (L-039).
     takes_resumed_only: bool,
     max_message_size: usize,
+    /// Bounds automatic credit by the size of what waits.
+    budget: Budget,
     partial: Option<PartialDelivery>,
     /// More frames of a delivery are to come of which none is taken.
     is_skipping: bool,
@@ -135,6 +138,7 @@ impl ReceiverEnd {
         rcv_settle_mode: ReceiverSettleMode,
         max_message_size: usize,
         auto_accept: bool,
+        prefetch_bytes: Option<usize>,
     ) -> Self {
         Self {
             credit: ReceiverCredit::default(),
@@ -150,6 +154,7 @@ impl ReceiverEnd {
             resumable: HashMap::new(),
             takes_resumed_only: false,
             max_message_size,
+            budget: Budget::new(prefetch_bytes),
             partial: None,
             is_skipping: false,
             owned: 0,
@@ -366,6 +371,7 @@ impl ReceiverEnd {
     }
 
     fn enqueue(&mut self, delivery: Inbound, pass: u32) {
+        self.budget.on_queued(delivery.weight());
         self.queue.push_back(delivery);
         while let Some(early) = self.queue.get_mut(self.owned) {
             if early
@@ -400,6 +406,7 @@ impl ReceiverEnd {
     pub(crate) fn take(&mut self) -> Option<Inbound> {
         let delivery = self.queue.pop_front()?;
         self.owned = self.owned.saturating_sub(1);
+        self.budget.on_taken(delivery.weight());
         Some(delivery)
     }
 
@@ -420,8 +427,10 @@ impl ReceiverEnd {
             return None;
         }
         let batch_wanted = self.batch_wanted();
-        let target = prefetch.max(batch_wanted);
         let queued = self.queue.len() as u32;
+        let target = prefetch
+            .max(batch_wanted)
+            .min(queued.saturating_add(self.room()));
         let wanted = target.saturating_sub(queued);
         let missing = wanted.saturating_sub(self.credit.link_credit);
         let starves_batch = queued.saturating_add(self.credit.link_credit) < batch_wanted;
@@ -430,6 +439,27 @@ impl ReceiverEnd {
                 || self.credit.link_credit == 0
                 || starves_batch);
         is_worth_a_flow.then_some(wanted)
+    }
+
+    /// Deliveries for which there is room by their size; a batch receive gets what it waits for, however large.
+    fn room(&self) -> u32 {
+        match self.batch_wanted() {
+            0 => self.budget.room(),
+            _ => u32::MAX,
+        }
+    }
+
+    /// Deliveries turn out larger than those for which credit was granted: takes it back. True if the sender must be told.
+    pub(crate) fn shrink_credit(&mut self) -> bool {
+        if self.grant == Credit::Manual || self.is_draining {
+            return false;
+        }
+        let room = self.room();
+        let is_lower = room < self.credit.link_credit / 2;
+        if is_lower {
+            self.credit.lower(room);
+        }
+        is_lower
     }
 
     /// Our state as a flow; tops the credit up if that is worth it.
@@ -470,12 +500,13 @@ impl ReceiverEnd {
 
     /// Octets of what is queued.
     pub(crate) fn queued_bytes(&self) -> usize {
-        self.queue.iter().map(Inbound::weight).sum()
+        self.budget.queued()
     }
 
     /// Gives up everything that has arrived and was not taken; the payloads go to `garbage`.
     pub(crate) fn discard(&mut self, garbage: &mut Vec<Bytes>) {
         garbage.extend(self.queue.drain(..).map(|delivery| delivery.payload));
+        self.budget.clear();
         self.owned = 0;
     }
 

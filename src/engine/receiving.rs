@@ -87,7 +87,8 @@ impl Session {
         let has_drained = receiver.finish_drain();
         // K-025: a delivery that was aborted used up credit, and nobody will take it; a drain that is over starts anew.
         let is_dropped = !is_queued && !receiver.has_partial();
-        let is_flow_due = (is_dropped || has_drained) && receiver.top_up().is_some();
+        let is_flow_due = ((is_dropped || has_drained) && receiver.top_up().is_some())
+            || (is_queued && receiver.shrink_credit());
         let has_no_reader = receiver.has_no_reader;
         if has_drained {
             receiver.waiters.wake_all(&mut effects.wakes);

@@ -293,7 +293,7 @@ impl Session {
         if let Some(sender) = self.links.get_mut(key).and_then(Link::sender_mut)
             && let Some(partial) = sender.partial.take()
         {
-            effects.garbage.push(partial.into_rest());
+            effects.garbage.extend(partial.into_rest());
             self.outgoing.partials.retain(|other| *other != key);
             self.check_settled(effects);
         }

@@ -60,6 +60,11 @@ pub struct ReceiverOptions {
     pub target: Option<Target>,
     /// Who grants credit, and how much. Default: 300, topped up.
     pub credit: Credit,
+    /// How many octets of deliveries may wait to be taken, as long as credit is [`Credit::Auto`]: less credit is granted where
+    /// the deliveries that came were large. It is an estimate; the first of unexpected size may exceed it, and
+    /// [`recv_batch`](crate::Receiver::recv_batch) gets as many as it asks for. Default: no limit but the credit and
+    /// [`Limits::max_queued_bytes`].
+    pub prefetch_bytes: Option<usize>,
     /// The largest message that we take, in octets; larger ones detach the link. Default: none but
     /// [`Limits::max_partial_delivery_bytes`].
     pub max_message_size: Option<u64>,
@@ -126,6 +131,12 @@ impl ReceiverOptions {
     /// Sets [`credit`](Self::credit).
     pub fn credit(mut self, credit: Credit) -> Self {
         self.credit = credit;
+        self
+    }
+
+    /// Sets [`prefetch_bytes`](Self::prefetch_bytes).
+    pub fn prefetch_bytes(mut self, octets: usize) -> Self {
+        self.prefetch_bytes = Some(octets);
         self
     }
 
@@ -232,6 +243,9 @@ impl ReceiverOptions {
     }
 
     pub(crate) fn settings(&self, limits: &Limits) -> EndSettings {
-        EndSettings::new(self.credit, self.auto_accept, limits)
+        EndSettings {
+            prefetch_bytes: self.prefetch_bytes,
+            ..EndSettings::new(self.credit, self.auto_accept, limits)
+        }
     }
 }

@@ -129,7 +129,7 @@ impl ReconnectingSender {
 
     fn remember(&self, message: OutgoingMessage) -> Result<Kept<'_>, SendError> {
         let payload = match message.outbound.payload {
-            Payload::Encoded(octets) => octets,
+            Payload::Encoded(octets) => octets.into_bytes(),
             Payload::Message(message) => message.to_bytes()?,
         };
         let mut unsettled = lock(&self.shared.unsettled);

@@ -525,6 +525,7 @@ fn receiver_settings(random: &mut Random) -> EndSettings {
         ]),
         auto_accept: random.chance(20),
         max_partial_bytes: 1 << 20,
+        prefetch_bytes: random.pick(&[None, None, Some(1), Some(1000)]),
         offers_acquisition: random.chance(50),
     }
 }

@@ -61,7 +61,7 @@ impl Want {
             link,
             ticket: None,
             outbound: Box::new(Outbound {
-                payload: Payload::Encoded(payload),
+                payload: Payload::Encoded(payload.into()),
                 message_format: 0,
                 delivery_tag: None,
                 state: None,

@@ -264,7 +264,7 @@ async fn of_several_hubs_one_is_named() {
 #[tokio::test]
 async fn a_port_in_use_is_named() {
     let (emulator, _) = emulator().await;
-    let port = emulator.local_addr().port().to_string();
+    let port = emulator.local_addr().unwrap().port().to_string();
     let ended = run(&["emulator", "--port", &port], b"").await;
     ended.assert_failure(&[&port, "in use"]);
 }

@@ -14,7 +14,7 @@ use crate::support::peer::{self, Peer};
 #[tokio::test]
 async fn it_is_reached_over_tcp_by_what_its_connection_string_says() {
     let emulator = emulator().await;
-    let port = emulator.local_addr().port();
+    let port = emulator.local_addr().unwrap().port();
     let expected = format!(
         "Endpoint=sb://localhost:{port};SharedAccessKeyName={KEY_NAME};SharedAccessKey={KEY};UseDevelopmentEmulator=true;"
     );
@@ -56,7 +56,10 @@ async fn with_a_certificate_tcp_is_tls_and_its_connection_string_says_so() {
     );
 
     let roots = TlsConfig::with_root_certificates(include_bytes!("../../data/ca.pem")).unwrap();
-    let url = format!("amqps://localhost:{}", emulator.local_addr().port());
+    let url = format!(
+        "amqps://localhost:{}",
+        emulator.local_addr().unwrap().port()
+    );
     let connection = Connection::open(&url, ConnectionOptions::default().tls(roots))
         .await
         .unwrap();
@@ -145,7 +148,7 @@ async fn closed_connections_are_told_why_and_events_survive_them() {
 #[tokio::test]
 async fn a_shutdown_closes_connections_and_frees_the_port() {
     let emulator = emulator().await;
-    let address = emulator.local_addr();
+    let address = emulator.local_addr().unwrap();
     let (connection, _session) = root(&emulator).await;
     soon(emulator.shutdown()).await;
     assert!(matches!(
@@ -163,6 +166,30 @@ async fn dropping_it_stops_it() {
     soon(connection.closed()).await;
 }
 
+#[tokio::test(start_paused = true)]
+async fn in_process_it_needs_no_port_and_no_time() {
+    let emulator = Emulator::in_process(options()).await.unwrap();
+    assert_eq!(emulator.local_addr(), None);
+    assert!(
+        emulator
+            .connection_string()
+            .starts_with("Endpoint=sb://localhost;")
+    );
+    let (connection, session) = root(&emulator).await;
+    publish(&session, &["hello"]).await;
+    let receiver = session
+        .attach_receiver(reader_address(0), ReceiverOptions::default())
+        .await
+        .unwrap();
+    assert_eq!(texts(&receiver, 1).await, ["hello"]);
+    // Days pass in no time: heartbeats keep the connection.
+    tokio::time::sleep(Duration::from_secs(3 * 24 * 3600)).await;
+    publish(&session, &["later"]).await;
+    assert_eq!(texts(&receiver, 1).await, ["later"]);
+    emulator.shutdown().await;
+    soon(connection.closed()).await;
+}
+
 #[tokio::test]
 async fn wrong_options_and_taken_ports_are_errors() {
     let error = Emulator::start(EmulatorOptions::new().hub("a/b", 1))
@@ -173,7 +200,7 @@ async fn wrong_options_and_taken_ports_are_errors() {
         "{error}"
     );
     let first = emulator().await;
-    let error = Emulator::start(options().address(first.local_addr()))
+    let error = Emulator::start(options().address(first.local_addr().unwrap()))
         .await
         .unwrap_err();
     assert!(matches!(error, EmulatorError::Listen { .. }), "{error}");
@@ -204,7 +231,7 @@ async fn idle_links_and_connections_are_closed_if_the_options_say_so() {
 #[tokio::test]
 async fn connections_beyond_the_limit_are_refused() {
     let emulator = Emulator::start(options().max_connections(1)).await.unwrap();
-    let url = format!("amqp://localhost:{}", emulator.local_addr().port());
+    let url = format!("amqp://localhost:{}", emulator.local_addr().unwrap().port());
     let first = Connection::open(&url, ConnectionOptions::default())
         .await
         .unwrap();

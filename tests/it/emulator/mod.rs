@@ -4,6 +4,7 @@
 mod claims;
 mod lifecycle;
 mod management;
+mod numbered;
 mod publishing;
 mod reading;
 

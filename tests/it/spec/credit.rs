@@ -596,3 +596,32 @@ async fn k_022_a_receiver_that_stops_takes_what_is_in_flight() {
     assert_eq!(released.state, Some(Outcome::Released.into()));
     delivery.accept().unwrap();
 }
+
+/// Deliveries of this many octets, each settled and in a frame of its own.
+async fn send_large(peer: &mut Peer, ids: std::ops::Range<u32>, octets: usize) {
+    for id in ids {
+        peer.send_transfer(settled(id), &vec![7; octets]).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn credit_follows_the_size_of_what_comes() {
+    let options = ReceiverOptions::default().prefetch_bytes(64 * 1024);
+    let (mut peer, receiver) = scene::receiver(options).await;
+    // Nothing is known yet: one delivery of a large frame.
+    assert_eq!(receiver.credit(), 1);
+    send_large(&mut peer, 0..1, 100).await;
+    receiver.recv().await.unwrap();
+    // 64 KiB of 100 octets, and what each costs beside.
+    assert_eq!(peer.expect_flow().await.link_credit, Some(64 * 1024 / 228));
+    // They grow: credit is taken back.
+    send_large(&mut peer, 1..2, 30_000).await;
+    assert_eq!(peer.expect_flow().await.link_credit, Some(8));
+    send_large(&mut peer, 2..4, 30_000).await;
+    assert_eq!(peer.expect_flow().await.link_credit, Some(0));
+    peer.expect_nothing().await;
+    for _ in 0..3 {
+        receiver.recv().await.unwrap();
+    }
+    assert!(peer.expect_flow().await.link_credit > Some(0));
+}
