@@ -71,6 +71,11 @@ impl Session {
         self.handle.key
     }
 
+    /// Whether both are handles of one session.
+    pub(crate) fn is_same(&self, other: &Session) -> bool {
+        Arc::ptr_eq(&self.handle, &other.handle)
+    }
+
     pub(crate) fn operation_timeout(&self) -> Duration {
         self.handle.connection.operation_timeout()
     }

@@ -296,11 +296,15 @@ fn receiver_end(attach: &Attach, settings: EndSettings) -> ReceiverEnd {
     let max_message_size = usize::try_from(announced)
         .unwrap_or(usize::MAX)
         .min(settings.max_partial_bytes);
-    ReceiverEnd::new(
+    let mut receiver = ReceiverEnd::new(
         settings.credit,
         attach.rcv_settle_mode,
         max_message_size,
         settings.auto_accept,
         settings.prefetch_bytes,
-    )
+    );
+    if let Some(unsettled) = &attach.unsettled {
+        receiver.expect_resumed(unsettled);
+    }
+    receiver
 }

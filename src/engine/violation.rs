@@ -74,6 +74,8 @@ pub(crate) enum PeerFault {
     AcquisitionNotOffered,
     #[error("the txn-id of a flow is not binary")]
     TransactionIdNotBinary,
+    #[error("a resumed delivery begins in the middle, though nothing of it was said to be here")]
+    ResumedInTheMiddle,
     #[error("a delivery exceeds {0} octets")]
     MessageTooLarge(u64),
     #[error("deliveries of which more is to come exceed {0} octets together, which is the limit")]
@@ -116,6 +118,7 @@ impl PeerFault {
             Self::NoInitialDeliveryCount
             | Self::IncompleteFirstTransfer(_)
             | Self::ContinuationMismatch(_)
+            | Self::ResumedInTheMiddle
             | Self::SettleModeBroken(_) => (Scope::Link, condition::INVALID_FIELD),
             Self::TransactionIdNotBinary => (Scope::Link, condition::INVALID_FIELD),
             Self::AcquisitionNotOffered => (Scope::Link, condition::NOT_IMPLEMENTED),
