@@ -106,6 +106,7 @@ impl Session {
         let attach = options.to_attach(address.into());
         let settings = ReceiverOptions::default().settings(self.limits());
         let (link, remote) = self.attach(attach, settings).await?;
+        options.check(&remote).inspect_err(|_| link.refuse())?;
         Ok(Sender::new(link, remote))
     }
 
@@ -128,6 +129,7 @@ impl Session {
         let attach = options.to_attach(address.into());
         let settings = options.settings(self.limits());
         let (link, remote) = self.attach(attach, settings).await?;
+        options.check(&remote).inspect_err(|_| link.refuse())?;
         Ok(Receiver::new(link, remote, options.on_drop))
     }
 

@@ -116,12 +116,12 @@ pub(crate) struct ReceiverEnd {
     pub(crate) is_draining: bool,
     /// No handle is left that could take what arrives; deliveries that were taken may still be settled.
     pub(crate) has_no_reader: bool,
-    /// Deliveries beyond the credit are in flight lawfully, because we lowered it (K-009).
-    pub(crate) is_credit_lowered: bool,
     /// The transaction of ours that acquires what comes.
     pub(crate) acquires_for: Option<Bytes>,
     /// Deliveries of earlier attachments, as our attach stated them: they may be resumed.
     resumable: HashMap<DeliveryTag, Option<DeliveryState>>,
+    /// Our attach could not state them all: nothing new may come (L-039).
+    takes_resumed_only: bool,
     max_message_size: usize,
     /// Bounds automatic credit by the size of what waits.
     budget: Budget,
@@ -150,9 +150,9 @@ impl ReceiverEnd {
             waiters: WaitQueue::new(),
             is_draining: false,
             has_no_reader: false,
-            is_credit_lowered: false,
             acquires_for: None,
             resumable: HashMap::new(),
+            takes_resumed_only: false,
             max_message_size,
             budget: Budget::new(prefetch_bytes),
             partial: None,
@@ -198,7 +198,7 @@ impl ReceiverEnd {
         max_excess: u32,
     ) -> Result<Progress, PeerFault> {
         self.credit.on_delivery();
-        if self.credit.excess > max_excess && !self.is_credit_lowered {
+        if self.credit.excess > max_excess {
             return Err(PeerFault::NoCredit);
         }
         let rcv_settle_mode = self.delivery_settle_mode(&transfer)?;
@@ -222,6 +222,9 @@ impl ReceiverEnd {
         if transfer.aborted {
             self.resumable.remove(&first.delivery_tag); // D-014, R-012
             return Ok(Progress::Continued);
+        }
+        if self.takes_resumed_only && !transfer.resume {
+            return Err(PeerFault::NewDeliveryTooEarly);
         }
         if transfer.resume
             && let Some(progress) = self.resume(&first, rcv_settle_mode)?
@@ -285,8 +288,9 @@ impl ReceiverEnd {
     }
 
     /// What our attach says of deliveries of earlier attachments.
-    pub(crate) fn expect_resumed(&mut self, unsettled: &UnsettledMap) {
+    pub(crate) fn expect_resumed(&mut self, unsettled: &UnsettledMap, incomplete: bool) {
         self.resumable = unsettled.0.iter().cloned().collect();
+        self.takes_resumed_only = incomplete;
     }
 
     fn continue_delivery(
@@ -453,8 +457,7 @@ impl ReceiverEnd {
         let room = self.room();
         let is_lower = room < self.credit.link_credit / 2;
         if is_lower {
-            self.credit.link_credit = room;
-            self.is_credit_lowered = true;
+            self.credit.lower(room);
         }
         is_lower
     }
@@ -512,8 +515,7 @@ impl ReceiverEnd {
         self.has_no_reader = true;
         self.grant = Credit::Manual;
         self.is_draining = false;
-        self.is_credit_lowered = true;
-        self.credit.link_credit = 0;
+        self.credit.lower(0);
     }
 
     /// Gives up a delivery of which the rest will not come; says how many octets that frees.
@@ -551,8 +553,7 @@ impl ReceiverEnd {
         let target = prefetch.max(self.batch_wanted());
         let is_lower = target < self.credit.link_credit && !self.is_draining;
         if is_lower {
-            self.credit.link_credit = target;
-            self.is_credit_lowered = true;
+            self.credit.lower(target);
         }
         is_lower
     }

@@ -140,6 +140,8 @@ pub(crate) struct SenderEnd {
     pub(crate) partial: Option<PartialSend>,
     /// Whether this end can send on behalf of the receiver's transactions.
     pub(crate) offers_acquisition: bool,
+    /// The receiver could not state all that it has unsettled: nothing new may be sent (L-038).
+    pub(crate) takes_resumed_only: bool,
     /// The transaction for which the receiver acquires what is sent.
     pub(crate) acquired_by: Option<Bytes>,
     next_tag: u64,
@@ -155,6 +157,7 @@ impl SenderEnd {
             waiters: WaitQueue::new(),
             partial: None,
             offers_acquisition: false,
+            takes_resumed_only: false,
             acquired_by: None,
             next_tag: 0,
         }

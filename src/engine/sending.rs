@@ -127,6 +127,9 @@ impl Session {
         if !outbound.aborted {
             sender.check_settled(settled)?;
         }
+        if sender.takes_resumed_only && !outbound.resume {
+            return Err(SendError::OnlyResumed);
+        }
         let transfer = sender.first_transfer(handle, delivery_id, outbound, settled);
         let written = write_in_one_frame(
             self.outgoing_channel,

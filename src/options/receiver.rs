@@ -6,6 +6,7 @@ use crate::codec::{
     Source, Str, Symbol, Target, TargetArchetype, UnsettledMap,
 };
 use crate::engine::{Credit, EndSettings, Limits};
+use crate::error::LinkError;
 
 /// What becomes of a delivery that is dropped without having been settled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -71,6 +72,12 @@ pub struct ReceiverOptions {
     pub auto_accept: bool,
     /// What becomes of a delivery that is dropped unsettled.
     pub on_drop: OnDrop,
+    /// Whether the link is refused if the peer answers with another settle mode than it was asked for: where exactly once
+    /// depends on it. Default no.
+    pub require_settle_modes: bool,
+    /// Whether the link is refused if the peer's answer lacks one of our filters: it would send what was to be left out.
+    /// Default no.
+    pub require_filters: bool,
     /// Deliveries of an earlier attachment of a link of this name that are not settled here, with their states: they are to be
     /// resumed [2.6.13]. `None` where there was none, or nothing is to be resumed.
     pub unsettled: Option<UnsettledMap>,
@@ -151,6 +158,18 @@ impl ReceiverOptions {
         self
     }
 
+    /// Sets [`require_settle_modes`](Self::require_settle_modes).
+    pub fn require_settle_modes(mut self, require: bool) -> Self {
+        self.require_settle_modes = require;
+        self
+    }
+
+    /// Sets [`require_filters`](Self::require_filters).
+    pub fn require_filters(mut self, require: bool) -> Self {
+        self.require_filters = require;
+        self
+    }
+
     /// Sets [`unsettled`](Self::unsettled).
     pub fn unsettled(mut self, unsettled: UnsettledMap) -> Self {
         self.unsettled = Some(unsettled);
@@ -179,6 +198,25 @@ impl ReceiverOptions {
     pub fn properties(mut self, properties: Fields) -> Self {
         self.properties = properties;
         self
+    }
+
+    /// Whether the peer's answer is what we need (L-018, L-022).
+    pub(crate) fn check(&self, answer: &Attach) -> Result<(), LinkError> {
+        let is_as_asked = answer.snd_settle_mode == self.snd_settle_mode
+            && answer.rcv_settle_mode == self.rcv_settle_mode;
+        if self.require_settle_modes && !is_as_asked {
+            return Err(LinkError::SettleModeRefused);
+        }
+        let asked = self
+            .source
+            .as_ref()
+            .map_or(&self.filter, |source| &source.filter);
+        let in_force = answer.source.as_ref().map(|source| &source.filter);
+        let is_ignored = |name: &Symbol| in_force.is_none_or(|filter| filter.get(name).is_none());
+        match asked.iter().find(|(name, _)| is_ignored(name)) {
+            Some((name, _)) if self.require_filters => Err(LinkError::FilterIgnored(name.clone())),
+            _ => Ok(()),
+        }
     }
 
     pub(crate) fn to_attach(&self, address: Str) -> Attach {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use super::unsettled::most_entries;
@@ -24,6 +25,7 @@ struct Shared {
     link: tokio::sync::Mutex<Option<Receiver>>,
     /// Deliveries that were accepted here and that the sender has not confirmed.
     unconfirmed: Mutex<BTreeMap<Vec<u8>, DeliveryTag>>,
+    was_attached: AtomicBool,
 }
 
 impl ReconnectingReceiver {
@@ -43,6 +45,7 @@ impl ReconnectingReceiver {
                 options,
                 link: tokio::sync::Mutex::default(),
                 unconfirmed: Mutex::default(),
+                was_attached: AtomicBool::new(false),
             }),
         }
     }
@@ -137,16 +140,17 @@ impl Shared {
     async fn attach(&self) -> Result<Receiver, ReconnectError> {
         let session = self.connection.session().await?;
         let (unsettled, is_whole) = self.unsettled_map(&session);
-        let options = self
-            .options
-            .clone()
-            .unsettled(unsettled)
-            .incomplete_unsettled(!is_whole);
+        let mut options = self.options.clone();
+        if self.was_attached.load(Ordering::Acquire) {
+            options = options.unsettled(unsettled); // L-035: there is a terminus of this link
+            options.incomplete_unsettled = !is_whole;
+        }
         let attached = session.attach_receiver(self.address.clone(), options).await;
         if let Err(LinkError::Timeout { .. }) = &attached {
             self.connection.give_up(&session).await;
         }
         let receiver = attached?;
+        self.was_attached.store(true, Ordering::Release);
         self.forget_confirmed(&receiver);
         Ok(receiver)
     }

@@ -277,11 +277,11 @@ impl Shared {
         ours: UnsettledMap,
         is_incomplete: bool,
     ) -> Result<Sender, ReconnectError> {
-        let options = self
-            .options
-            .clone()
-            .unsettled(ours)
-            .incomplete_unsettled(is_incomplete);
+        let mut options = self.options.clone();
+        if lock(&self.unsettled).attachments > 0 {
+            options = options.unsettled(ours); // L-035: there is a terminus of this link
+            options.incomplete_unsettled = is_incomplete;
+        }
         let attached = session.attach_sender(self.address.clone(), options).await;
         if let Err(LinkError::Timeout { .. }) = &attached {
             self.connection.give_up(session).await;

@@ -95,7 +95,7 @@ pub(super) fn read(body: &Bytes) -> Result<CloudEvent, CloudEventError> {
     let mut members: Members = serde_json::from_slice(body).map_err(failed)?;
     let data = members.remove(name::DATA);
     let data_base64 = members.remove(DATA_BASE64);
-    let mut attributes = Attributes::default();
+    let mut attributes = Attributes::new();
     for (name, value) in &members {
         if let Some(value) = attribute(name, value)? {
             attributes.set(name, value)?;

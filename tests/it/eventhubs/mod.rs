@@ -2,6 +2,7 @@
 
 mod authorization;
 mod buffered;
+mod buffered_faults;
 mod connections;
 #[cfg(feature = "metrics")]
 mod counting;

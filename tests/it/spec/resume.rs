@@ -106,7 +106,7 @@ async fn accept(peer: &mut Peer, transfer: &Transfer) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn r_001_r_004_r_005_r_010_what_both_maps_name_is_resumed_whole() {
+async fn r_001_r_004_r_005_r_007_r_010_r_014_l_031_l_035_what_both_maps_name_is_resumed_whole() {
     let (mut peers, _sender, sendings, tags) = lost(&["a", "b"], ReconnectOptions::default()).await;
     let mut peer = peers.next().await;
     let received = DeliveryState::Received(Received::default());
@@ -127,7 +127,7 @@ async fn r_001_r_004_r_005_r_010_what_both_maps_name_is_resumed_whole() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn r_002_r_011_what_the_receiver_does_not_name_is_sent_as_new() {
+async fn r_002_r_011_d_002_d_026_what_the_receiver_does_not_name_is_sent_as_new() {
     for map in [None, Some(UnsettledMap::default())] {
         let (mut peers, _sender, mut sendings, tags) =
             lost(&["a"], ReconnectOptions::default()).await;
@@ -159,7 +159,7 @@ async fn r_003_what_only_the_receiver_names_is_ignored() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn r_006_r_009_r_013_an_outcome_that_the_receiver_has_is_applied_without_the_message() {
+async fn r_006_r_009_r_013_d_028_an_outcome_that_the_receiver_has_is_applied_without_the_message() {
     let (mut peers, _sender, mut sendings, tags) = lost(&["a"], ReconnectOptions::default()).await;
     let mut peer = peers.next().await;
     let map = UnsettledMap(vec![(tags[0], Some(Outcome::Released.into()))]);
@@ -174,7 +174,7 @@ async fn r_006_r_009_r_013_an_outcome_that_the_receiver_has_is_applied_without_t
 }
 
 #[tokio::test(start_paused = true)]
-async fn r_012_what_cannot_be_sent_any_more_is_aborted() {
+async fn r_012_d_013_what_cannot_be_sent_any_more_is_aborted() {
     let (mut peer, sender) = scene::sender().await;
     peer.grant(0, 10).await;
     let tag = DeliveryTag::try_from(&b"gone"[..]).unwrap();
@@ -189,7 +189,7 @@ async fn r_012_what_cannot_be_sent_any_more_is_aborted() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn r_015_a_map_too_large_for_a_frame_is_sent_in_parts() {
+async fn r_015_l_037_l_040_a_map_too_large_for_a_frame_is_sent_in_parts() {
     let (sender, streams) = mpsc::unbounded_channel();
     let connect = move || {
         let (near, far) = memory::pipe(1 << 20);
