@@ -132,6 +132,36 @@ async fn a_partition_that_is_stolen_ends_with_a_reason_and_can_no_longer_be_chec
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_record_of_another_ends_the_partition_even_if_nobody_takes_the_link() {
+    let scene = Scene::new().await;
+    let one = scene.worker("one").await;
+    sleep(SETTLED).await;
+    // So many that there is nothing left for the first to claim.
+    let records = scene.ownerships().await;
+    let claims = records
+        .iter()
+        .map(|record| record.claimed_by(format!("other-{}", record.partition)));
+    let group = scene.group();
+    scene
+        .store
+        .claim_ownerships(&group, claims.collect())
+        .await
+        .unwrap();
+    sleep(INTERVAL * 2).await;
+    let lost = |event: &ProcessorEvent| {
+        matches!(
+            event,
+            ProcessorEvent::Stopped {
+                reason: StopReason::OwnershipLost,
+                ..
+            }
+        )
+    };
+    assert_eq!(scene.told("one", lost), 4);
+    one.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_consumer_that_steals_the_link_only_has_it_until_the_next_look() {
     let scene = Scene::new().await;
     let one = scene.worker("one").await;

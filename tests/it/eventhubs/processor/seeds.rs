@@ -4,7 +4,7 @@ use amqp10::emulator::Faults;
 
 use super::*;
 
-const SEEDS: std::ops::Range<u64> = 0..40;
+const SEEDS: std::ops::Range<u64> = 0..24;
 const STEPS: usize = 25;
 
 /// The numbers of a seed, one after the other.
@@ -24,6 +24,7 @@ impl Dice {
 #[test]
 fn whatever_the_schedule_nothing_is_skipped_and_the_shares_are_fair_in_the_end() {
     for seed in SEEDS {
+        // The last one that is shown is the one that failed.
         println!("seed {seed}");
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
