@@ -142,13 +142,16 @@ impl Coordinator {
         }
         let ownerships = ownerships?;
         let claims = self.plan(&ownerships);
-        if claims.is_empty() {
-            return Ok(());
-        }
         // The time of the records will be later than this.
         let until = Instant::now() + shared.options.ownership_expiration;
-        let claiming = shared.store.claim_ownerships(&shared.group, claims.clone());
-        let won = shared.ask("claim partitions", claiming).await?;
+        let won = match claims.is_empty() {
+            true => Vec::new(),
+            false => {
+                let store = &shared.store;
+                let claiming = store.claim_ownerships(&shared.group, claims.clone());
+                shared.ask("claim partitions", claiming).await?
+            }
+        };
         let fresh = self.settle(&claims, won, until);
         self.start(fresh, &ownerships, until).await
     }

@@ -8,7 +8,7 @@ use super::error::ProcessorError;
 use super::observer::ProcessorObserver;
 use crate::Clock;
 use crate::eventhubs::wire;
-use crate::eventhubs::{Position, RetryPolicy};
+use crate::eventhubs::{ConsumerOptions, Position, RetryPolicy};
 
 /// Options of a [`Processor`](super::Processor).
 ///
@@ -50,14 +50,13 @@ pub struct ProcessorOptions {
     pub starts: BTreeMap<String, Position>,
     /// When checkpoints are written without being asked for. Default [`Checkpoints::Explicit`].
     pub checkpoints: Checkpoints,
-    /// How many events of each partition may wait here to be taken. Default 300.
-    pub prefetch: u32,
+    /// How each partition is read: prefetch, watchdog and so on. Position, consumer group, owner level and name are the
+    /// processor's to say, whatever stands here.
+    pub consumer: ConsumerOptions,
     /// How many events a handler gets at once at most. Default 100.
     pub max_batch: usize,
     /// How long a handler's batch waits to be full once its first event is there. Default zero: a handler gets what is there.
     pub max_wait: Duration,
-    /// Whether the service tells with each event where the partition ends. Default `false`.
-    pub track_last_enqueued: bool,
     /// How checkpoints that fail are tried again, and the pauses after a failure of the store or a handler.
     pub retry: RetryPolicy,
     /// How long one call of the store may take. Default 10 s.
@@ -84,10 +83,9 @@ impl Default for ProcessorOptions {
             start: Position::earliest(),
             starts: BTreeMap::new(),
             checkpoints: Checkpoints::default(),
-            prefetch: 300,
+            consumer: ConsumerOptions::default(),
             max_batch: 100,
             max_wait: Duration::ZERO,
-            track_last_enqueued: false,
             retry: RetryPolicy::default(),
             store_timeout: Duration::from_secs(10),
             clock: Clock::default(),
@@ -152,9 +150,9 @@ impl ProcessorOptions {
         self
     }
 
-    /// Sets [`prefetch`](Self::prefetch); 0 counts as 1.
-    pub fn prefetch(mut self, events: u32) -> Self {
-        self.prefetch = events;
+    /// Sets [`consumer`](Self::consumer).
+    pub fn consumer(mut self, options: ConsumerOptions) -> Self {
+        self.consumer = options;
         self
     }
 
@@ -167,12 +165,6 @@ impl ProcessorOptions {
     /// Sets [`max_wait`](Self::max_wait).
     pub fn max_wait(mut self, wait: Duration) -> Self {
         self.max_wait = wait;
-        self
-    }
-
-    /// Sets [`track_last_enqueued`](Self::track_last_enqueued).
-    pub fn track_last_enqueued(mut self, track: bool) -> Self {
-        self.track_last_enqueued = track;
         self
     }
 

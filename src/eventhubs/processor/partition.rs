@@ -14,8 +14,7 @@ use super::progress::{LONGEST_WAIT, Progress};
 use super::shared::Shared;
 use crate::eventhubs::checkpoint::{Checkpoint, StoreError};
 use crate::eventhubs::{
-    ConsumerOptions, ErrorKind, EventHubsError, LastEnqueued, PartitionConsumer, Position,
-    ReceivedEvent,
+    ErrorKind, EventHubsError, LastEnqueued, PartitionConsumer, Position, ReceivedEvent,
 };
 
 /// The level at which all processors read: of two with the same one, the service favours who came last, so that a claim of
@@ -57,7 +56,7 @@ impl Partition {
     }
 
     /// Where the partition ended when the last event was sent; known only with
-    /// [`track_last_enqueued`](super::ProcessorOptions::track_last_enqueued) and after the first event.
+    /// [`track_last_enqueued`](crate::eventhubs::ConsumerOptions::track_last_enqueued) and after the first event.
     pub fn last_enqueued(&self) -> Option<&LastEnqueued> {
         self.last_enqueued.as_ref()
     }
@@ -436,13 +435,12 @@ async fn open(
     position: &Position,
 ) -> Result<PartitionConsumer, EventHubsError> {
     let shared = &partition.shared;
-    let options = ConsumerOptions::default()
+    let options = shared.options.consumer.clone();
+    let options = options
         .position(position.clone())
         .consumer_group(&shared.options.consumer_group)
         .owner_level(OWNER_LEVEL)
-        .prefetch(shared.options.prefetch)
-        .name(&shared.owner)
-        .track_last_enqueued(shared.options.track_last_enqueued);
+        .name(&shared.owner);
     shared.client.consumer(partition.id(), options).await
 }
 

@@ -50,7 +50,8 @@ fn held(counts: &[(&str, usize)]) -> Vec<Ownership> {
 #[test]
 fn how_many_are_taken_follows_from_the_shares() {
     // partitions, who holds how many, taken at once
-    let table: &[(usize, &[(&str, usize)], usize)] = &[
+    type Row = (usize, &'static [(&'static str, usize)], usize);
+    let table: &[Row] = &[
         (4, &[], 4),
         (4, &[("me", 4)], 0),
         (4, &[("a", 4)], 2),

@@ -66,7 +66,7 @@ async fn run_failing(scene: &Scene, decision: Decision, times: usize) -> Process
 async fn retry_gives_the_same_batch_again_until_it_succeeds() {
     let scene = Scene::new().await;
     let processor = run_failing(&scene, Decision::Retry, 4).await;
-    scene.assert_all_handled();
+    scene.assert_all_handled().await;
     assert_eq!(scene.duplicates(), 0);
     let failed = |event: &ProcessorEvent| {
         matches!(
@@ -100,7 +100,7 @@ async fn stop_gives_the_partition_up_and_leaves_it_to_others() {
     assert_eq!(scene.checkpoints().await["0"], 1);
     let other = scene.worker("other").await;
     sleep(SETTLED).await;
-    scene.assert_all_handled();
+    scene.assert_all_handled().await;
     assert_eq!(scene.duplicates(), 0);
     processor.shutdown(EXPIRATION).await.unwrap();
     other.shutdown().await;
@@ -112,7 +112,7 @@ async fn who_stopped_a_partition_takes_it_back_after_the_expiration() {
     let processor = run_failing(&scene, Decision::Stop, 1).await;
     assert_eq!(scene.owners().await[0], "");
     sleep(EXPIRATION).await;
-    scene.assert_all_handled();
+    scene.assert_all_handled().await;
     processor.shutdown(EXPIRATION).await.unwrap();
 }
 

@@ -12,7 +12,7 @@ async fn one_processor_reads_everything_and_gives_it_up_at_the_end() {
     let one = scene.worker("one").await;
     sleep(SETTLED).await;
     assert_eq!(scene.owners().await, ["one"; 4]);
-    scene.assert_all_handled();
+    scene.assert_all_handled().await;
     one.shutdown().await;
     assert_eq!(scene.owners().await, [""; 4]);
     assert_eq!(scene.duplicates(), 0);
@@ -22,7 +22,7 @@ async fn one_processor_reads_everything_and_gives_it_up_at_the_end() {
     scene.publish(5).await;
     let two = scene.worker("two").await;
     sleep(Duration::from_secs(5)).await;
-    scene.assert_all_handled();
+    scene.assert_all_handled().await;
     assert_eq!(scene.duplicates(), 0);
     two.shutdown().await;
 }
@@ -48,7 +48,7 @@ async fn processors_that_join_and_leave_share_fairly_and_skip_nothing() {
     scene.publish(20).await;
     sleep(SETTLED).await;
     assert_eq!(scene.shares(&["two", "three"]).await, [2, 2]);
-    scene.assert_all_handled();
+    scene.assert_all_handled().await;
     two.shutdown().await;
     three.shutdown().await;
     assert_eq!(scene.owners().await, [""; 4]);
@@ -69,7 +69,7 @@ async fn the_partitions_of_a_killed_processor_are_taken_when_they_expire() {
     assert_eq!(scene.shares(&["one", "two"]).await, [2, 2]);
     sleep(EXPIRATION).await;
     assert_eq!(scene.shares(&["one", "two"]).await, [0, 4]);
-    scene.assert_all_handled();
+    scene.assert_all_handled().await;
     two.shutdown().await;
 }
 
@@ -83,7 +83,7 @@ async fn a_processor_that_comes_back_under_its_name_takes_its_partitions_at_once
     let again = scene.worker("one").await;
     scene.publish(10).await;
     sleep(Duration::from_secs(5)).await;
-    scene.assert_all_handled();
+    scene.assert_all_handled().await;
     again.shutdown().await;
 }
 
@@ -132,6 +132,36 @@ async fn a_partition_that_is_stolen_ends_with_a_reason_and_can_no_longer_be_chec
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_record_of_another_ends_the_partition_even_if_nobody_takes_the_link() {
+    let scene = Scene::new().await;
+    let one = scene.worker("one").await;
+    sleep(SETTLED).await;
+    // So many that there is nothing left for the first to claim.
+    let records = scene.ownerships().await;
+    let claims = records
+        .iter()
+        .map(|record| record.claimed_by(format!("other-{}", record.partition)));
+    let group = scene.group();
+    scene
+        .store
+        .claim_ownerships(&group, claims.collect())
+        .await
+        .unwrap();
+    sleep(INTERVAL * 2).await;
+    let lost = |event: &ProcessorEvent| {
+        matches!(
+            event,
+            ProcessorEvent::Stopped {
+                reason: StopReason::OwnershipLost,
+                ..
+            }
+        )
+    };
+    assert_eq!(scene.told("one", lost), 4);
+    one.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_consumer_that_steals_the_link_only_has_it_until_the_next_look() {
     let scene = Scene::new().await;
     let one = scene.worker("one").await;
@@ -151,7 +181,7 @@ async fn a_consumer_that_steals_the_link_only_has_it_until_the_next_look() {
     assert_eq!(scene.told("one", lost), 1);
     scene.publish(5).await;
     sleep(SETTLED).await;
-    scene.assert_all_handled();
+    scene.assert_all_handled().await;
     drop(intruder);
     one.shutdown().await;
 }
@@ -161,13 +191,13 @@ async fn a_store_that_fails_for_a_while_stops_nothing() {
     let scene = Scene::new().await;
     let one = scene.worker("one").await;
     sleep(SETTLED).await;
-    scene.store.fail();
+    one.store.fail();
     scene.publish(1).await;
     sleep(EXPIRATION / 2).await;
-    scene.store.work();
+    one.store.work();
     scene.publish(5).await;
     sleep(SETTLED).await;
-    scene.assert_all_handled();
+    scene.assert_all_handled().await;
     let stopped = |event: &ProcessorEvent| matches!(event, ProcessorEvent::Stopped { .. });
     assert_eq!(scene.told("one", stopped), 0);
     let failed = |event: &ProcessorEvent| matches!(event, ProcessorEvent::StoreFailed { .. });
@@ -181,7 +211,7 @@ async fn who_cannot_renew_stops_reading_before_others_may_take_over_and_comes_ba
         let scene = Scene::new().await;
         let one = scene.worker("one").await;
         sleep(SETTLED).await;
-        mood(&scene.store);
+        mood(&one.store);
         sleep(EXPIRATION).await;
         let expired = |event: &ProcessorEvent| {
             matches!(
@@ -196,9 +226,9 @@ async fn who_cannot_renew_stops_reading_before_others_may_take_over_and_comes_ba
         sleep(SETTLED).await;
         assert_eq!(scene.told("one", expired), 4);
         assert!(scene.seen.handled.lock().unwrap().is_empty());
-        scene.store.work();
+        one.store.work();
         sleep(SETTLED).await;
-        scene.assert_all_handled();
+        scene.assert_all_handled().await;
         one.shutdown().await;
     }
 }
@@ -207,17 +237,19 @@ async fn who_cannot_renew_stops_reading_before_others_may_take_over_and_comes_ba
 async fn a_processor_that_stalled_finds_its_partitions_taken_and_gets_its_share_again() {
     let scene = Scene::new().await;
     let one = scene.worker("one").await;
+    let two = scene.worker("two").await;
     sleep(SETTLED).await;
     scene.publish(10).await;
-    // A second hub client and store handle that go on while the first one's store hangs.
-    scene.store.stall();
-    sleep(EXPIRATION + INTERVAL).await;
-    scene.store.work();
-    let two = scene.worker("two").await;
+    one.store.stall();
+    sleep(EXPIRATION + SETTLED).await;
+    assert_eq!(scene.shares(&["one", "two"]).await, [0, 4]);
     scene.publish(10).await;
+    one.store.work();
     sleep(SETTLED).await;
     assert_eq!(scene.shares(&["one", "two"]).await, [2, 2]);
-    scene.assert_all_handled();
+    scene.publish(10).await;
+    sleep(SETTLED).await;
+    scene.assert_all_handled().await;
     one.shutdown().await;
     two.shutdown().await;
 }
@@ -233,7 +265,7 @@ async fn a_lost_connection_is_no_reason_to_lose_partitions() {
         sleep(Duration::from_secs(1)).await;
     }
     sleep(SETTLED).await;
-    scene.assert_all_handled();
+    scene.assert_all_handled().await;
     assert_eq!(scene.duplicates(), 0);
     let stopped = |event: &ProcessorEvent| matches!(event, ProcessorEvent::Stopped { .. });
     assert_eq!(scene.told("one", stopped), 0);

@@ -1,7 +1,7 @@
 //! Partitions taken one by one.
 
-use amqp10::eventhubs::Position;
 use amqp10::eventhubs::processor::{Checkpoints, PartitionError, StopReason};
+use amqp10::eventhubs::{ConsumerOptions, Position};
 
 use super::*;
 
@@ -118,7 +118,13 @@ async fn a_dropped_processor_leaves_its_records_and_its_clients_end() {
 async fn receiving_can_be_dropped_at_any_time() {
     let scene = Scene::new().await;
     scene.publish(30).await;
-    let processor = scene.start(scene.options("one").prefetch(3)).await;
+    let processor = scene
+        .start(
+            scene
+                .options("one")
+                .consumer(ConsumerOptions::default().prefetch(3)),
+        )
+        .await;
     let mut client = processor.next_partition().await.unwrap();
     let mut numbers = Vec::new();
     for attempt in 0.. {
@@ -139,7 +145,9 @@ async fn receiving_can_be_dropped_at_any_time() {
 async fn the_lag_is_known_where_it_is_tracked() {
     let scene = Scene::new().await;
     scene.publish(5).await;
-    let options = scene.options("one").track_last_enqueued(true);
+    let options = scene
+        .options("one")
+        .consumer(ConsumerOptions::default().track_last_enqueued(true));
     let processor = scene.start(options).await;
     let mut client = processor.next_partition().await.unwrap();
     client.recv_batch(2, Duration::from_secs(1)).await.unwrap();

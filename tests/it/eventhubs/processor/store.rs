@@ -1,5 +1,6 @@
 //! A store that fails or stalls when it is told to.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use amqp10::eventhubs::checkpoint::{
@@ -11,13 +12,14 @@ const WORKS: u8 = 0;
 const FAILS: u8 = 1;
 const STALLS: u8 = 2;
 
+/// The way of one processor to the store of all.
 pub(super) struct UnreliableStore {
-    pub(super) good: MemoryCheckpointStore,
+    good: Arc<MemoryCheckpointStore>,
     mood: AtomicU8,
 }
 
 impl UnreliableStore {
-    pub(super) fn new(good: MemoryCheckpointStore) -> Self {
+    pub(super) fn new(good: Arc<MemoryCheckpointStore>) -> Self {
         Self {
             good,
             mood: AtomicU8::new(WORKS),
