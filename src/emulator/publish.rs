@@ -155,12 +155,19 @@ impl Publisher {
             let event = NewEvent::decode(payload).map_err(|error| batch_refused(error.into()))?;
             (Annotations::default(), vec![event])
         };
-        let key = event::partition_key(&envelope).or_else(|| events.first()?.partition_key());
+        let envelope_key = event::partition_key(&envelope);
+        let key = envelope_key
+            .clone()
+            .or_else(|| events.first()?.partition_key());
         if let Some(key) = &key {
             check_key(key)?;
         }
         for event in &mut events {
-            if let Some(key) = key.as_ref().filter(|_| event.partition_key().is_none()) {
+            // The envelope speaks for the events that say nothing; one event does not speak for another.
+            if let Some(key) = envelope_key
+                .as_ref()
+                .filter(|_| event.partition_key().is_none())
+            {
                 event.annotate(annotation::PARTITION_KEY, key.clone());
             }
             if let Some(name) = &self.name {
@@ -346,6 +353,21 @@ mod tests {
             .publish(BATCH_MESSAGE_FORMAT, batch(with_key("", "7"), &events))
             .unwrap();
         assert_eq!(counts(&namespace), [0, 0, 0, 2]);
+    }
+
+    #[test]
+    fn an_event_does_not_lend_its_key_to_the_others_of_its_batch() {
+        let (namespace, publisher) = publisher("orders/Partitions/1");
+        let events = [with_key("a", "7"), Message::data("b"), with_key("c", "131")];
+        publisher
+            .publish(BATCH_MESSAGE_FORMAT, batch(Message::default(), &events))
+            .unwrap();
+        let partition = namespace.hub("orders").unwrap().partition("1").unwrap();
+        let stored = partition.events().into_iter();
+        let keys: Vec<_> = stored
+            .map(|event| NewEvent::decode(event.message()).unwrap().partition_key())
+            .collect();
+        assert_eq!(keys, [Some("7".into()), None, Some("131".into())]);
     }
 
     #[test]
