@@ -11,7 +11,7 @@ use crate::codec::{
     condition,
 };
 use crate::engine::{
-    ConnectionSettings, Credit, Engine, Key, Limits, LinkKey, Outbound, Payload, ReceiverSettings,
+    ConnectionSettings, Credit, EndSettings, Engine, Key, Limits, LinkKey, Outbound, Payload,
     Refusal, Ticket, Watcher,
 };
 use crate::error::ConnectionError;
@@ -365,8 +365,8 @@ fn limits() -> Limits {
     }
 }
 
-fn receiver_settings() -> ReceiverSettings {
-    ReceiverSettings {
+fn receiver_settings() -> EndSettings {
+    EndSettings {
         credit: Credit::Auto(8),
         auto_accept: false,
         max_partial_bytes: 16 << 10,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::codec::{AmqpError, Attach, Str};
 use crate::connection::Connection;
-use crate::engine::{Key, LinkKey, ReceiverSettings};
+use crate::engine::{EndSettings, Key, LinkKey};
 use crate::error::{LinkError, SessionError};
 use crate::link::LinkHandle;
 use crate::options::{ReceiverOptions, SenderOptions};
@@ -71,6 +71,11 @@ impl Session {
         self.handle.key
     }
 
+    /// Whether both are handles of one session.
+    pub(crate) fn is_same(&self, other: &Session) -> bool {
+        Arc::ptr_eq(&self.handle, &other.handle)
+    }
+
     pub(crate) fn operation_timeout(&self) -> Duration {
         self.handle.connection.operation_timeout()
     }
@@ -131,7 +136,7 @@ impl Session {
     async fn attach(
         &self,
         attach: Attach,
-        settings: ReceiverSettings,
+        settings: EndSettings,
     ) -> Result<(Arc<LinkHandle>, Arc<Attach>), LinkError> {
         let name = attach.name.clone();
         let key: LinkKey = self

@@ -35,20 +35,23 @@ pub(crate) enum Refusal {
     EchoedTermini,
 }
 
-/// How a receiving end of ours behaves; a sending end ignores it.
+/// How an end of ours behaves.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct ReceiverSettings {
+pub(crate) struct EndSettings {
     pub(crate) credit: Credit,
     pub(crate) auto_accept: bool,
     pub(crate) max_partial_bytes: usize,
+    /// Whether a sending end can send on behalf of the receiver's transactions.
+    pub(crate) offers_acquisition: bool,
 }
 
-impl ReceiverSettings {
+impl EndSettings {
     pub(crate) fn new(credit: Credit, auto_accept: bool, limits: &Limits) -> Self {
         Self {
             credit,
             auto_accept,
             max_partial_bytes: limits.max_partial_delivery_bytes,
+            offers_acquisition: false,
         }
     }
 }
@@ -76,12 +79,16 @@ pub(crate) struct Link {
 
 impl Link {
     /// A link that we attach.
-    pub(crate) fn outgoing(attach: Attach, settings: ReceiverSettings) -> Self {
+    pub(crate) fn outgoing(attach: Attach, settings: EndSettings) -> Self {
         let end = match attach.role {
-            Role::Sender => LinkEnd::Sender(SenderEnd::new(
-                attach.initial_delivery_count.unwrap_or(0),
-                attach.snd_settle_mode,
-            )),
+            Role::Sender => {
+                let mut sender = SenderEnd::new(
+                    attach.initial_delivery_count.unwrap_or(0),
+                    attach.snd_settle_mode,
+                );
+                sender.offers_acquisition = settings.offers_acquisition;
+                LinkEnd::Sender(sender)
+            }
             Role::Receiver => LinkEnd::Receiver(receiver_end(&attach, settings)),
         };
         Self {
@@ -117,10 +124,12 @@ impl Link {
             initial_delivery_count: (role == Role::Sender).then_some(0),
             ..Attach::new(remote.name.clone(), 0, role)
         };
-        let settings = ReceiverSettings {
+        let settings = EndSettings {
             credit: Credit::Manual,
             auto_accept: false,
             max_partial_bytes: 0,
+            // What comes before the answer is kept, and looked at then.
+            offers_acquisition: true,
         };
         let mut link = Self::outgoing(draft, settings);
         link.endpoint = Endpoint {
@@ -135,9 +144,12 @@ impl Link {
     }
 
     /// Answers an incoming link.
-    pub(crate) fn accept(&mut self, answer: Attach, settings: ReceiverSettings) {
+    pub(crate) fn accept(&mut self, answer: Attach, settings: EndSettings) {
         match &mut self.end {
-            LinkEnd::Sender(sender) => sender.snd_settle_mode = answer.snd_settle_mode,
+            LinkEnd::Sender(sender) => {
+                sender.snd_settle_mode = answer.snd_settle_mode;
+                sender.offers_acquisition = settings.offers_acquisition;
+            }
             LinkEnd::Receiver(receiver) => {
                 let credit = receiver.credit;
                 *receiver = receiver_end(&answer, settings);
@@ -152,6 +164,11 @@ impl Link {
         if let Some(remote) = self.remote_attach.clone() {
             self.learn(&remote);
         }
+    }
+
+    /// Whether the peer acquires deliveries for a transaction though this end cannot send on behalf of one.
+    pub(crate) fn is_acquired_in_vain(&self) -> bool {
+        matches!(&self.end, LinkEnd::Sender(sender) if sender.acquired_by.is_some() && !sender.offers_acquisition)
     }
 
     /// Takes over what the peer's attach decides for our end (L-020, L-021, L-023, K-002).
@@ -267,7 +284,7 @@ impl Link {
     }
 }
 
-fn receiver_end(attach: &Attach, settings: ReceiverSettings) -> ReceiverEnd {
+fn receiver_end(attach: &Attach, settings: EndSettings) -> ReceiverEnd {
     let announced = attach
         .max_message_size
         .filter(|limit| *limit > 0)
@@ -275,10 +292,14 @@ fn receiver_end(attach: &Attach, settings: ReceiverSettings) -> ReceiverEnd {
     let max_message_size = usize::try_from(announced)
         .unwrap_or(usize::MAX)
         .min(settings.max_partial_bytes);
-    ReceiverEnd::new(
+    let mut receiver = ReceiverEnd::new(
         settings.credit,
         attach.rcv_settle_mode,
         max_message_size,
         settings.auto_accept,
-    )
+    );
+    if let Some(unsettled) = &attach.unsettled {
+        receiver.expect_resumed(unsettled);
+    }
+    receiver
 }

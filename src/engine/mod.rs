@@ -64,7 +64,7 @@ pub use receiver::Credit;
 pub(crate) use connection::ConnectionSettings;
 pub(crate) use effects::LinkKey;
 pub(crate) use key::Key;
-pub(crate) use link::{ReceiverSettings, Refusal};
+pub(crate) use link::{EndSettings, Refusal};
 pub(crate) use receiver::Inbound;
 pub(crate) use sender::{Outbound, Payload};
 pub(crate) use wait::{Ticket, WatchPlace, Watcher};

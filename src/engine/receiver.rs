@@ -1,15 +1,17 @@
 //! The receiving end of a link: credit and its top-up, reassembly, and the queue that the application takes from.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::fmt;
 
 use bytes::{Bytes, BytesMut};
 
 use super::credit::ReceiverCredit;
+use super::sender::TXN_ID;
 use super::violation::PeerFault;
 use super::wait::{WaitQueue, Wakes};
 use crate::codec::{
-    DeliveryState, DeliveryTag, Flow, ReceiverSettleMode, SenderSettleMode, Transfer,
+    DeliveryState, DeliveryTag, Fields, Flow, Outcome, Received, ReceiverSettleMode,
+    SenderSettleMode, Transfer, UnsettledMap, Value,
 };
 
 /// Payloads smaller than this are copied out of their read buffer if they stay queued, so that they do not pin it.
@@ -45,6 +47,8 @@ pub(crate) struct Inbound {
     pub(crate) settled: bool,
     pub(crate) state: Option<DeliveryState>,
     pub(crate) payload: Bytes,
+    /// Whether it was delivered on an earlier attachment of the link, too.
+    pub(crate) resumed: bool,
     /// The driver's pass in which it was queued; None once the payload is its own.
     pass: Option<u32>,
 }
@@ -78,7 +82,7 @@ struct PartialDelivery {
 }
 
 /// What one transfer frame did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Progress {
     /// A delivery began that needs settlement: remember it.
     Began {
@@ -87,6 +91,12 @@ pub(crate) enum Progress {
     },
     /// A settled delivery began, or an unsettled one went on.
     Continued,
+    /// A delivery of an earlier attachment had its outcome then: it is to be stated again.
+    Resumed {
+        delivery_id: u32,
+        rcv_settle_mode: ReceiverSettleMode,
+        outcome: Outcome,
+    },
     /// A delivery that had begun unsettled needs no settlement any more: settled late, or aborted.
     NoLongerUnsettled { delivery_id: u32 },
 }
@@ -107,6 +117,10 @@ pub(crate) struct ReceiverEnd {
     pub(crate) has_no_reader: bool,
     /// Deliveries beyond the credit are in flight lawfully, because we lowered it (K-009).
     pub(crate) is_credit_lowered: bool,
+    /// The transaction of ours that acquires what comes.
+    pub(crate) acquires_for: Option<Bytes>,
+    /// Deliveries of earlier attachments, as our attach stated them: they may be resumed.
+    resumable: HashMap<DeliveryTag, Option<DeliveryState>>,
     max_message_size: usize,
     partial: Option<PartialDelivery>,
     /// More frames of a delivery are to come of which none is taken.
@@ -133,6 +147,8 @@ impl ReceiverEnd {
             is_draining: false,
             has_no_reader: false,
             is_credit_lowered: false,
+            acquires_for: None,
+            resumable: HashMap::new(),
             max_message_size,
             partial: None,
             is_skipping: false,
@@ -195,12 +211,18 @@ impl ReceiverEnd {
             settled: transfer.settled.unwrap_or(false),
             state: transfer.state,
             payload,
+            resumed: transfer.resume,
             pass: Some(pass),
         };
-        if transfer.aborted || transfer.resume {
-            // D-014, and D-025: no delivery outlives its link here, so none can be resumed
-            self.is_skipping = transfer.more && !transfer.aborted;
+        if transfer.aborted {
+            self.resumable.remove(&first.delivery_tag); // D-014, R-012
             return Ok(Progress::Continued);
+        }
+        if transfer.resume
+            && let Some(progress) = self.resume(&first, rcv_settle_mode)?
+        {
+            self.is_skipping = transfer.more;
+            return Ok(progress);
         }
         self.check_settled(first.settled, transfer.more)?;
         self.check_size(first.payload.len())?;
@@ -226,6 +248,40 @@ impl ReceiverEnd {
                 rcv_settle_mode,
             }
         })
+    }
+
+    /// A delivery of an earlier attachment comes again. None if it is to be taken like a new one: nothing of it was kept.
+    fn resume(
+        &mut self,
+        first: &Inbound,
+        rcv_settle_mode: ReceiverSettleMode,
+    ) -> Result<Option<Progress>, PeerFault> {
+        let Some(ours) = self.resumable.remove(&first.delivery_tag) else {
+            return Ok(Some(Progress::Continued)); // R-002, D-025
+        };
+        if first.settled {
+            return Ok(Some(Progress::Continued));
+        }
+        let outcome_of = |state: &Option<DeliveryState>| state.as_ref()?.outcome().cloned();
+        match (outcome_of(&first.state), outcome_of(&ours)) {
+            // the sender's view wins.
+            (Some(outcome), _) | (None, Some(outcome)) => Ok(Some(Progress::Resumed {
+                delivery_id: first.delivery_id,
+                rcv_settle_mode,
+                outcome,
+            })),
+            (None, None) => match &first.state {
+                Some(DeliveryState::Received(received)) if *received != Received::default() => {
+                    Err(PeerFault::ResumedInTheMiddle)
+                }
+                _ => Ok(None),
+            },
+        }
+    }
+
+    /// What our attach says of deliveries of earlier attachments.
+    pub(crate) fn expect_resumed(&mut self, unsettled: &UnsettledMap) {
+        self.resumable = unsettled.0.iter().cloned().collect();
     }
 
     fn continue_delivery(
@@ -377,10 +433,15 @@ impl ReceiverEnd {
         if let Some(granted) = self.top_up() {
             self.credit.grant(granted);
         }
+        let mut properties = Fields::new();
+        if let Some(txn_id) = &self.acquires_for {
+            properties.insert(TXN_ID, Value::Binary(txn_id.clone()));
+        }
         Flow {
             delivery_count: Some(self.credit.delivery_count),
             link_credit: Some(self.credit.link_credit),
             drain: self.is_draining,
+            properties,
             ..Flow::default()
         }
     }
@@ -397,6 +458,9 @@ impl ReceiverEnd {
         // The last delivery may still be arriving.
         let finished = self.is_draining && self.credit.link_credit == 0 && !self.has_partial();
         self.is_draining &= !finished;
+        if finished {
+            self.acquires_for = None; // what is granted from here on is for no transaction
+        }
         finished
     }
 

@@ -6,11 +6,16 @@ use bytes::{Bytes, BytesMut};
 
 use super::credit::SenderCredit;
 use super::effects::Effects;
+use super::violation::PeerFault;
 use super::wait::WaitQueue;
 use crate::codec::{
-    DeliveryState, DeliveryTag, Encode, Flow, Message, SenderSettleMode, Transfer, Writer, frame,
+    DeliveryState, DeliveryTag, Encode, Flow, Message, SenderSettleMode, Symbol, Transfer, Value,
+    Writer, frame,
 };
 use crate::error::{LinkError, SendError, SettleModeMismatch};
+
+/// The property of a flow that names the transaction for which deliveries are acquired [4.4.3].
+pub(super) const TXN_ID: Symbol = Symbol::from_static("txn-id");
 
 /// What is to be sent in one delivery.
 #[derive(Clone, PartialEq)]
@@ -43,6 +48,10 @@ pub(crate) struct Outbound {
     /// None: the engine numbers it.
     pub(crate) delivery_tag: Option<DeliveryTag>,
     pub(crate) state: Option<DeliveryState>,
+    /// Whether a delivery of an earlier attachment of the link goes on.
+    pub(crate) resume: bool,
+    /// The delivery is given up.
+    pub(crate) aborted: bool,
 }
 
 /// What is left of a delivery that spans several frames.
@@ -64,6 +73,10 @@ pub(crate) struct SenderEnd {
     pub(crate) max_message_size: Option<u64>,
     pub(crate) waiters: WaitQueue,
     pub(crate) partial: Option<PartialSend>,
+    /// Whether this end can send on behalf of the receiver's transactions.
+    pub(crate) offers_acquisition: bool,
+    /// The transaction for which the receiver acquires what is sent.
+    pub(crate) acquired_by: Option<Bytes>,
     next_tag: u64,
 }
 
@@ -76,6 +89,8 @@ impl SenderEnd {
             max_message_size: None,
             waiters: WaitQueue::new(),
             partial: None,
+            offers_acquisition: false,
+            acquired_by: None,
             next_tag: 0,
         }
     }
@@ -109,11 +124,19 @@ impl SenderEnd {
     }
 
     /// Applies a receiver's flow for this link.
-    pub(crate) fn on_flow(&mut self, flow: &Flow) {
+    pub(crate) fn on_flow(&mut self, flow: &Flow) -> Result<(), PeerFault> {
+        let acquired_by = acquiring_transaction(flow)?;
+        if acquired_by.is_some() && !self.offers_acquisition {
+            return Err(PeerFault::AcquisitionNotOffered);
+        }
+        if flow.link_credit.is_some() {
+            self.acquired_by = acquired_by;
+        }
         if let Some(link_credit) = flow.link_credit {
             self.credit.on_flow(flow.delivery_count, link_credit);
         }
         self.is_draining = flow.drain;
+        Ok(())
     }
 
     /// Whether a drain can be answered: nobody has anything left to send for this credit (K-013).
@@ -163,8 +186,19 @@ impl SenderEnd {
             message_format: Some(outbound.message_format),
             settled: settled.then_some(true),
             state: outbound.state.clone(),
+            resume: outbound.resume,
+            aborted: outbound.aborted,
             ..Transfer::default()
         }
+    }
+}
+
+/// The transaction that a flow acquires deliveries for [4.4.3].
+fn acquiring_transaction(flow: &Flow) -> Result<Option<Bytes>, PeerFault> {
+    match flow.properties.get(&TXN_ID) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::Binary(txn_id)) => Ok(Some(txn_id.clone())),
+        Some(_) => Err(PeerFault::TransactionIdNotBinary),
     }
 }
 

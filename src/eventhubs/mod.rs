@@ -37,7 +37,6 @@ mod position;
 pub mod processor;
 mod producer;
 mod properties;
-mod random;
 mod retry;
 pub mod wire;
 

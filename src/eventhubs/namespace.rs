@@ -10,12 +10,13 @@ use super::auth::{Token, TokenSource};
 use super::error::{Cause, ErrorKind, EventHubsError};
 use super::grants::{Authorization, Grants, LONGEST_PAUSE};
 use super::options::ClientOptions;
-use super::random::Random;
+
 use super::retry::{Rebuild, Retries, Verdict, classify};
 use super::wire::{self, Address, property};
 use crate::cbs::CbsClient;
 use crate::codec::{ApplicationProperties, Fields, Map};
 use crate::management::ManagementClient;
+use crate::random::Random;
 use crate::request::{RequestError, RequestOptions};
 use crate::time::to_timestamp;
 use crate::{

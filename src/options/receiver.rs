@@ -3,9 +3,9 @@
 use super::{fill_in, link_name};
 use crate::codec::{
     Attach, Fields, FilterSet, Modified, Outcome, ReceiverSettleMode, Role, SenderSettleMode,
-    Source, Str, Symbol, Target, TargetArchetype,
+    Source, Str, Symbol, Target, TargetArchetype, UnsettledMap,
 };
-use crate::engine::{Credit, Limits, ReceiverSettings};
+use crate::engine::{Credit, EndSettings, Limits};
 
 /// What becomes of a delivery that is dropped without having been settled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -66,6 +66,11 @@ pub struct ReceiverOptions {
     pub auto_accept: bool,
     /// What becomes of a delivery that is dropped unsettled.
     pub on_drop: OnDrop,
+    /// Deliveries of an earlier attachment of a link of this name that are not settled here, with their states: they are to be
+    /// resumed [2.6.13]. `None` where there was none, or nothing is to be resumed.
+    pub unsettled: Option<UnsettledMap>,
+    /// Whether [`unsettled`](Self::unsettled) holds a part only, because the whole is too large [2.7.3].
+    pub incomplete_unsettled: bool,
     /// Extensions that we offer.
     pub offered_capabilities: Vec<Symbol>,
     /// Extensions that we would use.
@@ -135,6 +140,18 @@ impl ReceiverOptions {
         self
     }
 
+    /// Sets [`unsettled`](Self::unsettled).
+    pub fn unsettled(mut self, unsettled: UnsettledMap) -> Self {
+        self.unsettled = Some(unsettled);
+        self
+    }
+
+    /// Sets [`incomplete_unsettled`](Self::incomplete_unsettled).
+    pub fn incomplete_unsettled(mut self, incomplete: bool) -> Self {
+        self.incomplete_unsettled = incomplete;
+        self
+    }
+
     /// Sets [`offered_capabilities`](Self::offered_capabilities).
     pub fn offered_capabilities(mut self, capabilities: impl IntoIterator<Item = Symbol>) -> Self {
         self.offered_capabilities = capabilities.into_iter().collect();
@@ -167,6 +184,8 @@ impl ReceiverOptions {
                 self.target.clone().unwrap_or_default(),
             )),
             max_message_size: self.max_message_size,
+            unsettled: self.unsettled.clone(),
+            incomplete_unsettled: self.incomplete_unsettled,
             offered_capabilities: self.offered_capabilities.clone(),
             desired_capabilities: self.desired_capabilities.clone(),
             properties: self.properties.clone(),
@@ -174,7 +193,7 @@ impl ReceiverOptions {
         }
     }
 
-    pub(crate) fn settings(&self, limits: &Limits) -> ReceiverSettings {
-        ReceiverSettings::new(self.credit, self.auto_accept, limits)
+    pub(crate) fn settings(&self, limits: &Limits) -> EndSettings {
+        EndSettings::new(self.credit, self.auto_accept, limits)
     }
 }

@@ -485,3 +485,20 @@ pub fn accept_one(delivery_id: u32) -> Disposition {
         ..accept(delivery_id, delivery_id)
     }
 }
+
+/// The peer closes its first link.
+pub fn detach() -> Detach {
+    Detach {
+        handle: HANDLE,
+        closed: true,
+        error: None,
+    }
+}
+
+/// The peer closes its first link for this reason.
+pub fn detach_with(error: amqp10::AmqpError) -> Detach {
+    Detach {
+        error: Some(error),
+        ..detach()
+    }
+}
