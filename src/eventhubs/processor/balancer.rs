@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::{Duration, SystemTime};
 
 use crate::eventhubs::checkpoint::Ownership;
-use crate::eventhubs::random::Random;
+use crate::random::Random;
 
 /// How fast a processor takes its share of the partitions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

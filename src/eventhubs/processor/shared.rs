@@ -7,7 +7,7 @@ use super::observer::{ProcessorEvent, ProcessorObserver};
 use super::options::ProcessorOptions;
 use crate::eventhubs::Client;
 use crate::eventhubs::checkpoint::{CheckpointStore, ConsumerGroupId, StoreError, StoreFuture};
-use crate::eventhubs::random::Random;
+use crate::random::Random;
 
 pub(super) struct Shared {
     pub(super) client: Client,

@@ -9,7 +9,7 @@ mod broker;
 mod json;
 mod node;
 mod node_clients;
-#[cfg(feature = "emulator")]
+#[cfg(all(feature = "blob", feature = "emulator", feature = "tls"))]
 mod official_clients;
 mod peers;
 mod program;
