@@ -9,9 +9,17 @@ mod broker;
 mod json;
 mod node;
 mod node_clients;
-#[cfg(feature = "emulator")]
+#[cfg(all(feature = "blob", feature = "emulator", feature = "tls"))]
 mod official_clients;
+#[cfg_attr(
+    not(all(feature = "blob", feature = "emulator", feature = "tls")),
+    allow(dead_code) // some programs and what runs them are for tests of these features alone
+)]
 mod peers;
+#[cfg_attr(
+    not(all(feature = "blob", feature = "emulator", feature = "tls")),
+    allow(dead_code)
+)]
 mod program;
 mod proton_broker;
 mod proton_client;
