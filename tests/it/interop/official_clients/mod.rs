@@ -100,6 +100,12 @@ impl Peers {
         self.program.lines(&[&context, arguments].concat()).await
     }
 
+    /// What their client complains about when it cannot send.
+    async fn their_refusal(&self, connection_string: &str, hub: &str) -> String {
+        let sent = self.program.run(&[connection_string, hub, "send"]).await;
+        sent.unwrap_err()
+    }
+
     /// Starts their client.
     fn start_theirs(&self, arguments: &[&str]) -> Running {
         let context = [self.connection_string.as_str(), HUB];
