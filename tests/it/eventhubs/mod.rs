@@ -4,6 +4,7 @@ mod authorization;
 #[cfg(feature = "entra")]
 mod entra;
 mod file_store;
+mod live;
 mod publishing;
 mod reading;
 mod recovery;
