@@ -101,6 +101,12 @@ impl Delivery {
         self.inbound.state.as_ref()
     }
 
+    /// Whether the sender resumes a delivery of an earlier attachment of the link [2.6.13]: its message may have been handed out
+    /// before.
+    pub fn is_resumed(&self) -> bool {
+        self.inbound.resumed
+    }
+
     /// Whether there is nothing left to settle: the sender sent it settled, or it was settled here.
     pub fn is_settled(&self) -> bool {
         self.is_settled.load(Ordering::Acquire)
@@ -156,6 +162,22 @@ impl Delivery {
         self.link
             .shared()
             .with(|engine| engine.settle(self.link.key, self.inbound.delivery_id, state))
+    }
+
+    /// States where the delivery stands without settling it: how much of it has arrived, or the outcome that it gets if a
+    /// transaction succeeds [2.7.6, 4.4.2]. Does nothing if it is settled.
+    ///
+    /// # Errors
+    ///
+    /// As [`accept`](Self::accept).
+    pub fn update(&self, state: impl Into<DeliveryState>) -> Result<(), LinkError> {
+        if self.is_settled() {
+            return Ok(());
+        }
+        let state = state.into();
+        self.link
+            .shared()
+            .with(|engine| engine.update(self.link.key, self.inbound.delivery_id, state))
     }
 
     /// Accepts, and waits until the sender has settled too: exactly once, on a link in receiver settle mode second

@@ -11,7 +11,7 @@ use crate::codec::{
     condition,
 };
 use crate::engine::{
-    ConnectionSettings, Credit, Engine, Key, Limits, LinkKey, Outbound, Payload, ReceiverSettings,
+    ConnectionSettings, Credit, EndSettings, Engine, Key, Limits, LinkKey, Outbound, Payload,
     Refusal, Ticket, Watcher,
 };
 use crate::error::ConnectionError;
@@ -215,7 +215,7 @@ impl Conversation {
             SMALL_PAYLOAD
         });
         let outbound = Outbound {
-            payload: Payload::Encoded(payload),
+            payload: Payload::Encoded(payload.into()),
             message_format: 0,
             delivery_tag: None,
             state: None,
@@ -365,11 +365,12 @@ fn limits() -> Limits {
     }
 }
 
-fn receiver_settings() -> ReceiverSettings {
-    ReceiverSettings {
+fn receiver_settings() -> EndSettings {
+    EndSettings {
         credit: Credit::Auto(8),
         auto_accept: false,
         max_partial_bytes: 16 << 10,
+        prefetch_bytes: Some(4 << 10),
     }
 }
 

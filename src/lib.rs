@@ -77,13 +77,16 @@ mod message;
 mod opening;
 mod options;
 mod percent;
+mod random;
 mod receiver;
+pub mod reconnect;
 pub mod request;
 mod sasl;
 mod sender;
 mod session;
 #[cfg(feature = "eventhubs")]
 mod time;
+pub mod transaction;
 mod transport;
 mod url;
 

@@ -94,6 +94,7 @@ impl Listener {
         loop {
             let has_room = handshakes.len() < self.options.max_handshakes.max(1);
             tokio::select! {
+                biased; // no chance where order matters to nobody
                 accepted = self.sockets.accept(), if has_room => {
                     let (stream, peer) = accepted.map_err(|error| AcceptError::Socket(Arc::new(error)))?;
                     handshakes.spawn(shake_hands(stream, peer, self.options.clone()));
@@ -103,6 +104,23 @@ impl Listener {
                 }
             }
         }
+    }
+
+    /// The next TCP connection, before any handshake: to look at it or to wrap it, and to go on with
+    /// [`accept_stream`](Self::accept_stream). Its options for TCP are set.
+    ///
+    /// # Errors
+    ///
+    /// [`AcceptError::Socket`], as [`accept`](Self::accept).
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future takes no connection.
+    pub async fn accept_socket(&self) -> Result<(TcpStream, SocketAddr), AcceptError> {
+        let failed = |error| AcceptError::Socket(Arc::new(error));
+        let (stream, peer) = self.sockets.accept().await.map_err(failed)?;
+        tcp::prepare(&stream, self.options.connection.tcp_keep_alive).map_err(failed)?;
+        Ok((stream, peer))
     }
 
     /// The same for a stream that is connected already, such as one end of [`memory::pipe`](crate::memory::pipe).

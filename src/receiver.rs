@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_core::Stream;
 
 use crate::codec::{AmqpError, Attach, Str};
@@ -194,6 +195,13 @@ impl Receiver {
             .shared()
             .wait(|engine, watcher| engine.poll_drained(link.key, watcher));
         within(link.session.operation_timeout(), "drain", drained).await?
+    }
+
+    /// Has the sender tie what it sends from now on to a transaction, or to none [4.4.3].
+    pub(crate) fn acquire_for(&self, txn_id: Option<Bytes>) -> Result<(), LinkError> {
+        self.link()
+            .shared()
+            .with(|engine| engine.set_acquisition(self.link().key, txn_id))
     }
 
     /// Deliveries that the sender may still start.

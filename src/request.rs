@@ -1,6 +1,6 @@
 //! Requests and replies over a pair of links: what `$cbs`, `$management` and other nodes are asked by.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -424,7 +424,8 @@ struct Pending(Mutex<PendingState>);
 #[derive(Debug, Default)]
 struct PendingState {
     next_id: u64,
-    replies: HashMap<u64, oneshot::Sender<Result<Message, RequestError>>>,
+    /// In the order in which they are told of the end.
+    replies: BTreeMap<u64, oneshot::Sender<Result<Message, RequestError>>>,
     /// Why there will be no replies any more.
     ended: Option<RequestError>,
 }

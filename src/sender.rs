@@ -6,13 +6,17 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use crate::codec::{AmqpError, Attach, Outcome, Str};
-use crate::engine::{Key, Outbound, Payload};
+use bytes::Bytes;
+
+use crate::codec::{AmqpError, Attach, Outcome, Str, TransactionalState};
+use crate::engine::{Key, Outbound, Payload, Pieces};
 use crate::error::{LinkError, SendError};
 use crate::link::{LinkHandle, PlaceInQueue};
 use crate::message::OutgoingMessage;
+use crate::session::Session;
 
-/// What a transfer's performative may take of a frame. A body that leaves less room is encoded outside the lock and split.
+/// What a transfer's performative may take of a frame. A body that leaves less room is not copied: the
+/// message is cut into pieces outside the lock.
 const PERFORMATIVE_ROOM: usize = 512;
 
 /// A link on which this side sends [2.6].
@@ -91,6 +95,31 @@ impl Sender {
         })
     }
 
+    /// Sends a message if that needs no waiting: there is credit and room, and nobody waits before. `None` if it does, and
+    /// nothing was sent.
+    ///
+    /// # Errors
+    ///
+    /// As [`send_with_receipt`](Self::send_with_receipt).
+    pub fn try_send_with_receipt(
+        &self,
+        message: impl Into<OutgoingMessage>,
+    ) -> Result<Option<Receipt>, SendError> {
+        let mut message = message.into();
+        self.encode_large(&mut message.outbound)?;
+        let mut place = PlaceInQueue::new(&*self.link);
+        let polled = place.with(|engine, key, ticket| {
+            engine.poll_transfer(key, ticket, &message.outbound, false, Waker::noop())
+        });
+        match polled {
+            Poll::Ready(delivery) => Ok(Some(Receipt {
+                link: self.link.clone(),
+                delivery: delivery?,
+            })),
+            Poll::Pending => Ok(None),
+        }
+    }
+
     /// Sends a message settled: at most once, without an outcome [2.6.12].
     ///
     /// # Errors
@@ -123,9 +152,29 @@ impl Sender {
         if let Payload::Message(message) = &outbound.payload
             && message.body_len() + PERFORMATIVE_ROOM > max_frame_size
         {
-            outbound.payload = Payload::Encoded(message.to_bytes()?);
+            outbound.payload = Payload::Encoded(Pieces::new(message.to_pieces()?));
         }
         Ok(())
+    }
+
+    /// The transaction of the peer's that acquires what is sent now: deliveries are then sent with its
+    /// [`TransactionalState`] [4.4.3]. Always `None` on a link that was not accepted with
+    /// [`transactional_acquisition`](crate::AcceptLinkOptions::transactional_acquisition).
+    pub fn acquired_by(&self) -> Option<Bytes> {
+        self.link
+            .shared()
+            .with(|engine| engine.acquired_by(self.link.key))
+    }
+
+    /// Forgets the acquiring transaction, because it was discharged; credit stays [4.4.3].
+    pub fn clear_acquisition(&self) {
+        self.link
+            .shared()
+            .with(|engine| engine.clear_acquisition(self.link.key));
+    }
+
+    pub(crate) fn session(&self) -> &Session {
+        &self.link.session
     }
 
     /// Deliveries that the peer's credit allows now.
@@ -224,6 +273,35 @@ pub struct Receipt {
 }
 
 impl Receipt {
+    /// Waits until the peer ties the delivery to a transaction, and says to which and with what outcome; `None` once it
+    /// cannot any more, because the outcome has come [4.4.2]. For the transactional resource: the delivery is settled with
+    /// [`settle`](Self::settle) when the transaction was discharged, unless the peer settled it with the outcome.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is lost by dropping the future.
+    pub async fn transactional_state(&mut self) -> Option<TransactionalState> {
+        let delivery = self.delivery?;
+        let session = self.link.key.session;
+        poll_fn(|cx| {
+            self.link
+                .shared()
+                .with(|engine| engine.poll_transactional(session, delivery, cx.waker()))
+        })
+        .await
+    }
+
+    /// Settles the delivery from this side, with the outcome that it has here. The peer hears it; if it had settled before,
+    /// nothing happens [2.6.12].
+    pub fn settle(mut self, outcome: Outcome) {
+        if let Some(delivery) = self.delivery.take() {
+            let session = self.link.key.session;
+            self.link
+                .shared()
+                .with(|engine| engine.settle_sent(session, delivery, outcome));
+        }
+    }
+
     fn poll_outcome(&mut self, waker: &Waker) -> Poll<Result<Outcome, SendError>> {
         let already_read = || SendError::Unknown(LinkError::LocalDetached);
         let Some(delivery) = self.delivery else {

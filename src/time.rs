@@ -4,6 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use tokio::time::Instant;
+
 use crate::codec::Timestamp;
 
 /// What tells the time of day: for the ends of tokens, and for when an event was stored. Time that passes is measured by the
@@ -25,6 +27,28 @@ impl Clock {
     /// A clock that shows what `now` returns.
     pub fn new(now: impl Fn() -> SystemTime + Send + Sync + 'static) -> Self {
         Self(Arc::new(now))
+    }
+
+    /// A clock that shows `start` now, and goes as the runtime's time goes: where tests pause that, it stands still and
+    /// jumps with it, so that tokens end in virtual time. Give the same one to the client and to the emulator.
+    ///
+    /// Make it within the runtime, for its time begins when it is made.
+    ///
+    /// ```
+    /// use amqp10::Clock;
+    /// use std::time::{Duration, UNIX_EPOCH};
+    ///
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// let clock = Clock::simulated(UNIX_EPOCH);
+    /// tokio::time::sleep(Duration::from_secs(3600)).await; // takes no time
+    /// assert_eq!(clock.now(), UNIX_EPOCH + Duration::from_secs(3600));
+    /// # }
+    /// ```
+    pub fn simulated(start: SystemTime) -> Self {
+        let began = Instant::now();
+        // Beyond the end of time it stands still.
+        Self::new(move || start.checked_add(began.elapsed()).unwrap_or(start))
     }
 
     /// The time of day.

@@ -121,6 +121,39 @@ impl Message {
         Ok(out.freeze())
     }
 
+    /// The encoded message in pieces that make up [`to_bytes`](Self::to_bytes) one after the other. The octets of data
+    /// sections are pieces of their own, shared with the message and not copied.
+    ///
+    /// # Errors
+    ///
+    /// As [`to_bytes`](Self::to_bytes).
+    pub fn to_pieces(&self) -> Result<Vec<Bytes>, EncodeError> {
+        let sections = match &self.body {
+            Body::Data(octets) => core::slice::from_ref(octets),
+            Body::DataSections(sections) if !sections.is_empty() => sections,
+            _ => return Ok(Vec::from([self.to_bytes()?])),
+        };
+        let mut out = BytesMut::new();
+        let mut writer = Writer::new(&mut out);
+        self.encode_head(&mut writer);
+        writer.finish()?;
+        let mut pieces = Vec::with_capacity(2 * sections.len() + 1);
+        for octets in sections {
+            let mut writer = Writer::new(&mut out);
+            writer.write_descriptor(descriptor::DATA);
+            writer.write_binary_header(octets.len());
+            writer.finish()?;
+            pieces.extend([out.split().freeze(), octets.clone()]);
+        }
+        if self.footer.is_some() {
+            let mut writer = Writer::new(&mut out);
+            encode_section(&mut writer, descriptor::FOOTER, &self.footer);
+            writer.finish()?;
+            pieces.push(out.freeze());
+        }
+        Ok(pieces)
+    }
+
     /// Octets of a body that is data; 0 for other bodies.
     pub fn body_len(&self) -> usize {
         match &self.body {
@@ -182,8 +215,9 @@ impl From<Value> for Message {
     }
 }
 
-impl Encode for Message {
-    fn encode(&self, writer: &mut Writer<'_>) {
+impl Message {
+    /// All sections before the body.
+    fn encode_head(&self, writer: &mut Writer<'_>) {
         if let Some(header) = &self.header {
             header.encode(writer);
         }
@@ -205,6 +239,12 @@ impl Encode for Message {
             descriptor::APPLICATION_PROPERTIES,
             &self.application_properties,
         );
+    }
+}
+
+impl Encode for Message {
+    fn encode(&self, writer: &mut Writer<'_>) {
+        self.encode_head(writer);
         self.body.encode(writer);
         encode_section(writer, descriptor::FOOTER, &self.footer);
     }
@@ -214,5 +254,37 @@ fn encode_section(writer: &mut Writer<'_>, descriptor: u64, section: &Option<imp
     if let Some(section) = section {
         writer.write_descriptor(descriptor);
         section.encode(writer);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_make_up_the_encoded_message_and_share_its_data() {
+        let large = Bytes::from(alloc::vec![7; 300]);
+        let footer = Annotations::new().with(crate::Symbol::from_static("f"), 1);
+        for body in [
+            Body::Data(large.clone()),
+            Body::Data(Bytes::new()),
+            Body::DataSections(Vec::new()),
+            Body::DataSections(Vec::from([large.clone(), Bytes::from_static(b"x")])),
+            Body::Value(Value::from("text")),
+            Body::Empty,
+        ] {
+            let plain = Message::from(body);
+            let whole = plain.clone().with_header(Header::default());
+            let whole = Message {
+                footer: Some(footer.clone()),
+                ..whole
+            };
+            for message in [plain, whole] {
+                let pieces = message.to_pieces().unwrap();
+                assert_eq!(pieces.concat(), message.to_bytes().unwrap());
+                let data = pieces.iter().find(|piece| piece.len() == large.len());
+                assert!(data.is_none_or(|data| data.as_ptr() == large.as_ptr()));
+            }
+        }
     }
 }

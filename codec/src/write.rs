@@ -240,14 +240,24 @@ impl<'a> Writer<'a> {
     /// Appends a binary, string or symbol whose octets are known to be legal.
     #[inline]
     pub(crate) fn write_variable(&mut self, narrow_code: u8, octets: &[u8]) {
-        match u8::try_from(octets.len()) {
+        self.write_variable_header(narrow_code, octets.len());
+        self.write_raw(octets);
+    }
+
+    /// Appends what stands before the octets of a binary of that length.
+    pub(crate) fn write_binary_header(&mut self, len: usize) {
+        self.write_variable_header(code::BINARY_8, len);
+    }
+
+    #[inline]
+    fn write_variable_header(&mut self, narrow_code: u8, len: usize) {
+        match u8::try_from(len) {
             Ok(len) => self.write_raw(&[narrow_code, len]),
             Err(_) => {
-                let len = self.checked_u32(octets.len());
+                let len = self.checked_u32(len);
                 self.write_fixed::<4, 5>(widen(narrow_code), len.to_be_bytes());
             }
         }
-        self.write_raw(octets);
     }
 
     /// Appends length and octets of a variable-width array element whose format code is `code`.

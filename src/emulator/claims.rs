@@ -55,6 +55,13 @@ impl Claims {
         Ok(())
     }
 
+    /// Ends the claims that cover a path and would expire.
+    pub(crate) fn revoke(&self, path: &str) {
+        let is_spared =
+            |claim: &Claim| claim.expires.is_none() || !claim.audience.covers_path(path);
+        lock(&self.granted).retain(is_spared);
+    }
+
     /// True if a claim that has not expired covers the path.
     pub(crate) fn allow(&self, path: &str) -> bool {
         self.any(|audience| audience.covers_path(path))

@@ -7,6 +7,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use super::faults::Faults;
 use super::sas::AccessKey;
 use crate::eventhubs::wire::{DEFAULT_MAX_MESSAGE_SIZE, MAX_RECEIVERS_WITHOUT_EPOCH};
 use crate::{Clock, TlsServerConfig};
@@ -77,6 +78,10 @@ pub struct EmulatorOptions {
     pub shutdown_deadline: Duration,
     /// The time: for enqueued times and for the ends of tokens. Default: the system's.
     pub clock: Clock,
+    /// What goes wrong on purpose. Default: nothing.
+    pub faults: Faults,
+    /// The key that nobody chose: other faults may need another one.
+    generated_key: String,
 }
 
 /// What a partition keeps before it forgets its oldest events.
@@ -116,10 +121,11 @@ impl Retention {
 
 impl Default for EmulatorOptions {
     fn default() -> EmulatorOptions {
+        let key = random_key();
         EmulatorOptions {
             hubs: Vec::new(),
             key_name: ROOT_KEY_NAME.to_owned(),
-            key_value: random_key(),
+            key_value: key.clone(),
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             tls: None,
             max_message_size: DEFAULT_MAX_MESSAGE_SIZE,
@@ -132,6 +138,8 @@ impl Default for EmulatorOptions {
             idle_connection: None,
             shutdown_deadline: Duration::from_secs(5),
             clock: Clock::default(),
+            faults: Faults::default(),
+            generated_key: key,
         }
     }
 }
@@ -265,6 +273,18 @@ impl EmulatorOptions {
     /// Takes the time from this clock.
     pub fn clock(mut self, clock: Clock) -> EmulatorOptions {
         self.clock = clock;
+        self
+    }
+
+    /// Has things go wrong. With a seed, a key that was not chosen is made of the seed: see [`Faults::seed`].
+    pub fn faults(mut self, faults: Faults) -> EmulatorOptions {
+        if let Some(seed) = faults.seed
+            && self.key_value == self.generated_key
+        {
+            self.key_value = STANDARD.encode(seed.to_be_bytes().repeat(4));
+            self.generated_key.clone_from(&self.key_value);
+        }
+        self.faults = faults;
         self
     }
 

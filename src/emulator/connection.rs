@@ -7,6 +7,7 @@ use tokio::task::JoinSet;
 
 use super::audience::Audience;
 use super::claims::Claims;
+use super::faults::{LinkEnd, LinkFaults, Site, Wire};
 use super::link::{self, within};
 use super::login::has_shown_the_key;
 use super::namespace::Namespace;
@@ -21,10 +22,12 @@ pub(crate) struct Peer {
     pub(crate) namespace: Arc<Namespace>,
     pub(crate) claims: Claims,
     pub(crate) replies: ReplyLinks,
+    /// Where its stream can be cut.
+    wire: Arc<Wire>,
 }
 
 impl Peer {
-    pub(crate) fn new(namespace: Arc<Namespace>, identity: &Identity) -> Peer {
+    pub(crate) fn new(namespace: Arc<Namespace>, identity: &Identity, wire: Arc<Wire>) -> Peer {
         let claims = Claims::new(namespace.options.clock.clone());
         if has_shown_the_key(identity) {
             // The first claim of a connection always has room.
@@ -34,7 +37,21 @@ impl Peer {
             namespace,
             claims,
             replies: ReplyLinks::default(),
+            wire,
         }
+    }
+
+    /// What befalls a link of this peer, from now on.
+    pub(crate) fn link_faults(&self, site: Site) -> LinkFaults {
+        self.namespace.faults.run_link(site, self.wire.clone())
+    }
+
+    /// What the peer hears of a link that a fault ends.
+    pub(crate) fn end_by_fault(&self, end: LinkEnd, path: &str) -> AmqpError {
+        if end == LinkEnd::TokenExpired {
+            self.claims.revoke(path);
+        }
+        end.error(path)
     }
 }
 
@@ -42,9 +59,10 @@ impl Peer {
 pub(crate) async fn serve(
     namespace: Arc<Namespace>,
     incoming: IncomingConnection,
+    wire: Arc<Wire>,
     mut closing: watch::Receiver<&'static str>,
 ) -> Result<(), ConnectionError> {
-    let peer = Arc::new(Peer::new(namespace, incoming.identity()));
+    let peer = Arc::new(Peer::new(namespace, incoming.identity(), wire));
     let connection = match incoming.accept().await {
         Ok(connection) => connection,
         Err(error) => {
@@ -60,6 +78,7 @@ pub(crate) async fn serve(
             .idle_connection
             .filter(|_| links.is_empty());
         tokio::select! {
+            biased; // runs of one seed are alike
             changed = closing.changed() => {
                 let reason = if changed.is_ok() { *closing.borrow() } else { STOPPED };
                 break AmqpError::new(condition::CONNECTION_FORCED, reason);

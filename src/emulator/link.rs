@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::connection::Peer;
+use super::faults::Site;
 use super::namespace::{Destination, Namespace};
 use super::nodes::Node;
 use super::producer_seat::ProducerSeat;
@@ -16,7 +17,7 @@ use crate::codec::{
     Target, TargetArchetype, condition,
 };
 use crate::eventhubs::wire::{Address, capability};
-use crate::{AcceptLinkOptions, AcceptedLink, Credit, IncomingLink, LinkError, Session};
+use crate::{AcceptLinkOptions, AcceptedLink, Credit, IncomingLink, LinkError, OnDrop, Session};
 
 /// Credit of a publisher's link: the service grants hundreds, and clients wait where it is less than 100.
 const PUBLISHER_CREDIT: u32 = 300;
@@ -28,9 +29,17 @@ const REQUEST_CREDIT: u32 = 50;
 #[derive(Debug)]
 enum Service {
     /// The peer publishes.
-    Publish { publisher: Publisher, path: String },
+    Publish {
+        publisher: Publisher,
+        path: String,
+        site: Site,
+    },
     /// The peer reads a partition.
-    Read { reader: Reader, path: String },
+    Read {
+        reader: Reader,
+        path: String,
+        site: Site,
+    },
     /// The peer sends requests to a node.
     Requests(Node),
     /// The peer receives a node's replies.
@@ -106,6 +115,8 @@ impl Service {
         if !peer.claims.allow(&path) {
             return Err(unauthorized(&address));
         }
+        let site = Site::of(&address, attach);
+        peer.namespace.faults.check_attach(&site)?;
         match attach.role {
             Role::Sender => {
                 let destination = peer.namespace.destination(&address)?;
@@ -123,11 +134,12 @@ impl Service {
                         producer,
                     },
                     path,
+                    site,
                 })
             }
             Role::Receiver => {
                 let reader = Reader::admit(&peer.namespace, &address, attach)?;
-                Ok(Service::Read { reader, path })
+                Ok(Service::Read { reader, path, site })
             }
         }
     }
@@ -154,6 +166,8 @@ impl Service {
             source: Some(source),
             target: Some(TargetArchetype::Target(target)),
             credit: Credit::Auto(credit),
+            // Outcomes are told, or lost on purpose.
+            on_drop: OnDrop::LeaveUnsettled,
             max_message_size: Some(peer.namespace.options.max_message_size),
             // Publishers that ask for the second mode never settle: the outcome alone must end their wait.
             rcv_settle_mode: (attach.role == Role::Sender).then_some(ReceiverSettleMode::First),
@@ -211,23 +225,34 @@ impl RunningLink {
     /// Serves the link until the peer, a rule or the end of its token ends it.
     pub(crate) async fn run(self, peer: &Arc<Peer>) {
         match (self.service, self.link) {
-            (Service::Publish { publisher, path }, AcceptedLink::Receiver(receiver)) => {
+            (
+                Service::Publish {
+                    publisher,
+                    path,
+                    site,
+                },
+                AcceptedLink::Receiver(receiver),
+            ) => {
+                let faults = peer.link_faults(site);
                 let end = tokio::select! {
                     biased;
                     () = peer.claims.expired(&path) => Some(expired(&path)),
-                    end = publisher.run(&receiver) => end,
+                    end = faults.ended() => Some(peer.end_by_fault(end, &path)),
+                    end = publisher.run(&receiver, &faults) => end,
                 };
                 if let Some(error) = end {
                     // A peer that is gone needs no reason.
                     let _ = receiver.close_with_error(error).await;
                 }
             }
-            (Service::Read { reader, path }, AcceptedLink::Sender(sender)) => {
+            (Service::Read { reader, path, site }, AcceptedLink::Sender(sender)) => {
+                let faults = peer.link_faults(site);
                 let end = tokio::select! {
                     biased;
                     () = peer.claims.expired(&path) => Some(expired(&path)),
                     _ = sender.closed() => None,
-                    end = reader.run(&sender) => end,
+                    end = faults.ended() => Some(peer.end_by_fault(end, &path)),
+                    end = reader.run(&sender, &faults) => end,
                 };
                 if let Some(error) = end {
                     // A peer that is gone needs no reason.
@@ -235,7 +260,10 @@ impl RunningLink {
                 }
             }
             (Service::Requests(node), AcceptedLink::Receiver(receiver)) => {
-                node.run(peer, &self.session, &receiver).await;
+                if let Some(error) = node.run(peer, &self.session, &receiver).await {
+                    // A peer that is gone needs no reason.
+                    let _ = receiver.close_with_error(error).await;
+                }
             }
             // The handles give the opposite of the peer's role, from which the service was chosen.
             _ => {}

@@ -60,6 +60,7 @@ mod claims;
 mod config;
 mod connection;
 mod event;
+pub mod faults;
 mod link;
 mod log;
 mod login;
@@ -83,15 +84,19 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
 pub use self::config::{EmulatorOptions, HubOptions, MAX_PARTITIONS, ROOT_KEY_NAME, Retention};
 use self::connection::STOPPED;
+pub use self::faults::{Fault, FaultRates, FaultRecord, Faults};
+use self::faults::{FaultyStream, Wire};
 use self::login::{Login, MECHANISMS};
 use self::namespace::Namespace;
 pub use crate::Clock;
-use crate::codec::{AmqpError, Layout, condition};
+use crate::codec::{AmqpError, Layout, Message, condition};
 use crate::eventhubs::wire::MAX_SESSIONS;
 use crate::memory::{self, MemoryStream};
 use crate::{
@@ -107,6 +112,9 @@ const IDLE_TIME_OUT: Duration = Duration::from_secs(480);
 
 /// The pause after the system failed to give a connection, so that a lasting failure does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Connections beyond the limit that are told so; more are dropped without a word.
+const MAX_REFUSALS: usize = 128;
 
 /// A running Event Hubs namespace. Dropping it stops it; [`shutdown`](Emulator::shutdown) also waits for the end.
 pub struct Emulator {
@@ -257,6 +265,36 @@ impl Emulator {
             .send_replace("The connection was closed for maintenance.");
     }
 
+    /// What a partition holds, oldest first, as its readers get it: for a test that wants to know what was stored, without
+    /// asking a client. Empty if there is no such hub or partition.
+    pub fn stored(&self, hub: &str, partition: &str) -> Vec<Message> {
+        let hub = self.namespace.hub(hub);
+        let Ok(partition) = hub.and_then(|hub| hub.partition(partition)) else {
+            return Vec::new();
+        };
+        let events = partition.events();
+        // What cannot be decoded was not stored.
+        let messages = events
+            .iter()
+            .flat_map(|event| Message::decode(event.message()));
+        messages.collect()
+    }
+
+    /// Lets something go wrong: now, or when the fault's trigger says so. Needs the runtime that the emulator runs in.
+    pub fn inject(&self, fault: Fault) {
+        self.namespace.faults.inject(fault);
+    }
+
+    /// Lets nothing go wrong any more: planned faults are dropped, the dice of a seed rest, silent links go on.
+    pub fn calm(&self) {
+        self.namespace.faults.calm();
+    }
+
+    /// The faults that have happened, oldest first; the last 10 000 of them.
+    pub fn fault_records(&self) -> Vec<FaultRecord> {
+        self.namespace.faults.records()
+    }
+
     /// Stops: no new connections, the present ones are closed with `amqp:connection:forced`. Resolves when they have
     /// ended, at the latest after [`shutdown_deadline`](EmulatorOptions::shutdown_deadline).
     ///
@@ -327,11 +365,18 @@ impl Server {
         listener: Option<Listener>,
         mut streams: mpsc::UnboundedReceiver<MemoryStream>,
     ) {
+        let board = Arc::clone(&self.namespace.faults);
+        let mut faults = std::pin::pin!(board.keep_time());
         loop {
             tokio::select! {
+                biased; // runs of one seed are alike
+                () = &mut faults => {}
                 accepted = accept(listener.as_ref()) => self.accept(accepted).await,
                 stream = streams.recv() => match stream {
-                    Some(stream) => self.serve_stream(stream),
+                    Some(stream) => {
+                        let options = listener_options(&self.namespace.options);
+                        self.serve_stream(stream, options);
+                    }
                     // The emulator's handle is gone.
                     None => break,
                 },
@@ -347,54 +392,51 @@ impl Server {
         }
     }
 
-    async fn accept(&mut self, accepted: Result<IncomingConnection, AcceptError>) {
+    async fn accept(&mut self, accepted: Result<(TcpStream, SocketAddr), AcceptError>) {
         match accepted {
-            Ok(incoming) if self.is_full() => {
-                self.connections.spawn(async move {
-                    let text = "The namespace has as many connections as it allows.";
-                    // A peer that is gone needs no answer.
-                    let _ = incoming
-                        .refuse(AmqpError::new(condition::RESOURCE_LIMIT_EXCEEDED, text))
-                        .await;
-                });
-            }
-            Ok(incoming) => {
-                let serving = serve(
-                    Arc::clone(&self.namespace),
-                    incoming,
-                    self.closing.subscribe(),
-                );
-                self.connections.spawn(serving);
-            }
-            Err(error @ AcceptError::Socket(_)) => {
+            Ok((stream, _)) => self.serve_stream(stream, tcp_options(&self.namespace.options)),
+            Err(error) => {
                 tracing::warn!(%error, "the system gave no connection");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
-            Err(error) => tracing::debug!(%error, "a peer did not get through the handshake"),
         }
     }
 
-    fn serve_stream(&mut self, stream: MemoryStream) {
+    fn serve_stream<S>(&mut self, stream: S, options: ListenerOptions)
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let most = self.namespace.options.max_connections;
+        let is_full = self.connections.len() >= most;
+        if self.connections.len() >= most.saturating_add(MAX_REFUSALS) {
+            return;
+        }
         let namespace = Arc::clone(&self.namespace);
         let closing = self.closing.subscribe();
-        let options = listener_options(&namespace.options);
+        let wire = namespace.faults.connect();
+        let stream = FaultyStream::new(stream, Arc::clone(&wire));
         self.connections.spawn(async move {
             match Listener::accept_stream(stream, &options).await {
-                Ok(incoming) => serve(namespace, incoming, closing).await,
+                Ok(incoming) if is_full => refuse(incoming).await,
+                Ok(incoming) => serve(namespace, incoming, wire, closing).await,
                 Err(error) => tracing::debug!(%error, "a peer did not get through the handshake"),
             }
         });
     }
+}
 
-    fn is_full(&self) -> bool {
-        self.connections.len() >= self.namespace.options.max_connections
-    }
+async fn refuse(incoming: IncomingConnection) {
+    let text = "The namespace has as many connections as it allows.";
+    // A peer that is gone needs no answer.
+    let _ = incoming
+        .refuse(AmqpError::new(condition::RESOURCE_LIMIT_EXCEEDED, text))
+        .await;
 }
 
 /// The next peer that comes to the socket, where there is one.
-async fn accept(listener: Option<&Listener>) -> Result<IncomingConnection, AcceptError> {
+async fn accept(listener: Option<&Listener>) -> Result<(TcpStream, SocketAddr), AcceptError> {
     match listener {
-        Some(listener) => listener.accept().await,
+        Some(listener) => listener.accept_socket().await,
         None => std::future::pending().await,
     }
 }
@@ -402,9 +444,10 @@ async fn accept(listener: Option<&Listener>) -> Result<IncomingConnection, Accep
 async fn serve(
     namespace: Arc<Namespace>,
     incoming: IncomingConnection,
+    wire: Arc<Wire>,
     closing: watch::Receiver<&'static str>,
 ) {
-    if let Err(error) = connection::serve(namespace, incoming, closing).await {
+    if let Err(error) = connection::serve(namespace, incoming, wire, closing).await {
         tracing::debug!(%error, "a connection ended");
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::config::EmulatorOptions;
+use super::faults::Board;
 use super::partition::Partition;
 use super::partition_hash::partition_for_key;
 use crate::codec::{AmqpError, Timestamp, condition};
@@ -15,6 +16,7 @@ use crate::time::to_timestamp;
 #[derive(Debug)]
 pub(crate) struct Namespace {
     pub(crate) options: EmulatorOptions,
+    pub(crate) faults: Arc<Board>,
     /// By name in lower case.
     hubs: HashMap<String, Arc<Hub>>,
 }
@@ -59,7 +61,12 @@ impl Namespace {
             };
             hubs.insert(hub.name.to_lowercase(), Arc::new(built));
         }
-        Namespace { options, hubs }
+        let faults = Arc::new(Board::new(options.faults.clone()));
+        Namespace {
+            options,
+            faults,
+            hubs,
+        }
     }
 
     /// The time by the emulator's clock.

@@ -84,6 +84,12 @@ impl Partition {
         Ok(self.producers.take(state))
     }
 
+    /// All events that are kept, oldest first.
+    pub(crate) fn events(&self) -> Vec<StoredEvent> {
+        let contents = lock(&self.contents);
+        contents.log.read(contents.log.begin(), usize::MAX)
+    }
+
     pub(crate) fn find(&self, start: &StartPosition) -> Result<i64, PositionError> {
         lock(&self.contents).log.find(start)
     }

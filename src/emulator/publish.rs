@@ -1,10 +1,12 @@
 //! Links on which a peer publishes (Event Hubs).
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 
 use super::event::{self, BatchError, NewEvent};
+use super::faults::{self, LinkFaults, Verdict};
 use super::link::{idle_too_long, within};
 use super::namespace::{Destination, Namespace};
 use super::partition::Partition;
@@ -30,11 +32,11 @@ pub(crate) struct Publisher {
 
 impl Publisher {
     /// Stores what arrives until the link ends; returns the error to end it with, if the peer has not ended it.
-    pub(crate) async fn run(&self, receiver: &Receiver) -> Option<AmqpError> {
+    pub(crate) async fn run(&self, receiver: &Receiver, faults: &LinkFaults) -> Option<AmqpError> {
         tokio::select! {
             biased;
             error = self.stolen() => Some(error),
-            end = self.take_all(receiver) => end,
+            end = self.take_all(receiver, faults) => end,
         }
     }
 
@@ -45,7 +47,7 @@ impl Publisher {
         }
     }
 
-    async fn take_all(&self, receiver: &Receiver) -> Option<AmqpError> {
+    async fn take_all(&self, receiver: &Receiver, faults: &LinkFaults) -> Option<AmqpError> {
         let idle = self.namespace.options.idle_link;
         loop {
             let delivery = match within(idle, receiver.recv()).await {
@@ -53,22 +55,29 @@ impl Publisher {
                 Some(Err(_)) => return None,
                 None => return Some(idle_too_long(receiver.name(), idle)),
             };
-            if let Err(error) = self.take(&delivery) {
+            let verdict = faults.on_message(delivery.payload().len()).await;
+            if let Err(error) = self.take(delivery, verdict) {
                 return Some(error);
             }
         }
     }
 
-    /// Stores one delivery and settles it.
-    fn take(&self, delivery: &Delivery) -> Result<(), AmqpError> {
-        let settled = match self.publish(delivery.message_format(), delivery.payload().clone()) {
-            Ok(()) => delivery.accept(),
-            // The peer does not wait for an outcome: the end of the link is the only way to tell it.
-            Err(error) if delivery.is_settled() => return Err(error),
-            Err(error) => delivery.reject(Some(error)),
+    /// Stores one delivery and settles it, unless a fault wants it otherwise.
+    fn take(&self, delivery: Delivery, verdict: Verdict) -> Result<(), AmqpError> {
+        let stored = match verdict {
+            Verdict::Lost => return Ok(()),
+            Verdict::Busy => Err(faults::busy()),
+            _ => self.publish(delivery.message_format(), delivery.payload().clone()),
         };
         // A link that has ended meanwhile is seen by the next `recv`.
-        drop(settled);
+        match (stored, verdict) {
+            (Ok(()), Verdict::Unanswered) => {}
+            (Ok(()), Verdict::AnswerLate(delay)) => accept_later(delivery, delay),
+            (Ok(()), _) => drop(delivery.accept()),
+            // The peer does not wait for an outcome: the end of the link is the only way to tell it.
+            (Err(error), _) if delivery.is_settled() => return Err(error),
+            (Err(error), _) => drop(delivery.reject(Some(error))),
+        }
         Ok(())
     }
 
@@ -141,6 +150,14 @@ impl Publisher {
             (Destination::AnyOf(hub), None) => hub.next_partition(),
         }
     }
+}
+
+/// Others are answered meanwhile.
+fn accept_later(delivery: Delivery, delay: Duration) {
+    tokio::spawn(async move {
+        tokio::time::sleep(delay).await;
+        drop(delivery.accept());
+    });
 }
 
 fn number_missing() -> AmqpError {

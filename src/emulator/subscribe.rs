@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use super::event::StoredEvent;
+use super::faults::LinkFaults;
 use super::link::{idle_too_long, within};
 use super::namespace::Namespace;
 use super::partition::{Cursor, Seat};
@@ -20,8 +23,14 @@ const READ_AT_ONCE: usize = 64;
 /// One reader of one partition.
 #[derive(Debug)]
 pub(crate) struct Reader {
-    namespace: Arc<Namespace>,
     seat: Seat,
+    pump: Pump,
+}
+
+/// What moves events from the log to the link.
+#[derive(Debug)]
+struct Pump {
+    namespace: Arc<Namespace>,
     cursor: Cursor,
     settled: bool,
     runtime_metric: bool,
@@ -61,62 +70,62 @@ impl Reader {
             candidate,
             namespace.options.max_receivers_without_epoch,
         )?;
-        Ok(Reader {
+        let pump = Pump {
             namespace: Arc::clone(namespace),
-            seat,
             cursor: partition.cursor(from),
             settled: attach.snd_settle_mode == SenderSettleMode::Settled,
             runtime_metric: attach
                 .desired_capabilities
                 .contains(&capability::RECEIVER_RUNTIME_METRIC),
-        })
+        };
+        Ok(Reader { seat, pump })
     }
 
     /// Sends events until the link ends; returns the error to end it with, if the peer has not ended it.
-    pub(crate) async fn run(mut self, sender: &Sender) -> Option<AmqpError> {
+    pub(crate) async fn run(self, sender: &Sender, faults: &LinkFaults) -> Option<AmqpError> {
+        let Reader { mut seat, pump } = self;
         tokio::select! {
             biased;
-            error = self.seat.stolen() => Some(error),
-            error = pump(&self.namespace, &mut self.cursor, sender, self.settled, self.runtime_metric) => error,
+            error = seat.stolen() => Some(error),
+            error = pump.run(sender, faults) => error,
         }
     }
 }
 
-/// Sends what the cursor yields, as fast as the peer gives credit.
-///
-/// What becomes of a delivery has no effect on the log, so nobody waits for it: some clients never settle.
-async fn pump(
-    namespace: &Namespace,
-    cursor: &mut Cursor,
-    sender: &Sender,
-    settled: bool,
-    runtime_metric: bool,
-) -> Option<AmqpError> {
-    let idle = namespace.options.idle_link;
-    loop {
-        let Some(events) = within(idle, cursor.read(READ_AT_ONCE)).await else {
-            return Some(idle_too_long(sender.name(), idle));
-        };
-        for event in events {
-            let payload = match runtime_metric {
-                true => event.message_with(&metric(namespace, cursor, &event)),
-                false => event.message(),
+impl Pump {
+    /// Sends what the cursor yields, as fast as the peer gives credit.
+    ///
+    /// What becomes of a delivery has no effect on the log, so nobody waits for it: some clients never settle.
+    async fn run(mut self, sender: &Sender, faults: &LinkFaults) -> Option<AmqpError> {
+        let idle = self.namespace.options.idle_link;
+        loop {
+            let Some(events) = within(idle, self.cursor.read(READ_AT_ONCE)).await else {
+                return Some(idle_too_long(sender.name(), idle));
             };
-            let message = OutgoingMessage::encoded(0, payload);
-            let sent = match settled {
-                true => sender.send_settled(message).await,
-                false => sender.send_with_receipt(message).await.map(drop),
-            };
-            match sent {
-                Ok(()) => {}
-                Err(error @ SendError::MessageTooLarge { .. }) => {
-                    return Some(AmqpError::new(
-                        condition::MESSAGE_SIZE_EXCEEDED,
-                        error.to_string(),
-                    ));
+            for event in events {
+                let payload = self.payload(&event);
+                faults.before_event(payload.len()).await;
+                let message = OutgoingMessage::encoded(0, payload);
+                let sent = match self.settled {
+                    true => sender.send_settled(message).await,
+                    false => sender.send_with_receipt(message).await.map(drop),
+                };
+                match sent {
+                    Ok(()) => {}
+                    Err(error @ SendError::MessageTooLarge { .. }) => {
+                        let condition = condition::MESSAGE_SIZE_EXCEEDED;
+                        return Some(AmqpError::new(condition, error.to_string()));
+                    }
+                    Err(_) => return None,
                 }
-                Err(_) => return None,
             }
+        }
+    }
+
+    fn payload(&self, event: &StoredEvent) -> Bytes {
+        match self.runtime_metric {
+            true => event.message_with(&metric(&self.namespace, &self.cursor, event)),
+            false => event.message(),
         }
     }
 }

@@ -6,7 +6,7 @@ use std::task::Poll;
 use super::effects::{Effects, LinkKey};
 use super::endpoint::Half;
 use super::key::Key;
-use super::link::{Link, LinkEnd, ReceiverSettings, Refusal};
+use super::link::{EndSettings, Link, LinkEnd, Refusal};
 use super::session::{LocatedFault, Session};
 use super::violation::PeerFault;
 use super::wait::Watcher;
@@ -18,7 +18,7 @@ impl Session {
     pub(crate) fn attach(
         &mut self,
         attach: Attach,
-        settings: ReceiverSettings,
+        settings: EndSettings,
         effects: &mut Effects,
     ) -> Result<Key, LinkError> {
         if let Some(error) = &self.ended {
@@ -206,7 +206,7 @@ impl Session {
         &mut self,
         key: Key,
         answer: Attach,
-        settings: ReceiverSettings,
+        settings: EndSettings,
         effects: &mut Effects,
     ) -> Result<(), LinkError> {
         let link = self.link_mut(key)?;
@@ -221,6 +221,12 @@ impl Session {
         }
         self.set_output_handle(key, handle);
         self.mark_link(key, effects);
+        if self.links.get(key).is_some_and(Link::is_acquired_in_vain) {
+            let violation = PeerFault::AcquisitionNotOffered.violation();
+            let error = AmqpError::new(condition::NOT_IMPLEMENTED, violation.to_string());
+            let reason = LinkError::Violation(violation);
+            self.detach_link(key, true, Some(error), reason, effects);
+        }
         Ok(())
     }
 

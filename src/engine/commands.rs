@@ -4,16 +4,20 @@ use std::sync::Arc;
 use std::task::{Poll, Waker};
 use std::time::Instant;
 
+use bytes::Bytes;
+
 use super::effects::LinkKey;
 use super::key::Key;
-use super::link::{ReceiverSettings, Refusal};
+use super::link::{EndSettings, Refusal};
 use super::receiver::Inbound;
 use super::sender::Outbound;
 use super::session::Session;
 use super::timer::Timer;
 use super::wait::{Ticket, WatchPlace, Watcher};
 use super::{Effects, Engine};
-use crate::codec::{AmqpError, Attach, DeliveryState, Fields, Open, Outcome, condition};
+use crate::codec::{
+    AmqpError, Attach, DeliveryState, Fields, Open, Outcome, TransactionalState, condition,
+};
 use crate::error::{ConnectionError, LinkError, SendError, SessionError};
 
 impl Engine {
@@ -225,7 +229,7 @@ impl Engine {
         &mut self,
         session: Key,
         attach: Attach,
-        settings: ReceiverSettings,
+        settings: EndSettings,
     ) -> Result<LinkKey, LinkError> {
         let (found, effects) = self.link_session(session)?;
         found
@@ -318,7 +322,7 @@ impl Engine {
         &mut self,
         key: LinkKey,
         answer: Attach,
-        settings: ReceiverSettings,
+        settings: EndSettings,
     ) -> Result<(), LinkError> {
         let (session, effects) = self.link_session(key.session)?;
         session.accept(key.link, answer, settings, effects)
@@ -398,6 +402,25 @@ impl Engine {
         }
     }
 
+    /// The next transaction that the receiver ties a delivery to; None once it can be tied to no other.
+    pub(crate) fn poll_transactional(
+        &mut self,
+        session: Key,
+        delivery: Key,
+        waker: &Waker,
+    ) -> Poll<Option<TransactionalState>> {
+        match self.session(session) {
+            Ok((session, effects)) => session.poll_transactional(delivery, waker, effects),
+            Err(_) => Poll::Ready(None),
+        }
+    }
+
+    pub(crate) fn settle_sent(&mut self, session: Key, delivery: Key, outcome: Outcome) {
+        if let Ok((session, effects)) = self.session(session) {
+            session.settle_sent(delivery, outcome, effects);
+        }
+    }
+
     pub(crate) fn abandon_outcome(&mut self, session: Key, delivery: Key) {
         if let Ok((session, effects)) = self.session(session) {
             session.abandon_outcome(delivery, effects);
@@ -450,6 +473,38 @@ impl Engine {
     ) -> Result<(), LinkError> {
         let (session, effects) = self.link_session(key.session)?;
         session.settle(key.link, delivery_id, state, effects)
+    }
+
+    pub(crate) fn update(
+        &mut self,
+        key: LinkKey,
+        delivery_id: u32,
+        state: DeliveryState,
+    ) -> Result<(), LinkError> {
+        let (session, effects) = self.link_session(key.session)?;
+        session.update(key.link, delivery_id, state, effects)
+    }
+
+    /// Says in the next flow for which transaction deliveries are acquired; None: for none.
+    pub(crate) fn set_acquisition(
+        &mut self,
+        key: LinkKey,
+        txn_id: Option<Bytes>,
+    ) -> Result<(), LinkError> {
+        let (session, effects) = self.link_session(key.session)?;
+        session.set_acquisition(key.link, txn_id, effects)
+    }
+
+    /// The transaction for which the peer acquires what is sent on a link.
+    pub(crate) fn acquired_by(&self, key: LinkKey) -> Option<Bytes> {
+        self.sessions.get(key.session)?.acquired_by(key.link)
+    }
+
+    /// The peer's transaction is over: its links acquire for none any more.
+    pub(crate) fn clear_acquisition(&mut self, key: LinkKey) {
+        if let Ok((session, _)) = self.session(key.session) {
+            session.clear_acquisition(key.link);
+        }
     }
 
     pub(crate) fn poll_confirmed(

@@ -2,10 +2,12 @@
 
 use std::task::Poll;
 
+use bytes::Bytes;
+
 use super::effects::Effects;
 use super::endpoint::Half;
 use super::key::Key;
-use super::link::LinkEnd;
+use super::link::{Link, LinkEnd};
 use super::session::{LocatedFault, OUTGOING_WINDOW, Session};
 use super::violation::PeerFault;
 use super::wait::Watcher;
@@ -50,7 +52,7 @@ impl Session {
         let mut is_flow_due = flow.echo;
         match &mut link.end {
             LinkEnd::Sender(sender) => {
-                sender.on_flow(flow);
+                sender.on_flow(flow).map_err(|fault| fault.at(key))?;
                 is_flow_due |= sender.is_draining; // K-016
             }
             LinkEnd::Receiver(receiver) => {
@@ -104,6 +106,39 @@ impl Session {
             .grant(receiver.credit.link_credit.saturating_add(additional));
         self.mark_flow(key, effects);
         Ok(())
+    }
+
+    /// Ties what comes on a link from the next flow on to a transaction of ours, or to none.
+    pub(crate) fn set_acquisition(
+        &mut self,
+        key: Key,
+        txn_id: Option<Bytes>,
+        effects: &mut Effects,
+    ) -> Result<(), LinkError> {
+        let link = self.link_mut(key)?;
+        if let Some(error) = &link.ended {
+            return Err(error.clone());
+        }
+        link.receiver_mut()
+            .ok_or(LinkError::WrongRole)?
+            .acquires_for = txn_id;
+        self.mark_flow(key, effects);
+        Ok(())
+    }
+
+    /// The transaction for which the peer acquires what is sent on a link.
+    pub(crate) fn acquired_by(&self, key: Key) -> Option<Bytes> {
+        match &self.links.get(key)?.end {
+            LinkEnd::Sender(sender) => sender.acquired_by.clone(),
+            LinkEnd::Receiver(_) => None,
+        }
+    }
+
+    /// The peer's transaction is over.
+    pub(crate) fn clear_acquisition(&mut self, key: Key) {
+        if let Some(sender) = self.links.get_mut(key).and_then(Link::sender_mut) {
+            sender.acquired_by = None;
+        }
     }
 
     /// Asks the sender to use up its credit or give it back (K-014).
@@ -178,9 +213,10 @@ impl Session {
             link_credit: state.link_credit,
             available: state.available,
             drain: state.drain,
+            properties: state.properties,
             ..self.flow(effects)
         };
-        let _ = effects.output.write(self.outgoing_channel, &flow); // at most some 60 octets: it always fits
+        let _ = effects.output.write(self.outgoing_channel, &flow); // at most some 120 octets: it always fits
         true
     }
 

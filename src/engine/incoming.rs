@@ -146,6 +146,16 @@ impl Incoming {
         true
     }
 
+    /// States where a delivery stands without settling it: how far it has come, or what it is within a transaction (P-013).
+    /// False if it is settled.
+    pub(crate) fn update(&mut self, delivery_id: u32, state: DeliveryState) -> bool {
+        let is_held = self.unsettled.get_mut(delivery_id).is_some();
+        if is_held {
+            self.dispositions.push(delivery_id, false, Some(state));
+        }
+        is_held
+    }
+
     /// Whether the sender has confirmed (or nobody waits for that).
     pub(crate) fn poll_confirmed(
         &mut self,

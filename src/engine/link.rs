@@ -35,20 +35,26 @@ pub(crate) enum Refusal {
     EchoedTermini,
 }
 
-/// How a receiving end of ours behaves; a sending end ignores it.
+/// How an end of ours behaves.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct ReceiverSettings {
+pub(crate) struct EndSettings {
     pub(crate) credit: Credit,
     pub(crate) auto_accept: bool,
     pub(crate) max_partial_bytes: usize,
+    /// Octets that automatic credit lets wait here.
+    pub(crate) prefetch_bytes: Option<usize>,
+    /// Whether a sending end can send on behalf of the receiver's transactions.
+    pub(crate) offers_acquisition: bool,
 }
 
-impl ReceiverSettings {
+impl EndSettings {
     pub(crate) fn new(credit: Credit, auto_accept: bool, limits: &Limits) -> Self {
         Self {
             credit,
             auto_accept,
             max_partial_bytes: limits.max_partial_delivery_bytes,
+            prefetch_bytes: None,
+            offers_acquisition: false,
         }
     }
 }
@@ -71,17 +77,23 @@ pub(crate) struct Link {
     /// It is in its session's list of links with something to flush.
     pub(crate) is_due: bool,
     pub(crate) is_held: bool,
+    /// Our detach left the terminus where it was, and the peer has not detached yet.
+    pub(crate) is_suspended: bool,
     pub(crate) watchers: Watchers,
 }
 
 impl Link {
     /// A link that we attach.
-    pub(crate) fn outgoing(attach: Attach, settings: ReceiverSettings) -> Self {
+    pub(crate) fn outgoing(attach: Attach, settings: EndSettings) -> Self {
         let end = match attach.role {
-            Role::Sender => LinkEnd::Sender(SenderEnd::new(
-                attach.initial_delivery_count.unwrap_or(0),
-                attach.snd_settle_mode,
-            )),
+            Role::Sender => {
+                let mut sender = SenderEnd::new(
+                    attach.initial_delivery_count.unwrap_or(0),
+                    attach.snd_settle_mode,
+                );
+                sender.offers_acquisition = settings.offers_acquisition;
+                LinkEnd::Sender(sender)
+            }
             Role::Receiver => LinkEnd::Receiver(receiver_end(&attach, settings)),
         };
         Self {
@@ -102,6 +114,7 @@ impl Link {
             },
             is_due: false,
             is_held: true,
+            is_suspended: false,
             watchers: Watchers::default(),
         }
     }
@@ -117,10 +130,13 @@ impl Link {
             initial_delivery_count: (role == Role::Sender).then_some(0),
             ..Attach::new(remote.name.clone(), 0, role)
         };
-        let settings = ReceiverSettings {
+        let settings = EndSettings {
             credit: Credit::Manual,
             auto_accept: false,
             max_partial_bytes: 0,
+            prefetch_bytes: None,
+            // What comes before the answer is kept, and looked at then.
+            offers_acquisition: true,
         };
         let mut link = Self::outgoing(draft, settings);
         link.endpoint = Endpoint {
@@ -135,9 +151,12 @@ impl Link {
     }
 
     /// Answers an incoming link.
-    pub(crate) fn accept(&mut self, answer: Attach, settings: ReceiverSettings) {
+    pub(crate) fn accept(&mut self, answer: Attach, settings: EndSettings) {
         match &mut self.end {
-            LinkEnd::Sender(sender) => sender.snd_settle_mode = answer.snd_settle_mode,
+            LinkEnd::Sender(sender) => {
+                sender.snd_settle_mode = answer.snd_settle_mode;
+                sender.offers_acquisition = settings.offers_acquisition;
+            }
             LinkEnd::Receiver(receiver) => {
                 let credit = receiver.credit;
                 *receiver = receiver_end(&answer, settings);
@@ -154,11 +173,17 @@ impl Link {
         }
     }
 
+    /// Whether the peer acquires deliveries for a transaction though this end cannot send on behalf of one.
+    pub(crate) fn is_acquired_in_vain(&self) -> bool {
+        matches!(&self.end, LinkEnd::Sender(sender) if sender.acquired_by.is_some() && !sender.offers_acquisition)
+    }
+
     /// Takes over what the peer's attach decides for our end (L-020, L-021, L-023, K-002).
     pub(crate) fn learn(&mut self, remote: &Attach) {
         match &mut self.end {
             LinkEnd::Sender(sender) => {
-                sender.max_message_size = remote.max_message_size.filter(|limit| *limit > 0)
+                sender.max_message_size = remote.max_message_size.filter(|limit| *limit > 0);
+                sender.takes_resumed_only = remote.incomplete_unsettled;
             }
             LinkEnd::Receiver(receiver) => {
                 receiver.snd_settle_mode = remote.snd_settle_mode;
@@ -267,7 +292,7 @@ impl Link {
     }
 }
 
-fn receiver_end(attach: &Attach, settings: ReceiverSettings) -> ReceiverEnd {
+fn receiver_end(attach: &Attach, settings: EndSettings) -> ReceiverEnd {
     let announced = attach
         .max_message_size
         .filter(|limit| *limit > 0)
@@ -275,10 +300,15 @@ fn receiver_end(attach: &Attach, settings: ReceiverSettings) -> ReceiverEnd {
     let max_message_size = usize::try_from(announced)
         .unwrap_or(usize::MAX)
         .min(settings.max_partial_bytes);
-    ReceiverEnd::new(
+    let mut receiver = ReceiverEnd::new(
         settings.credit,
         attach.rcv_settle_mode,
         max_message_size,
         settings.auto_accept,
-    )
+        settings.prefetch_bytes,
+    );
+    if let Some(unsettled) = &attach.unsettled {
+        receiver.expect_resumed(unsettled, attach.incomplete_unsettled);
+    }
+    receiver
 }

@@ -30,6 +30,7 @@
 //! ```
 
 mod attaching;
+mod budget;
 mod commands;
 mod connection;
 mod credit;
@@ -64,9 +65,9 @@ pub use receiver::Credit;
 pub(crate) use connection::ConnectionSettings;
 pub(crate) use effects::LinkKey;
 pub(crate) use key::Key;
-pub(crate) use link::{ReceiverSettings, Refusal};
+pub(crate) use link::{EndSettings, Refusal};
 pub(crate) use receiver::Inbound;
-pub(crate) use sender::{Outbound, Payload};
+pub(crate) use sender::{Outbound, Payload, Pieces};
 pub(crate) use wait::{Ticket, WatchPlace, Watcher};
 
 use std::collections::VecDeque;

@@ -9,7 +9,7 @@ use super::key::{Key, Slab};
 use super::unsettled::Unsettled;
 use super::wait::store_waker;
 use super::window::OutgoingWindow;
-use crate::codec::{DeliveryState, Disposition, Outcome, Role};
+use crate::codec::{DeliveryState, Disposition, Outcome, Role, TransactionalState};
 use crate::error::{LinkError, SendError};
 
 /// Where the outcome of a delivery will stand.
@@ -31,6 +31,8 @@ struct SentDelivery {
     slot: OutcomeSlot,
     /// Stream position of its first octet: tells "not sent" from "unknown" when the stream breaks.
     position: u64,
+    /// The transaction that the receiver has tied it to, with the outcome that it gets if that succeeds; until it was read.
+    transactional: Option<Box<TransactionalState>>,
 }
 
 /// The sending half of a session.
@@ -88,6 +90,7 @@ impl Outgoing {
             delivery_id,
             slot: OutcomeSlot::Pending(None),
             position,
+            transactional: None,
         });
         self.unsettled.push(delivery_id, key);
         self.next_delivery_id = delivery_id.wrapping_add(1);
@@ -102,6 +105,12 @@ impl Outgoing {
         effects: &mut Effects,
     ) {
         let last = disposition.last.unwrap_or(disposition.first);
+        if let Some(DeliveryState::Transactional(state)) = &disposition.state {
+            self.tie(disposition.first, last, state, effects);
+            if !disposition.settled {
+                return; // the outcome is provisional as long as the transaction is
+            }
+        }
         let outcome = disposition.state.as_ref().and_then(DeliveryState::outcome);
         if outcome.is_none() && !disposition.settled {
             return; // P-013: a state on the way; it may change any number of times
@@ -129,6 +138,20 @@ impl Outgoing {
                 dispositions.push(delivery_id, true, disposition.state.clone()); // P-008
             }
             false
+        });
+    }
+
+    /// The receiver has tied deliveries to a transaction: those who watch them learn it.
+    fn tie(&mut self, first: u32, last: u32, state: &TransactionalState, effects: &mut Effects) {
+        let deliveries = &mut self.deliveries;
+        self.unsettled.retain_range(first, last, |_, key| {
+            if let Some(sent) = deliveries.get_mut(*key)
+                && let OutcomeSlot::Pending(waker) = &mut sent.slot
+            {
+                sent.transactional = Some(Box::new(state.clone()));
+                effects.wakes.push(waker.take());
+            }
+            true
         });
     }
 
@@ -181,6 +204,51 @@ impl Outgoing {
             Some(OutcomeSlot::Resolved(result)) => Poll::Ready(Some(result)),
             _ => Poll::Ready(None),
         }
+    }
+
+    /// The next transaction that the receiver ties a delivery to; None once it can be tied to no other, because its outcome
+    /// has come.
+    pub(crate) fn poll_transactional(
+        &mut self,
+        delivery: Key,
+        waker: &Waker,
+        effects: &mut Effects,
+    ) -> Poll<Option<TransactionalState>> {
+        let Some(sent) = self.deliveries.get_mut(delivery) else {
+            return Poll::Ready(None);
+        };
+        if let Some(state) = sent.transactional.take() {
+            return Poll::Ready(Some(*state));
+        }
+        match &mut sent.slot {
+            OutcomeSlot::Pending(stored) => {
+                store_waker(stored, waker, &mut effects.wakes);
+                Poll::Pending
+            }
+            OutcomeSlot::Abandoned | OutcomeSlot::Resolved(_) => Poll::Ready(None),
+        }
+    }
+
+    /// Settles a delivery from our side, with the outcome that it has here (P-001). Its receipt is used up. Says whether
+    /// that made a disposition due.
+    pub(crate) fn settle(
+        &mut self,
+        delivery: Key,
+        outcome: Outcome,
+        effects: &mut Effects,
+    ) -> bool {
+        let Some(sent) = self.deliveries.remove(delivery) else {
+            return false;
+        };
+        if let OutcomeSlot::Pending(waker) = sent.slot {
+            effects.wakes.push(waker);
+        }
+        let is_unsettled = self.unsettled.remove(sent.delivery_id).is_some();
+        if is_unsettled {
+            self.dispositions
+                .push(sent.delivery_id, true, Some(outcome.into()));
+        }
+        is_unsettled
     }
 
     /// Gives an outcome up. A peer that never settles would make the abandoned ones grow without end, so beyond the limit

@@ -1,15 +1,18 @@
 //! The receiving end of a link: credit and its top-up, reassembly, and the queue that the application takes from.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::fmt;
 
 use bytes::{Bytes, BytesMut};
 
+use super::budget::Budget;
 use super::credit::ReceiverCredit;
+use super::sender::TXN_ID;
 use super::violation::PeerFault;
 use super::wait::{WaitQueue, Wakes};
 use crate::codec::{
-    DeliveryState, DeliveryTag, Flow, ReceiverSettleMode, SenderSettleMode, Transfer,
+    DeliveryState, DeliveryTag, Fields, Flow, Outcome, Received, ReceiverSettleMode,
+    SenderSettleMode, Transfer, UnsettledMap, Value,
 };
 
 /// Payloads smaller than this are copied out of their read buffer if they stay queued, so that they do not pin it.
@@ -45,6 +48,8 @@ pub(crate) struct Inbound {
     pub(crate) settled: bool,
     pub(crate) state: Option<DeliveryState>,
     pub(crate) payload: Bytes,
+    /// Whether it was delivered on an earlier attachment of the link, too.
+    pub(crate) resumed: bool,
     /// The driver's pass in which it was queued; None once the payload is its own.
     pass: Option<u32>,
 }
@@ -78,7 +83,7 @@ struct PartialDelivery {
 }
 
 /// What one transfer frame did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Progress {
     /// A delivery began that needs settlement: remember it.
     Began {
@@ -87,6 +92,12 @@ pub(crate) enum Progress {
     },
     /// A settled delivery began, or an unsettled one went on.
     Continued,
+    /// A delivery of an earlier attachment had its outcome then: it is to be stated again.
+    Resumed {
+        delivery_id: u32,
+        rcv_settle_mode: ReceiverSettleMode,
+        outcome: Outcome,
+    },
     /// A delivery that had begun unsettled needs no settlement any more: settled late, or aborted.
     NoLongerUnsettled { delivery_id: u32 },
 }
@@ -105,9 +116,15 @@ pub(crate) struct ReceiverEnd {
     pub(crate) is_draining: bool,
     /// No handle is left that could take what arrives; deliveries that were taken may still be settled.
     pub(crate) has_no_reader: bool,
-    /// Deliveries beyond the credit are in flight lawfully, because we lowered it (K-009).
-    pub(crate) is_credit_lowered: bool,
+    /// The transaction of ours that acquires what comes.
+    pub(crate) acquires_for: Option<Bytes>,
+    /// Deliveries of earlier attachments, as our attach stated them: they may be resumed.
+    resumable: HashMap<DeliveryTag, Option<DeliveryState>>,
+    /// Our attach could not state them all: nothing new may come (L-039).
+    takes_resumed_only: bool,
     max_message_size: usize,
+    /// Bounds automatic credit by the size of what waits.
+    budget: Budget,
     partial: Option<PartialDelivery>,
     /// More frames of a delivery are to come of which none is taken.
     is_skipping: bool,
@@ -121,6 +138,7 @@ impl ReceiverEnd {
         rcv_settle_mode: ReceiverSettleMode,
         max_message_size: usize,
         auto_accept: bool,
+        prefetch_bytes: Option<usize>,
     ) -> Self {
         Self {
             credit: ReceiverCredit::default(),
@@ -132,8 +150,11 @@ impl ReceiverEnd {
             waiters: WaitQueue::new(),
             is_draining: false,
             has_no_reader: false,
-            is_credit_lowered: false,
+            acquires_for: None,
+            resumable: HashMap::new(),
+            takes_resumed_only: false,
             max_message_size,
+            budget: Budget::new(prefetch_bytes),
             partial: None,
             is_skipping: false,
             owned: 0,
@@ -177,7 +198,7 @@ impl ReceiverEnd {
         max_excess: u32,
     ) -> Result<Progress, PeerFault> {
         self.credit.on_delivery();
-        if self.credit.excess > max_excess && !self.is_credit_lowered {
+        if self.credit.excess > max_excess {
             return Err(PeerFault::NoCredit);
         }
         let rcv_settle_mode = self.delivery_settle_mode(&transfer)?;
@@ -195,12 +216,21 @@ impl ReceiverEnd {
             settled: transfer.settled.unwrap_or(false),
             state: transfer.state,
             payload,
+            resumed: transfer.resume,
             pass: Some(pass),
         };
-        if transfer.aborted || transfer.resume {
-            // D-014, and D-025: no delivery outlives its link here, so none can be resumed
-            self.is_skipping = transfer.more && !transfer.aborted;
+        if transfer.aborted {
+            self.resumable.remove(&first.delivery_tag); // D-014, R-012
             return Ok(Progress::Continued);
+        }
+        if self.takes_resumed_only && !transfer.resume {
+            return Err(PeerFault::NewDeliveryTooEarly);
+        }
+        if transfer.resume
+            && let Some(progress) = self.resume(&first, rcv_settle_mode)?
+        {
+            self.is_skipping = transfer.more;
+            return Ok(progress);
         }
         self.check_settled(first.settled, transfer.more)?;
         self.check_size(first.payload.len())?;
@@ -226,6 +256,41 @@ impl ReceiverEnd {
                 rcv_settle_mode,
             }
         })
+    }
+
+    /// A delivery of an earlier attachment comes again. None if it is to be taken like a new one: nothing of it was kept.
+    fn resume(
+        &mut self,
+        first: &Inbound,
+        rcv_settle_mode: ReceiverSettleMode,
+    ) -> Result<Option<Progress>, PeerFault> {
+        let Some(ours) = self.resumable.remove(&first.delivery_tag) else {
+            return Ok(Some(Progress::Continued)); // R-002, D-025
+        };
+        if first.settled {
+            return Ok(Some(Progress::Continued));
+        }
+        let outcome_of = |state: &Option<DeliveryState>| state.as_ref()?.outcome().cloned();
+        match (outcome_of(&first.state), outcome_of(&ours)) {
+            // the sender's view wins.
+            (Some(outcome), _) | (None, Some(outcome)) => Ok(Some(Progress::Resumed {
+                delivery_id: first.delivery_id,
+                rcv_settle_mode,
+                outcome,
+            })),
+            (None, None) => match &first.state {
+                Some(DeliveryState::Received(received)) if *received != Received::default() => {
+                    Err(PeerFault::ResumedInTheMiddle)
+                }
+                _ => Ok(None),
+            },
+        }
+    }
+
+    /// What our attach says of deliveries of earlier attachments.
+    pub(crate) fn expect_resumed(&mut self, unsettled: &UnsettledMap, incomplete: bool) {
+        self.resumable = unsettled.0.iter().cloned().collect();
+        self.takes_resumed_only = incomplete;
     }
 
     fn continue_delivery(
@@ -306,6 +371,7 @@ impl ReceiverEnd {
     }
 
     fn enqueue(&mut self, delivery: Inbound, pass: u32) {
+        self.budget.on_queued(delivery.weight());
         self.queue.push_back(delivery);
         while let Some(early) = self.queue.get_mut(self.owned) {
             if early
@@ -340,6 +406,7 @@ impl ReceiverEnd {
     pub(crate) fn take(&mut self) -> Option<Inbound> {
         let delivery = self.queue.pop_front()?;
         self.owned = self.owned.saturating_sub(1);
+        self.budget.on_taken(delivery.weight());
         Some(delivery)
     }
 
@@ -360,8 +427,10 @@ impl ReceiverEnd {
             return None;
         }
         let batch_wanted = self.batch_wanted();
-        let target = prefetch.max(batch_wanted);
         let queued = self.queue.len() as u32;
+        let target = prefetch
+            .max(batch_wanted)
+            .min(queued.saturating_add(self.room()));
         let wanted = target.saturating_sub(queued);
         let missing = wanted.saturating_sub(self.credit.link_credit);
         let starves_batch = queued.saturating_add(self.credit.link_credit) < batch_wanted;
@@ -372,15 +441,41 @@ impl ReceiverEnd {
         is_worth_a_flow.then_some(wanted)
     }
 
+    /// Deliveries for which there is room by their size; a batch receive gets what it waits for, however large.
+    fn room(&self) -> u32 {
+        match self.batch_wanted() {
+            0 => self.budget.room(),
+            _ => u32::MAX,
+        }
+    }
+
+    /// Deliveries turn out larger than those for which credit was granted: takes it back. True if the sender must be told.
+    pub(crate) fn shrink_credit(&mut self) -> bool {
+        if self.grant == Credit::Manual || self.is_draining {
+            return false;
+        }
+        let room = self.room();
+        let is_lower = room < self.credit.link_credit / 2;
+        if is_lower {
+            self.credit.lower(room);
+        }
+        is_lower
+    }
+
     /// Our state as a flow; tops the credit up if that is worth it.
     pub(crate) fn flow(&mut self) -> Flow {
         if let Some(granted) = self.top_up() {
             self.credit.grant(granted);
         }
+        let mut properties = Fields::new();
+        if let Some(txn_id) = &self.acquires_for {
+            properties.insert(TXN_ID, Value::Binary(txn_id.clone()));
+        }
         Flow {
             delivery_count: Some(self.credit.delivery_count),
             link_credit: Some(self.credit.link_credit),
             drain: self.is_draining,
+            properties,
             ..Flow::default()
         }
     }
@@ -397,17 +492,21 @@ impl ReceiverEnd {
         // The last delivery may still be arriving.
         let finished = self.is_draining && self.credit.link_credit == 0 && !self.has_partial();
         self.is_draining &= !finished;
+        if finished {
+            self.acquires_for = None; // what is granted from here on is for no transaction
+        }
         finished
     }
 
     /// Octets of what is queued.
     pub(crate) fn queued_bytes(&self) -> usize {
-        self.queue.iter().map(Inbound::weight).sum()
+        self.budget.queued()
     }
 
     /// Gives up everything that has arrived and was not taken; the payloads go to `garbage`.
     pub(crate) fn discard(&mut self, garbage: &mut Vec<Bytes>) {
         garbage.extend(self.queue.drain(..).map(|delivery| delivery.payload));
+        self.budget.clear();
         self.owned = 0;
     }
 
@@ -416,8 +515,7 @@ impl ReceiverEnd {
         self.has_no_reader = true;
         self.grant = Credit::Manual;
         self.is_draining = false;
-        self.is_credit_lowered = true;
-        self.credit.link_credit = 0;
+        self.credit.lower(0);
     }
 
     /// Gives up a delivery of which the rest will not come; says how many octets that frees.
@@ -455,8 +553,7 @@ impl ReceiverEnd {
         let target = prefetch.max(self.batch_wanted());
         let is_lower = target < self.credit.link_credit && !self.is_draining;
         if is_lower {
-            self.credit.link_credit = target;
-            self.is_credit_lowered = true;
+            self.credit.lower(target);
         }
         is_lower
     }

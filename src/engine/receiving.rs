@@ -87,7 +87,8 @@ impl Session {
         let has_drained = receiver.finish_drain();
         // K-025: a delivery that was aborted used up credit, and nobody will take it; a drain that is over starts anew.
         let is_dropped = !is_queued && !receiver.has_partial();
-        let is_flow_due = (is_dropped || has_drained) && receiver.top_up().is_some();
+        let is_flow_due = ((is_dropped || has_drained) && receiver.top_up().is_some())
+            || (is_queued && receiver.shrink_credit());
         let has_no_reader = receiver.has_no_reader;
         if has_drained {
             receiver.waiters.wake_all(&mut effects.wakes);
@@ -100,6 +101,17 @@ impl Session {
             } => {
                 let limit = effects.limits.max_unsettled_deliveries;
                 incoming.hold(delivery_id, key, rcv_settle_mode, limit)?;
+            }
+            Progress::Resumed {
+                delivery_id,
+                rcv_settle_mode,
+                outcome,
+            } => {
+                let limit = effects.limits.max_unsettled_deliveries;
+                incoming.hold(delivery_id, key, rcv_settle_mode, limit)?;
+                if incoming.settle(delivery_id, outcome.into()) {
+                    self.mark(effects);
+                }
             }
             Progress::NoLongerUnsettled { delivery_id } => incoming.forget(delivery_id, effects),
             Progress::Continued => {}
@@ -304,6 +316,24 @@ impl Session {
             return Err(error.clone());
         }
         if self.incoming.settle(delivery_id, state) {
+            self.mark(effects);
+        }
+        Ok(())
+    }
+
+    /// States where a received delivery stands, without settling it.
+    pub(crate) fn update(
+        &mut self,
+        key: Key,
+        delivery_id: u32,
+        state: DeliveryState,
+        effects: &mut Effects,
+    ) -> Result<(), LinkError> {
+        let link = self.link_mut(key)?;
+        if let Some(error) = &link.ended {
+            return Err(error.clone());
+        }
+        if self.incoming.update(delivery_id, state) {
             self.mark(effects);
         }
         Ok(())

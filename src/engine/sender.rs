@@ -1,16 +1,22 @@
 //! The sending end of a link: credit, drain, and deliveries too large for one frame.
 
+use std::collections::VecDeque;
 use std::fmt;
 
 use bytes::{Bytes, BytesMut};
 
 use super::credit::SenderCredit;
 use super::effects::Effects;
+use super::violation::PeerFault;
 use super::wait::WaitQueue;
 use crate::codec::{
-    DeliveryState, DeliveryTag, Encode, Flow, Message, SenderSettleMode, Transfer, Writer, frame,
+    DeliveryState, DeliveryTag, Encode, Flow, Message, SenderSettleMode, Symbol, Transfer, Value,
+    Writer, frame,
 };
 use crate::error::{LinkError, SendError, SettleModeMismatch};
+
+/// The property of a flow that names the transaction for which deliveries are acquired [4.4.3].
+pub(super) const TXN_ID: Symbol = Symbol::from_static("txn-id");
 
 /// What is to be sent in one delivery.
 #[derive(Clone, PartialEq)]
@@ -22,7 +28,7 @@ pub(crate) enum Payload {
     /// Encoded straight behind the performative.
     Message(Message),
     /// Sections that are encoded already, or another message format.
-    Encoded(Bytes),
+    Encoded(Pieces),
 }
 
 /// Shows how much there is, not what it says.
@@ -30,8 +36,72 @@ impl fmt::Debug for Payload {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Message(message) => write!(f, "message, {} octets of data", message.body_len()),
-            Self::Encoded(octets) => write!(f, "encoded, {} octets", octets.len()),
+            Self::Encoded(pieces) => write!(f, "encoded, {} octets", pieces.len),
         }
+    }
+}
+
+/// Octets in one piece or several, so that the body of a large message need not be copied to what stands around it.
+#[derive(Clone, PartialEq)]
+pub(crate) struct Pieces {
+    /// Empty only if all are.
+    first: Bytes,
+    rest: VecDeque<Bytes>,
+    /// Of all together.
+    len: usize,
+}
+
+impl Pieces {
+    pub(crate) fn new(pieces: impl IntoIterator<Item = Bytes>) -> Self {
+        let mut pieces = pieces.into_iter().filter(|piece| !piece.is_empty());
+        let first = pieces.next().unwrap_or_default();
+        let rest: VecDeque<Bytes> = pieces.collect();
+        let len = first.len() + rest.iter().map(Bytes::len).sum::<usize>();
+        Self { first, rest, len }
+    }
+
+    /// All of it in one piece.
+    pub(crate) fn into_bytes(self) -> Bytes {
+        if self.rest.is_empty() {
+            return self.first;
+        }
+        let mut whole = BytesMut::with_capacity(self.len);
+        self.write_all(&mut whole);
+        whole.freeze()
+    }
+
+    fn write_all(&self, buffer: &mut BytesMut) {
+        buffer.extend_from_slice(&self.first);
+        for piece in &self.rest {
+            buffer.extend_from_slice(piece);
+        }
+    }
+
+    /// Moves as many octets as there is room for to the end of `buffer`, and pieces that are used up to `garbage`.
+    fn write(&mut self, mut room: usize, buffer: &mut BytesMut, garbage: &mut Vec<Bytes>) {
+        while room > 0 && !self.first.is_empty() {
+            let chunk = self.first.split_to(room.min(self.first.len()));
+            buffer.extend_from_slice(&chunk);
+            room -= chunk.len();
+            self.len -= chunk.len();
+            if self.first.is_empty() {
+                self.first = self.rest.pop_front().unwrap_or_default();
+                garbage.push(chunk);
+            }
+        }
+    }
+}
+
+impl From<Bytes> for Pieces {
+    fn from(octets: Bytes) -> Self {
+        Self::new([octets])
+    }
+}
+
+/// Shows how much there is, not what it says.
+impl fmt::Debug for Pieces {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} octets", self.len)
     }
 }
 
@@ -43,6 +113,10 @@ pub(crate) struct Outbound {
     /// None: the engine numbers it.
     pub(crate) delivery_tag: Option<DeliveryTag>,
     pub(crate) state: Option<DeliveryState>,
+    /// Whether a delivery of an earlier attachment of the link goes on.
+    pub(crate) resume: bool,
+    /// The delivery is given up.
+    pub(crate) aborted: bool,
 }
 
 /// What is left of a delivery that spans several frames.
@@ -50,7 +124,7 @@ pub(crate) struct Outbound {
 pub(crate) struct PartialSend {
     /// The performative of the next frame; only the first carries id, tag, format and state.
     transfer: Transfer,
-    rest: Bytes,
+    rest: Pieces,
 }
 
 /// The sending end of a link.
@@ -64,6 +138,12 @@ pub(crate) struct SenderEnd {
     pub(crate) max_message_size: Option<u64>,
     pub(crate) waiters: WaitQueue,
     pub(crate) partial: Option<PartialSend>,
+    /// Whether this end can send on behalf of the receiver's transactions.
+    pub(crate) offers_acquisition: bool,
+    /// The receiver could not state all that it has unsettled: nothing new may be sent (L-038).
+    pub(crate) takes_resumed_only: bool,
+    /// The transaction for which the receiver acquires what is sent.
+    pub(crate) acquired_by: Option<Bytes>,
     next_tag: u64,
 }
 
@@ -76,6 +156,9 @@ impl SenderEnd {
             max_message_size: None,
             waiters: WaitQueue::new(),
             partial: None,
+            offers_acquisition: false,
+            takes_resumed_only: false,
+            acquired_by: None,
             next_tag: 0,
         }
     }
@@ -109,11 +192,19 @@ impl SenderEnd {
     }
 
     /// Applies a receiver's flow for this link.
-    pub(crate) fn on_flow(&mut self, flow: &Flow) {
+    pub(crate) fn on_flow(&mut self, flow: &Flow) -> Result<(), PeerFault> {
+        let acquired_by = acquiring_transaction(flow)?;
+        if acquired_by.is_some() && !self.offers_acquisition {
+            return Err(PeerFault::AcquisitionNotOffered);
+        }
+        if flow.link_credit.is_some() {
+            self.acquired_by = acquired_by;
+        }
         if let Some(link_credit) = flow.link_credit {
             self.credit.on_flow(flow.delivery_count, link_credit);
         }
         self.is_draining = flow.drain;
+        Ok(())
     }
 
     /// Whether a drain can be answered: nobody has anything left to send for this credit (K-013).
@@ -163,8 +254,19 @@ impl SenderEnd {
             message_format: Some(outbound.message_format),
             settled: settled.then_some(true),
             state: outbound.state.clone(),
+            resume: outbound.resume,
+            aborted: outbound.aborted,
             ..Transfer::default()
         }
+    }
+}
+
+/// The transaction that a flow acquires deliveries for [4.4.3].
+fn acquiring_transaction(flow: &Flow) -> Result<Option<Bytes>, PeerFault> {
+    match flow.properties.get(&TXN_ID) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::Binary(txn_id)) => Ok(Some(txn_id.clone())),
+        Some(_) => Err(PeerFault::TransactionIdNotBinary),
     }
 }
 
@@ -173,7 +275,7 @@ pub(crate) enum OneFrame {
     /// It stands at the end of the output.
     Written,
     /// Nothing was written: this is the encoded payload.
-    TooLarge(Bytes),
+    TooLarge(Pieces),
 }
 
 /// Writes performative and payload at the end of the output, or takes them back if they don't fit one frame or `sender`'s
@@ -194,12 +296,12 @@ pub(crate) fn write_in_one_frame(
         output.buffer.truncate(mark);
         return Err(SendError::NotSent(LinkError::FrameTooLarge { size, limit })); // F-018: a state of that size
     }
-    if let Payload::Encoded(bytes) = payload
-        && size + bytes.len() > limit
+    if let Payload::Encoded(pieces) = payload
+        && size + pieces.len > limit
     {
         output.buffer.truncate(mark);
-        sender.check_size(bytes.len())?;
-        return Ok(OneFrame::TooLarge(bytes.clone()));
+        sender.check_size(pieces.len)?;
+        return Ok(OneFrame::TooLarge(pieces.clone()));
     }
     let written = write_payload(payload, &mut output.buffer)
         .and_then(|()| sender.check_size(output.buffer.len() - start));
@@ -211,17 +313,14 @@ pub(crate) fn write_in_one_frame(
         frame::finish(&mut output.buffer, mark);
         return Ok(OneFrame::Written);
     }
-    let encoded = match payload {
-        Payload::Encoded(bytes) => bytes.clone(),
-        Payload::Message(_) => Bytes::copy_from_slice(&output.buffer[start..]),
-    };
+    let encoded = Bytes::copy_from_slice(&output.buffer[start..]);
     output.buffer.truncate(mark);
-    Ok(OneFrame::TooLarge(encoded))
+    Ok(OneFrame::TooLarge(encoded.into()))
 }
 
 fn write_payload(payload: &Payload, buffer: &mut BytesMut) -> Result<(), SendError> {
     match payload {
-        Payload::Encoded(bytes) => buffer.extend_from_slice(bytes),
+        Payload::Encoded(pieces) => pieces.write_all(buffer),
         Payload::Message(message) => {
             let mut writer = Writer::new(buffer);
             message.encode(&mut writer);
@@ -245,7 +344,7 @@ pub(crate) fn write_partial(
     let header = output.buffer.len() - mark;
     // That the performative fits was seen before the delivery was taken on.
     let room = output.max_transfer_size().saturating_sub(header).max(1);
-    let is_last = partial.rest.len() <= room;
+    let is_last = partial.rest.len <= room;
     if is_last {
         // The same performative with more=false: never longer than before.
         output.buffer.truncate(mark);
@@ -255,12 +354,10 @@ pub(crate) fn write_partial(
             .transfer
             .encode(&mut Writer::with_layout(&mut output.buffer, output.layout));
     }
-    let chunk = partial.rest.split_to(room.min(partial.rest.len()));
-    output.buffer.extend_from_slice(&chunk);
+    partial
+        .rest
+        .write(room, &mut output.buffer, &mut effects.garbage);
     frame::finish(&mut output.buffer, mark);
-    if is_last {
-        effects.garbage.push(chunk);
-    }
     let transfer = &mut partial.transfer;
     *transfer = Transfer {
         handle: transfer.handle,
@@ -272,7 +369,7 @@ pub(crate) fn write_partial(
 
 impl PartialSend {
     /// The whole of a delivery, of which nothing has been written.
-    pub(crate) fn new(transfer: Transfer, payload: Bytes) -> Self {
+    pub(crate) fn new(transfer: Transfer, payload: Pieces) -> Self {
         Self {
             transfer: Transfer {
                 more: true,
@@ -283,7 +380,7 @@ impl PartialSend {
     }
 
     /// What was not sent of it.
-    pub(crate) fn into_rest(self) -> Bytes {
-        self.rest
+    pub(crate) fn into_rest(self) -> impl Iterator<Item = Bytes> {
+        std::iter::once(self.rest.first).chain(self.rest.rest)
     }
 }

@@ -8,7 +8,7 @@ use super::link::{Due, Link, LinkEnd};
 use super::sender::{OneFrame, Outbound, PartialSend, write_in_one_frame, write_partial};
 use super::session::Session;
 use super::wait::Ticket;
-use crate::codec::Outcome;
+use crate::codec::{Outcome, TransactionalState};
 use crate::error::{LinkError, SendError};
 
 impl Session {
@@ -123,7 +123,13 @@ impl Session {
         else {
             return Err(SendError::NotSent(LinkError::LocalDetached));
         };
-        sender.check_settled(settled)?;
+        let settled = settled || outbound.aborted; // D-013: nobody settles what was given up
+        if !outbound.aborted {
+            sender.check_settled(settled)?;
+        }
+        if sender.takes_resumed_only && !outbound.resume {
+            return Err(SendError::OnlyResumed);
+        }
         let transfer = sender.first_transfer(handle, delivery_id, outbound, settled);
         let written = write_in_one_frame(
             self.outgoing_channel,
@@ -179,6 +185,24 @@ impl Session {
         effects: &mut Effects,
     ) -> Poll<Option<Result<Outcome, SendError>>> {
         self.outgoing.poll_outcome(delivery, waker, effects)
+    }
+
+    pub(crate) fn poll_transactional(
+        &mut self,
+        delivery: Key,
+        waker: &Waker,
+        effects: &mut Effects,
+    ) -> Poll<Option<TransactionalState>> {
+        self.outgoing.poll_transactional(delivery, waker, effects)
+    }
+
+    /// Settles a sent delivery from our side.
+    pub(crate) fn settle_sent(&mut self, delivery: Key, outcome: Outcome, effects: &mut Effects) {
+        if self.outgoing.settle(delivery, outcome, effects) {
+            self.mark(effects);
+            self.wake_senders(effects);
+            self.check_settled(effects);
+        }
     }
 
     pub(crate) fn abandon_outcome(&mut self, delivery: Key, effects: &mut Effects) {
@@ -269,7 +293,7 @@ impl Session {
         if let Some(sender) = self.links.get_mut(key).and_then(Link::sender_mut)
             && let Some(partial) = sender.partial.take()
         {
-            effects.garbage.push(partial.into_rest());
+            effects.garbage.extend(partial.into_rest());
             self.outgoing.partials.retain(|other| *other != key);
             self.check_settled(effects);
         }

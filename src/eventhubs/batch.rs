@@ -2,38 +2,15 @@
 
 use std::fmt;
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 
 use super::event::Event;
+use super::numbering::{NumberPlace, PartitionPublishingState};
+use super::route::Route;
+use super::section::{EncodedEvent, Marks};
 use super::wire::annotation;
-use crate::codec::code::{self, descriptor};
+use crate::codec::code::descriptor;
 use crate::codec::{Annotations, Encode, Str, Writer};
-
-/// Where events go.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Route {
-    /// The service chooses a partition.
-    #[default]
-    Any,
-    /// To the partition with this id.
-    Partition(String),
-    /// To the partition that the service computes from this key: the same for all events of a key, which therefore stay
-    /// in order. At most 128 characters.
-    Key(String),
-}
-
-impl Route {
-    /// To the partition with this id.
-    pub fn partition(id: impl Into<String>) -> Self {
-        Self::Partition(id.into())
-    }
-
-    /// To the partition of this partition key.
-    pub fn key(key: impl Into<String>) -> Self {
-        Self::Key(key.into())
-    }
-}
 
 /// What a new batch is for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -77,13 +54,6 @@ impl BatchOptions {
     }
 }
 
-/// How a `data` section begins.
-const DATA_SECTION: [u8; 3] = [code::DESCRIBED, code::ULONG_8, descriptor::DATA as u8];
-/// `data` section with a one-octet length: descriptor, format code, length.
-const SHORT_SECTION: usize = DATA_SECTION.len() + 2;
-/// `data` section with a four-octet length.
-const LONG_SECTION: usize = DATA_SECTION.len() + 5;
-
 /// Events that are published together. Made by [`Producer::create_batch`](super::Producer::create_batch), filled by
 /// [`try_add`](Self::try_add), sent by [`Producer::send_batch`](super::Producer::send_batch).
 ///
@@ -95,18 +65,26 @@ pub struct EventBatch {
     max_bytes: usize,
     count: usize,
     route: Route,
-    /// Of [`Route::Key`], as it is written on every event.
-    key: Option<Str>,
+    marks: Marks,
+    /// Where in the payload the numbers of the events belong, if they get any.
+    numbers: Vec<NumberPlace>,
 }
 
 impl EventBatch {
     pub(super) fn new(route: Route, max_bytes: usize) -> Self {
-        let key = match &route {
-            Route::Key(key) => Some(Str::from(key.as_str())),
-            Route::Any | Route::Partition(_) => None,
-        };
+        let marks = Marks::of_route(&route);
+        Self::with_marks(route, marks, max_bytes)
+    }
+
+    /// A batch for an idempotent producer of that partition.
+    pub(super) fn numbered(partition: &str, max_bytes: usize) -> Self {
+        let marks = Marks::default().numbered(true);
+        Self::with_marks(Route::partition(partition), marks, max_bytes)
+    }
+
+    fn with_marks(route: Route, marks: Marks, max_bytes: usize) -> Self {
         let mut payload = BytesMut::new();
-        if let Some(key) = &key {
+        if let Some(key) = marks.partition_key() {
             write_envelope(key, &mut payload);
         }
         Self {
@@ -114,7 +92,8 @@ impl EventBatch {
             max_bytes,
             count: 0,
             route,
-            key,
+            marks,
+            numbers: Vec::new(),
         }
     }
 
@@ -144,18 +123,30 @@ impl EventBatch {
         if event.body().len() > room {
             return Err(BatchFull::new(event));
         }
-        let mark = self.payload.len();
-        let displaced = self.key.as_ref().map(|key| event.set_partition_key(key));
-        let written = write_section(&event, &mut self.payload);
-        if !written || self.payload.len() > self.max_bytes {
-            self.payload.truncate(mark);
-            if let Some(displaced) = displaced {
-                event.clear_partition_key(displaced);
+        let end = self.payload.len();
+        match self.marks.write_section(&mut event, &mut self.payload) {
+            Ok(place) if self.payload.len() <= self.max_bytes => {
+                self.numbers.extend(place);
+                self.count += 1;
+                Ok(())
             }
-            return Err(BatchFull::new(event));
+            _ => {
+                self.payload.truncate(end);
+                Err(BatchFull::new(event))
+            }
         }
+    }
+
+    /// Adds an event that was encoded with the marks of this batch. Says whether there was room.
+    pub(super) fn append(&mut self, event: &EncodedEvent) -> bool {
+        let end = self.payload.len();
+        if event.len() > self.max_bytes.saturating_sub(end) {
+            return false;
+        }
+        self.payload.extend_from_slice(event.section());
+        self.numbers.extend(event.number_place_after(end));
         self.count += 1;
-        Ok(())
+        true
     }
 
     /// Number of events.
@@ -185,6 +176,20 @@ impl EventBatch {
 
     pub(super) fn into_payload(self) -> (Route, Bytes) {
         (self.route, self.payload.freeze())
+    }
+
+    /// Whether it was made by an idempotent producer.
+    pub(super) fn is_numbered(&self) -> bool {
+        self.marks.is_numbered()
+    }
+
+    /// Numbers the events, of which the first follows on `state`, and returns the state when they are published.
+    pub(super) fn number(&mut self, state: PartitionPublishingState) -> PartitionPublishingState {
+        self.numbers.iter().fold(state, |state, place| {
+            let state = state.next();
+            place.write(state, &mut self.payload);
+            state
+        })
     }
 }
 
@@ -226,34 +231,12 @@ fn write_envelope(key: &Str, payload: &mut BytesMut) {
     annotations.encode(&mut writer);
 }
 
-/// Appends a `data` section that holds the whole encoded event. The length before it is known only afterwards: room
-/// for the long form is left, and a short event moves up by the three octets that the short form needs less.
-fn write_section(event: &Event, payload: &mut BytesMut) -> bool {
-    let section = payload.len();
-    let start = section + LONG_SECTION;
-    payload.put_slice(&DATA_SECTION);
-    payload.put_slice(&[code::BINARY_32, 0, 0, 0, 0]);
-    if event.encode(payload).is_err() {
-        return false;
-    }
-    let length = payload.len() - start;
-    if let Ok(length) = u8::try_from(length) {
-        payload[section + 3..section + SHORT_SECTION].copy_from_slice(&[code::BINARY_8, length]);
-        payload.copy_within(start.., section + SHORT_SECTION);
-        payload.truncate(section + SHORT_SECTION + usize::from(length));
-        return true;
-    }
-    let Ok(length) = u32::try_from(length) else {
-        return false;
-    };
-    payload[section + 4..start].copy_from_slice(&length.to_be_bytes());
-    true
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::codec::{Body, Message, Value};
+    use crate::codec::{Body, Message, Symbol, Value};
+    use crate::eventhubs::section::{LONG_SECTION, SHORT_SECTION};
+    use crate::eventhubs::wire::property;
 
     /// Two events as Microsoft's Python client writes them: partition key `k1`; `hello` with p=v, and `h2`.
     const PYTHON: &str = "005370c00705560140404040005372c11a02a313782d6f70742d706172746974696f6e2d6b6579a1026b31005375a041005370c00705560140404040005372c11a02a313782d6f70742d706172746974696f6e2d6b6579a1026b31005374c10702a10170a10176005375a00568656c6c6f005375a032005370c00705560140404040005372c11a02a313782d6f70742d706172746974696f6e2d6b6579a1026b31005375a0026832";
@@ -403,5 +386,61 @@ mod tests {
             assert_eq!(tiny.try_add(event.clone()).unwrap_err().into_event(), event);
             assert!(tiny.is_empty());
         }
+    }
+
+    #[test]
+    fn events_encoded_beforehand_make_the_same_batch() {
+        let events = ["a", "b", &"c".repeat(300)].map(Event::from);
+        let direct = batch(Route::key("k"), 4096, &events);
+        let marks = Marks::of_route(&Route::key("k"));
+        let mut appended = EventBatch::new(Route::key("k"), direct.size_in_bytes());
+        for event in events {
+            assert!(appended.append(&marks.encode(&mut event.clone()).unwrap()));
+        }
+        let one_more = marks.encode(&mut Event::from("")).unwrap();
+        assert!(!appended.append(&one_more));
+        assert_eq!(appended.len(), 3);
+        assert_eq!(appended.into_payload(), direct.into_payload());
+    }
+
+    #[test]
+    fn numbers_are_written_where_room_was_left() {
+        let id = 0x0102_0304_0506_0708;
+        let state = |last| PartitionPublishingState::new(id, -2, last);
+        let plain = ["short", &"long".repeat(100)].map(Event::from);
+        let annotated = plain[0]
+            .clone()
+            .with_annotation(Symbol::from_static("mine"), "kept")
+            .with_annotation(property::PRODUCER_ID, "displaced");
+        let marks = Marks::default().numbered(true);
+        let mut numbered = EventBatch::numbered("0", 4096);
+        for event in [&plain[0], &plain[1], &annotated] {
+            numbered.try_add(event.clone()).unwrap();
+            let encoded = marks.encode(&mut event.clone()).unwrap();
+            assert!(numbered.append(&encoded));
+        }
+        let size = numbered.size_in_bytes();
+        for (last, numbers) in [
+            (0, [1, 2, 3, 4, 5, 6]),
+            (i32::MAX - 2, [i32::MAX - 1, i32::MAX, 0, 1, 2, 3]),
+        ] {
+            assert_eq!(numbered.number(state(last)), state(numbers[5]));
+            assert_eq!(numbered.size_in_bytes(), size);
+            let (_, events) = split(numbered.clone().into_payload().1);
+            for (sequence, event) in numbers.into_iter().zip(events) {
+                let annotations = event.message_annotations.unwrap();
+                let long = Value::Long(id);
+                assert_eq!(annotations.get(&property::PRODUCER_ID), Some(&long));
+                let short = Value::Short(-2);
+                assert_eq!(annotations.get(&property::PRODUCER_EPOCH), Some(&short));
+                let int = Value::Int(sequence);
+                let found = annotations.get(&property::PRODUCER_SEQUENCE_NUMBER);
+                assert_eq!(found, Some(&int));
+            }
+        }
+        let (_, events) = split(numbered.into_payload().1);
+        let annotations = events[4].message_annotations.as_ref().unwrap();
+        assert_eq!(annotations.get("mine"), Some(&Value::from("kept")));
+        assert_eq!(annotations.len(), 4);
     }
 }

@@ -8,11 +8,15 @@ use super::consumer::{ConsumerOptions, PartitionConsumer};
 use super::error::EventHubsError;
 use super::namespace::Namespace;
 use super::options::ClientOptions;
-use super::producer::{Producer, ProducerOptions};
+use super::producer::{
+    BufferedProducer, BufferedProducerOptions, IdempotentOptions, IdempotentProducer, Producer,
+    ProducerOptions,
+};
 use super::properties::{HubProperties, PartitionProperties};
 use crate::{Scheme, Url};
 
-/// The client of one event hub: a connection, its authorization, and the producers and consumers on it.
+/// The client of one event hub: its connection (or [several](ClientOptions::connections)), their authorization, and the
+/// producers and consumers on them.
 ///
 /// The connection is made anew when it was lost, as are links; see [`RetryPolicy`](super::RetryPolicy). A task in the
 /// background renews tokens well before they end; it ends with the last of the client's handles (clones, producers,
@@ -73,7 +77,7 @@ impl Client {
         let url = options.endpoint.clone().unwrap_or_else(|| url_of(&target));
         let host = target.host().to_owned();
         let namespace = Namespace::new(host, hub, url, tokens, options);
-        namespace.live().await?;
+        namespace.connect().await?;
         Ok(Self { namespace })
     }
 
@@ -85,6 +89,37 @@ impl Client {
     /// A producer for the hub. Its links are attached when they are first used.
     pub fn producer(&self, options: ProducerOptions) -> Producer {
         Producer::new(self.namespace.clone(), options)
+    }
+
+    /// A producer that collects events, and publishes them in batches from the background. Asks for the hub's partitions.
+    ///
+    /// # Errors
+    /// If there is no such hub, or the service cannot be asked.
+    ///
+    /// # Cancel safety
+    /// Dropped, nothing has happened.
+    pub async fn buffered_producer(
+        &self,
+        options: BufferedProducerOptions,
+    ) -> Result<BufferedProducer, EventHubsError> {
+        BufferedProducer::open(self.namespace.clone(), options).await
+    }
+
+    /// A producer for one partition that publishes each event once, however often it has to be sent. Its link is attached
+    /// before this returns.
+    ///
+    /// # Errors
+    /// If the link cannot be attached; [`Unsupported`](super::ErrorKind::Unsupported) if the service does not offer this, and
+    /// [`OwnershipLost`](super::ErrorKind::OwnershipLost) if a newer producer has taken the identity to go on with.
+    ///
+    /// # Cancel safety
+    /// Dropped, the link is detached.
+    pub async fn idempotent_producer(
+        &self,
+        partition: &str,
+        options: IdempotentOptions,
+    ) -> Result<IdempotentProducer, EventHubsError> {
+        IdempotentProducer::open(self.namespace.clone(), partition, options).await
     }
 
     /// A consumer of one partition. Its link is attached before this returns.
@@ -128,11 +163,11 @@ impl Client {
         PartitionProperties::read(&self.namespace, partition).await
     }
 
-    /// Closes the connection, for all clones, producers and consumers. Without this, it is closed when the last of them is
-    /// dropped.
+    /// Closes the connections, for all clones, producers and consumers. Without this, they are closed when the last of them is
+    /// dropped. Whoever waits for the next try of something learns at once that the client is closed.
     ///
     /// # Errors
-    /// If the connection had ended with an error, or the peer does not answer in time. It is closed all the same.
+    /// If a connection had ended with an error, or the peer does not answer in time. It is closed all the same.
     ///
     /// # Cancel safety
     /// Dropped, the connection is still closed, without waiting for the answer.

@@ -47,6 +47,15 @@ pub enum ErrorKind {
     Unavailable,
     /// The events were sent, and whether they are stored is not known. Sending them again may store them twice.
     OutcomeUnknown,
+    /// The numbers of an idempotent producer do not follow on those that the service has: events between are missing, or
+    /// others have published in its name.
+    OutOfOrder,
+    /// The buffer of a buffered producer has no room at the moment.
+    BufferFull,
+    /// The buffered producer was aborted, or dropped without being closed, before the event was sent: it is not stored.
+    Aborted,
+    /// The service does not offer what was asked for.
+    Unsupported,
     /// The service refused for another reason.
     Refused,
     /// What the service sent cannot be read.
@@ -98,6 +107,28 @@ pub(super) enum Cause {
     Malformed(String),
     #[error("the {0} is closed")]
     Closed(&'static str),
+    /// How the last try failed, after one that may have stored the events.
+    #[error("{0}; an earlier try may have stored the events")]
+    AfterUnknown(Box<Cause>),
+    /// Nothing was tried, because events sent before come first.
+    #[error("an earlier send has to be repeated first: {0}")]
+    Unresolved(Box<Cause>),
+    #[error("the buffer is full")]
+    BufferFull,
+    #[error("the producer was aborted")]
+    Aborted,
+    #[error("the service does not offer {0}")]
+    NotOffered(&'static str),
+}
+
+impl Cause {
+    /// What happened at first hand.
+    fn root(&self) -> &Self {
+        match self {
+            Self::AfterUnknown(cause) | Self::Unresolved(cause) => cause.root(),
+            other => other,
+        }
+    }
 }
 
 impl From<SessionError> for Cause {
@@ -134,6 +165,14 @@ impl EventHubsError {
         &self.cause
     }
 
+    /// The same failure, told as what `wrap` makes of it.
+    pub(super) fn wrapped(self, wrap: impl FnOnce(Box<Cause>) -> Cause) -> Self {
+        Self {
+            cause: Box::new(wrap(self.cause)),
+            ..self
+        }
+    }
+
     /// What kind of error it is.
     pub fn kind(&self) -> ErrorKind {
         classify(&self.cause).0
@@ -155,7 +194,7 @@ impl EventHubsError {
 
     /// How much of the way to the service died.
     pub fn scope(&self) -> Scope {
-        match &*self.cause {
+        match self.cause.root() {
             Cause::Connect(_) => Scope::Connection,
             Cause::Link(error) | Cause::Request(RequestError::Link(error)) => scope_of(error),
             Cause::Send(error) | Cause::Request(RequestError::Send(error)) => {
@@ -182,7 +221,7 @@ impl EventHubsError {
     }
 
     fn status(&self) -> Option<&Status> {
-        match &*self.cause {
+        match self.cause.root() {
             Cause::Request(RequestError::Refused(status)) => Some(status),
             _ => None,
         }
@@ -190,7 +229,7 @@ impl EventHubsError {
 
     /// What became of the events that were sent, if the service said so and did not accept them.
     pub fn outcome(&self) -> Option<&Outcome> {
-        match &*self.cause {
+        match self.cause.root() {
             Cause::NotAccepted(outcome) => Some(outcome),
             _ => None,
         }
@@ -200,7 +239,7 @@ impl EventHubsError {
     /// `$management` answered is not such an error; [`condition`](Self::condition) and
     /// [`description`](Self::description) tell it as well.
     pub fn remote_error(&self) -> Option<&AmqpError> {
-        match &*self.cause {
+        match self.cause.root() {
             Cause::Connect(error) => error.remote_error(),
             Cause::Link(error) => error.remote_error(),
             Cause::Send(error) => error.remote_error(),

@@ -7,6 +7,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::error::EventHubsError;
 use super::wire::{annotation, runtime_metric};
+use crate::codec::code::descriptor;
 use crate::codec::{
     Annotations, ApplicationProperties, Body, Encode, EncodeError, Message, MessageId, Properties,
     Str, Symbol, Value, Writer,
@@ -54,10 +55,15 @@ impl Event {
         }
     }
 
+    /// Replaces the body.
+    pub fn with_body(mut self, body: impl Into<Bytes>) -> Self {
+        self.message.body = Body::Data(body.into());
+        self
+    }
+
     /// Adds an application property, or replaces the one of that name.
     pub fn with_property(mut self, name: impl Into<Str>, value: impl Into<Value>) -> Self {
-        let properties = self.message.application_properties.get_or_insert_default();
-        properties.insert(name, value);
+        self.application_properties_mut().insert(name, value);
         self
     }
 
@@ -89,26 +95,26 @@ impl Event {
         self.message.properties.get_or_insert_default()
     }
 
-    fn annotate(&mut self, name: Symbol, value: Value) -> Option<Value> {
+    fn annotate(&mut self, name: Symbol, value: Value) {
         let annotations = self.message.message_annotations.get_or_insert_default();
-        annotations.insert(name, value)
+        annotations.insert(name, value);
     }
 
-    /// Marks the event with its partition key, and returns what must be given to
-    /// [`clear_partition_key`](Self::clear_partition_key) to undo it.
-    pub(super) fn set_partition_key(&mut self, key: &Str) -> Option<Value> {
-        self.annotate(annotation::PARTITION_KEY, key.clone().into())
+    pub(super) fn set_partition_key(&mut self, key: &str) {
+        self.annotate(annotation::PARTITION_KEY, key.into());
     }
 
-    pub(super) fn clear_partition_key(&mut self, displaced: Option<Value>) {
-        if let Some(value) = displaced {
-            self.annotate(annotation::PARTITION_KEY, value);
-        } else if let Some(annotations) = &mut self.message.message_annotations {
-            annotations.remove(&annotation::PARTITION_KEY);
-            if annotations.is_empty() {
-                self.message.message_annotations = None;
-            }
-        }
+    pub(super) fn application_properties_mut(&mut self) -> &mut ApplicationProperties {
+        self.message.application_properties.get_or_insert_default()
+    }
+
+    /// The octets of a body of any kind, as [`ReceivedEvent::body`] has them.
+    pub(super) fn body_octets(&self) -> Bytes {
+        octets(&self.message.body)
+    }
+
+    pub(super) fn into_message(self) -> Message {
+        self.message
     }
 
     /// Writes the event as a whole message at the end of `out`.
@@ -116,6 +122,39 @@ impl Event {
         let mut writer = Writer::new(out);
         self.message.encode(&mut writer);
         writer.finish()
+    }
+
+    /// Writes the event with other message annotations at the end of `out`, and returns where these end there. The event
+    /// stays as it is.
+    pub(super) fn encode_annotated(
+        &mut self,
+        annotate: impl FnOnce(Annotations) -> Annotations,
+        out: &mut BytesMut,
+    ) -> Result<usize, EncodeError> {
+        let message = &mut self.message;
+        let header = message.header.take();
+        let delivery_annotations = message.delivery_annotations.take();
+        let message_annotations = message.message_annotations.take();
+        let annotated = annotate(message_annotations.clone().unwrap_or_default());
+
+        let mut writer = Writer::new(out);
+        if let Some(header) = &header {
+            header.encode(&mut writer);
+        }
+        if let Some(annotations) = &delivery_annotations {
+            writer.write_descriptor(descriptor::DELIVERY_ANNOTATIONS);
+            annotations.encode(&mut writer);
+        }
+        writer.write_descriptor(descriptor::MESSAGE_ANNOTATIONS);
+        annotated.encode(&mut writer);
+        let end_of_annotations = writer.position();
+        message.encode(&mut writer);
+        let written = writer.finish();
+
+        message.header = header;
+        message.delivery_annotations = delivery_annotations;
+        message.message_annotations = message_annotations;
+        written.map(|()| end_of_annotations)
     }
 }
 
@@ -328,7 +367,7 @@ mod tests {
     use std::time::{Duration, UNIX_EPOCH};
 
     use super::*;
-    use crate::codec::Timestamp;
+    use crate::codec::{Header, Timestamp};
 
     fn stored(event: Event) -> Message {
         let annotations = Annotations::new()
@@ -412,12 +451,20 @@ mod tests {
     }
 
     #[test]
-    fn a_partition_key_can_be_taken_off_again() {
-        let plain = Event::from("x");
-        let mut event = plain.clone();
-        let displaced = event.set_partition_key(&"k".into());
-        assert_ne!(event, plain);
-        event.clear_partition_key(displaced);
-        assert_eq!(event, plain);
+    fn annotations_are_written_in_their_place_and_the_event_keeps_its_own() {
+        let mut message = Message::data("x")
+            .with_message_annotations(Annotations::new().with(annotation::PARTITION_KEY, "mine"));
+        message.header = Some(Header::default());
+        message.delivery_annotations = Some(Annotations::new().with(annotation::OFFSET, "1"));
+        let event = Event::from_message(message).with_property("p", "v");
+        let mut encoded = event.clone();
+        let mut out = BytesMut::new();
+        let annotate = |own: Annotations| own.with(annotation::PUBLISHER, "me");
+        encoded.encode_annotated(annotate, &mut out).unwrap();
+        assert_eq!(encoded, event);
+        let mut expected = event;
+        expected.annotate(annotation::PUBLISHER, "me".into());
+        let decoded = Message::decode(out.freeze()).unwrap();
+        assert_eq!(&decoded, expected.message());
     }
 }

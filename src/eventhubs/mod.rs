@@ -7,7 +7,7 @@
 //! Client ── Producer ─────────── EventBatch ── Event          publish
 //!    │  └── PartitionConsumer ── Position  ── ReceivedEvent   read
 //!    │
-//!  namespace: one connection, its tokens, its links; made anew here when they fail, as `retry` says
+//!  namespace: connections, their tokens, their links; made anew here when they fail, as `retry` says
 //!    │
 //!  cbs, management ── request ── sender and receiver links
 //! ```
@@ -16,6 +16,9 @@
 //! - An event whose send returns `Ok` is stored, unless it was to be sent [settled](ProducerOptions::settled). One whose send fails is not stored, unless the error's kind is
 //!   [`OutcomeUnknown`](ErrorKind::OutcomeUnknown); that is never retried unless asked for.
 //! - A consumer hands out each stored event once and in order, across lost links and connections.
+//! - What the service closes for idleness comes back when it is needed. A link that lives and brings nothing, though there is
+//!   something to bring, is noticed by a [watchdog](ConsumerOptions::watchdog) and made anew.
+//! - What the client does on its own is told to an [`Observer`], a token that cannot be renewed well before its end.
 //! - Every step has a deadline, and every failure an error that says what was tried and what the service answered.
 //! - No key, token or payload is ever logged.
 
@@ -23,24 +26,29 @@ pub mod auth;
 mod batch;
 pub mod checkpoint;
 mod client;
+pub mod cloudevents;
 mod connection_string;
 mod consumer;
 #[cfg(feature = "entra")]
 mod entra;
 mod error;
 mod event;
-mod grants;
+#[cfg(feature = "json")]
+mod json;
 mod namespace;
+mod numbering;
+mod observer;
 mod options;
 mod partition_key;
 mod position;
 mod producer;
 mod properties;
-mod random;
 mod retry;
+mod route;
+mod section;
 pub mod wire;
 
-pub use batch::{BatchFull, BatchOptions, EventBatch, Route};
+pub use batch::{BatchFull, BatchOptions, EventBatch};
 pub use client::Client;
 pub use connection_string::{
     ConnectionString, ConnectionStringError, ConnectionStringPart, SharedAccess,
@@ -48,11 +56,17 @@ pub use connection_string::{
 pub use consumer::{ConsumerOptions, PartitionConsumer};
 pub use error::{ErrorKind, EventHubsError, Scope};
 pub use event::{Event, LastEnqueued, ReceivedEvent};
+pub use numbering::PartitionPublishingState;
+pub use observer::{ClientEvent, Observer};
 pub use options::{ClientOptions, Connector};
 pub use partition_key::partition_for_key;
 pub use position::Position;
-pub use producer::{Producer, ProducerOptions};
+pub use producer::{
+    BufferedProducer, BufferedProducerOptions, EnqueueError, Enqueued, IdempotentOptions,
+    IdempotentProducer, Producer, ProducerOptions,
+};
 pub use properties::{HubProperties, PartitionProperties};
 pub use retry::RetryPolicy;
+pub use route::Route;
 
 pub use crate::Clock;

@@ -6,10 +6,13 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::io::{AsyncRead, AsyncWrite};
+
 use super::auth::TokenSource;
+use super::observer::Observer;
 use super::retry::RetryPolicy;
 use super::wire::MAX_SESSIONS;
-use crate::{Clock, ConnectError, Connection, ConnectionOptions, Limits, Url};
+use crate::{Clock, ConnectError, Connection, ConnectionOptions, Url};
 
 /// Options of a [`Client`](super::Client).
 ///
@@ -37,8 +40,15 @@ pub struct ClientOptions {
     pub endpoint: Option<Url>,
     /// Makes connections in place of a TCP connection to the namespace. Default `None`.
     pub connector: Option<Connector>,
-    /// Options of the connections: TLS, limits, time-outs. Hostname and properties are set by the client.
+    /// Options of the connections: TLS, limits, time-outs. Hostname and properties are set by the client. What is left at
+    /// its default is set as the service has it: 5000 sessions for as many links, and an idle time-out of two minutes.
     pub connection: ConnectionOptions,
+    /// Over how many connections the links are spread, 1 to 256; what is beyond counts as the nearest. Each has its own task, so that more of them use more
+    /// cores, and each its own authorizations. One is opened when the client is made, the others when there are links for
+    /// them. Default 1.
+    pub connections: usize,
+    /// Is told what befalls the client. Default `None`.
+    pub observer: Option<Observer>,
     /// How failed operations are tried again.
     pub retry: RetryPolicy,
     /// What tells the time of day. Default: the system's clock.
@@ -55,12 +65,9 @@ impl Default for ClientOptions {
             token_source: None,
             endpoint: None,
             connector: None,
-            // A session per link, so that links do not wait for one another; what is announced of the idle time-out is
-            // the minute that Microsoft's clients announce.
-            connection: ConnectionOptions::default()
-                .channel_max(MAX_SESSIONS - 1)
-                .limits(Limits::default().max_sessions(MAX_SESSIONS.into()))
-                .idle_time_out(Duration::from_secs(120)),
+            connection: ConnectionOptions::default(),
+            connections: 1,
+            observer: None,
             retry: RetryPolicy::default(),
             clock: Clock::default(),
             seed: None,
@@ -105,6 +112,18 @@ impl ClientOptions {
         self
     }
 
+    /// Sets [`connections`](Self::connections).
+    pub fn connections(mut self, connections: usize) -> Self {
+        self.connections = connections;
+        self
+    }
+
+    /// Sets [`observer`](Self::observer).
+    pub fn observer(mut self, observer: Observer) -> Self {
+        self.observer = Some(observer);
+        self
+    }
+
     /// Sets [`retry`](Self::retry).
     pub fn retry(mut self, policy: RetryPolicy) -> Self {
         self.retry = policy;
@@ -122,6 +141,27 @@ impl ClientOptions {
         self.seed = Some(seed);
         self
     }
+
+    /// The options of connection `number`: what the caller left alone is set as the service has it.
+    pub(super) fn connection_options(&self, number: usize) -> ConnectionOptions {
+        let untouched = ConnectionOptions::default();
+        let mut options = self.connection.clone();
+        // A session per link, so that links do not wait for one another.
+        if options.channel_max == untouched.channel_max {
+            options.channel_max = MAX_SESSIONS - 1;
+        }
+        if options.limits.max_sessions == untouched.limits.max_sessions {
+            options.limits.max_sessions = MAX_SESSIONS.into();
+        }
+        // What is announced is half of it: the minute that Microsoft's clients announce.
+        if options.idle_time_out == untouched.idle_time_out {
+            options.idle_time_out = Some(Duration::from_secs(120));
+        }
+        if number > 0 {
+            options.container_id = format!("{}-{number}", options.container_id);
+        }
+        options
+    }
 }
 
 impl fmt::Debug for ClientOptions {
@@ -131,6 +171,7 @@ impl fmt::Debug for ClientOptions {
             .field("application_id", &self.application_id)
             .field("endpoint", &self.endpoint)
             .field("connection", &self.connection)
+            .field("connections", &self.connections)
             .field("retry", &self.retry)
             .field("seed", &self.seed)
             .finish_non_exhaustive()
@@ -166,6 +207,25 @@ impl Connector {
         Self(Arc::new(move |options| Box::pin(connect(options))))
     }
 
+    /// Connects over the streams that `open` returns, without TLS: those of an emulator within the process, say.
+    ///
+    /// ```
+    /// use amqp10::eventhubs::Connector;
+    ///
+    /// let (ours, theirs) = amqp10::memory::pipe(4096);
+    /// # drop(theirs);
+    /// let ours = std::sync::Mutex::new(Some(ours));
+    /// let connector = Connector::streams(move || ours.lock().unwrap().take().expect("one connection is enough"));
+    /// # let _ = connector;
+    /// ```
+    pub fn streams<F, S>(open: F) -> Self
+    where
+        F: Fn() -> S + Send + Sync + 'static,
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        Self::new(move |options| Connection::open_with_stream(open(), options))
+    }
+
     pub(super) fn connect(&self, options: ConnectionOptions) -> ConnectFuture {
         (self.0)(options)
     }
@@ -182,11 +242,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_connection_carries_five_thousand_sessions() {
-        assert_eq!(
-            ClientOptions::default().connection.to_open().channel_max,
-            4999
-        );
+    fn a_connection_carries_five_thousand_sessions_whatever_else_is_set() {
+        let other = ConnectionOptions::default().connect_timeout(Duration::from_secs(5));
+        for connection in [ConnectionOptions::default(), other] {
+            let options = ClientOptions::default().connection(connection);
+            let open = options.connection_options(0).to_open();
+            assert_eq!(open.channel_max, 4999);
+            assert_eq!(open.idle_time_out, Some(60_000));
+        }
+        let few = ConnectionOptions::default().channel_max(9);
+        let options = ClientOptions::default().connection(few);
+        assert_eq!(options.connection_options(0).to_open().channel_max, 9);
+    }
+
+    #[test]
+    fn connections_have_names_of_their_own() {
+        let options = ClientOptions::default();
+        let name = |number| options.connection_options(number).container_id;
+        assert_eq!(name(0), options.connection.container_id);
+        assert_ne!(name(1), name(2));
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! Where in a partition a consumer starts.
 
+use std::cmp::Ordering;
 use std::time::SystemTime;
 
+use super::properties::PartitionProperties;
 use super::wire::filter;
 use crate::codec::{Described, FilterSet, Value};
 use crate::time::to_timestamp;
@@ -99,6 +101,29 @@ impl Position {
     pub(super) fn is_latest(&self) -> bool {
         self.start == Start::Latest
     }
+
+    /// Whether a partition with these properties holds something for a link that starts here.
+    pub(super) fn finds_something_in(&self, partition: &PartitionProperties) -> bool {
+        let is_found = |end: Ordering| match end {
+            Ordering::Greater => true,
+            Ordering::Equal => self.inclusive,
+            Ordering::Less => false,
+        };
+        let last_number = partition.last_enqueued_sequence_number;
+        !partition.is_empty
+            && match &self.start {
+                Start::Earliest => true,
+                Start::Latest => false,
+                // Which of two offsets is the later one, only the service knows.
+                Start::Offset(offset) => {
+                    self.inclusive || *offset != partition.last_enqueued_offset
+                }
+                Start::SequenceNumber(number) => is_found(last_number.cmp(number)),
+                Start::EnqueuedTime(time) => partition
+                    .last_enqueued_time
+                    .is_some_and(|last| is_found(to_timestamp(last).0.cmp(&to_timestamp(*time).0))),
+            }
+    }
 }
 
 impl Default for Position {
@@ -153,6 +178,47 @@ mod tests {
         ];
         for (position, expression) in table {
             assert_eq!(position.expression(), expression);
+        }
+    }
+
+    #[test]
+    fn a_position_knows_whether_there_is_something_for_it() {
+        let at = |millis| UNIX_EPOCH + Duration::from_millis(millis);
+        let partition = PartitionProperties {
+            hub: "orders".into(),
+            id: "0".into(),
+            beginning_sequence_number: 0,
+            last_enqueued_sequence_number: 41,
+            last_enqueued_offset: "1:4100:x".into(),
+            last_enqueued_time: Some(at(1000)),
+            is_empty: false,
+        };
+        let table = [
+            (Position::earliest(), true),
+            (Position::latest(), false),
+            (Position::offset("1:4000:x"), true),
+            (Position::offset("1:4100:x"), false),
+            (Position::offset("1:4100:x").inclusive(), true),
+            (Position::sequence_number(40), true),
+            (Position::sequence_number(41), false),
+            (Position::sequence_number(41).inclusive(), true),
+            (Position::sequence_number(42).inclusive(), false),
+            (Position::enqueued_time(at(999)), true),
+            (Position::enqueued_time(at(1000)), false),
+            (Position::enqueued_time(at(1000)).inclusive(), true),
+            (Position::enqueued_time(at(2000)).inclusive(), false),
+        ];
+        let empty = PartitionProperties {
+            is_empty: true,
+            ..partition.clone()
+        };
+        for (position, expected) in table {
+            assert_eq!(
+                position.finds_something_in(&partition),
+                expected,
+                "{position:?}"
+            );
+            assert!(!position.finds_something_in(&empty), "{position:?}");
         }
     }
 

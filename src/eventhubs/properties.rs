@@ -69,6 +69,23 @@ impl PartitionProperties {
         Self::from_reply(&map).map_err(malformed)
     }
 
+    /// The same with one try.
+    pub(super) async fn read_once(
+        namespace: &Namespace,
+        partition: &str,
+    ) -> Result<Self, EventHubsError> {
+        let properties = question(Some(partition));
+        let map = namespace
+            .read(management::TYPE_PARTITION, properties)
+            .await?;
+        Self::from_reply(&map).map_err(malformed)
+    }
+
+    /// Whether there is an event after the one with this sequence number.
+    pub(super) fn holds_after(&self, sequence_number: i64) -> bool {
+        !self.is_empty && self.last_enqueued_sequence_number > sequence_number
+    }
+
     fn from_reply(map: &Map) -> Result<Self, Missing> {
         Ok(Self {
             hub: field(map, management::NAME, text)?,
@@ -98,15 +115,19 @@ async fn read(
 ) -> Result<Map, EventHubsError> {
     let mut retries = namespace.retries();
     loop {
-        let mut properties = ApplicationProperties::new();
-        if let Some(partition) = partition {
-            properties.insert(request::PARTITION, partition);
-        }
-        match namespace.read(entity_type, properties).await {
+        match namespace.read(entity_type, question(partition)).await {
             Ok(map) => return Ok(map),
             Err(error) => namespace.pause(&mut retries, error).await?,
         }
     }
+}
+
+fn question(partition: Option<&str>) -> ApplicationProperties {
+    let mut properties = ApplicationProperties::new();
+    if let Some(partition) = partition {
+        properties.insert(request::PARTITION, partition);
+    }
+    properties
 }
 
 /// The name of a field that is not there, or is of another type.

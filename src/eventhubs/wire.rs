@@ -26,8 +26,11 @@ pub const MAX_SESSIONS: u16 = 5000;
 /// Largest publication, in octets, where the peer's attach names no `max-message-size`.
 pub const DEFAULT_MAX_MESSAGE_SIZE: u64 = 1024 * 1024;
 
-/// Longest partition key and publisher name, in characters.
+/// Longest partition key, in characters.
 pub const MAX_PARTITION_KEY_LENGTH: usize = 128;
+
+/// Longest name of a publisher, in characters.
+pub const MAX_PUBLISHER_NAME_LENGTH: usize = 128;
 
 /// Most receivers without an owner level that one partition serves in one consumer group.
 pub const MAX_RECEIVERS_WITHOUT_EPOCH: usize = 5;
@@ -229,11 +232,17 @@ pub mod property {
     pub const TIMEOUT: Symbol = Symbol::from_static("com.microsoft:timeout");
     /// On a link: a hint what the address is, int.
     pub const ENTITY_TYPE: Symbol = Symbol::from_static("com.microsoft:entity-type");
+    // The three of an idempotent sender. In attach, the sequence number is that of the event *published last*, both in what
+    // the client gives and in what the service answers; the first event to come is annotated with the number after it. All
+    // three are given to go on as that producer, all three are null to be given an identity. The other clients of the service read
+    // and write it so.
+
     /// On an idempotent sender: who publishes, long. Also a message annotation.
     pub const PRODUCER_ID: Symbol = Symbol::from_static("com.microsoft:producer-id");
     /// On an idempotent sender: which run of the producer, short. Also a message annotation.
     pub const PRODUCER_EPOCH: Symbol = Symbol::from_static("com.microsoft:producer-epoch");
-    /// On an idempotent sender: last published number, int. As a message annotation: the event's number.
+    /// On an idempotent sender: number of the event published last, int, 0 before the first. As a message annotation: the
+    /// event's number. The number after `i32::MAX` is 0.
     pub const PRODUCER_SEQUENCE_NUMBER: Symbol =
         Symbol::from_static("com.microsoft:producer-sequence-number");
 

@@ -3,8 +3,9 @@
 use super::OnDrop;
 use crate::codec::{
     Attach, Fields, ReceiverSettleMode, Role, SenderSettleMode, Source, Symbol, TargetArchetype,
+    UnsettledMap,
 };
-use crate::engine::{Credit, Limits, ReceiverSettings};
+use crate::engine::{Credit, EndSettings, Limits};
 
 /// Options of [`IncomingLink::accept`](crate::IncomingLink::accept): what is None is echoed as the peer asked for it.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -26,6 +27,14 @@ pub struct AcceptLinkOptions {
     pub auto_accept: bool,
     /// What becomes of a delivery that is dropped unsettled.
     pub on_drop: OnDrop,
+    /// Whether a peer that receives may acquire deliveries for its transactions; the application then looks at
+    /// [`Sender::acquired_by`](crate::Sender::acquired_by). If not, a peer that tries loses the link [4.4.3]. Default no.
+    pub transactional_acquisition: bool,
+    /// Deliveries of an earlier attachment of a link of this name that are not settled here, with their states: they are to be
+    /// resumed [2.6.13]. `None` where there was none, or nothing is to be resumed.
+    pub unsettled: Option<UnsettledMap>,
+    /// Whether [`unsettled`](Self::unsettled) holds a part only, because the whole is too large [2.7.3].
+    pub incomplete_unsettled: bool,
     /// Extensions that we offer.
     pub offered_capabilities: Vec<Symbol>,
     /// Properties of the attach.
@@ -81,6 +90,24 @@ impl AcceptLinkOptions {
         self
     }
 
+    /// Sets [`transactional_acquisition`](Self::transactional_acquisition).
+    pub fn transactional_acquisition(mut self, offered: bool) -> Self {
+        self.transactional_acquisition = offered;
+        self
+    }
+
+    /// Sets [`unsettled`](Self::unsettled).
+    pub fn unsettled(mut self, unsettled: UnsettledMap) -> Self {
+        self.unsettled = Some(unsettled);
+        self
+    }
+
+    /// Sets [`incomplete_unsettled`](Self::incomplete_unsettled).
+    pub fn incomplete_unsettled(mut self, incomplete: bool) -> Self {
+        self.incomplete_unsettled = incomplete;
+        self
+    }
+
     /// Sets [`offered_capabilities`](Self::offered_capabilities).
     pub fn offered_capabilities(mut self, capabilities: impl IntoIterator<Item = Symbol>) -> Self {
         self.offered_capabilities = capabilities.into_iter().collect();
@@ -103,13 +130,18 @@ impl AcceptLinkOptions {
             target: self.target.clone().or_else(|| remote.target.clone()),
             initial_delivery_count: (role == Role::Sender).then_some(0),
             max_message_size: self.max_message_size,
+            unsettled: self.unsettled.clone(),
+            incomplete_unsettled: self.incomplete_unsettled,
             offered_capabilities: self.offered_capabilities.clone(),
             properties: self.properties.clone(),
             ..Attach::new(remote.name.clone(), 0, role)
         }
     }
 
-    pub(crate) fn settings(&self, limits: &Limits) -> ReceiverSettings {
-        ReceiverSettings::new(self.credit, self.auto_accept, limits)
+    pub(crate) fn settings(&self, limits: &Limits) -> EndSettings {
+        EndSettings {
+            offers_acquisition: self.transactional_acquisition,
+            ..EndSettings::new(self.credit, self.auto_accept, limits)
+        }
     }
 }

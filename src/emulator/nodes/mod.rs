@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::connection::Peer;
+use super::link::{idle_too_long, within};
 use super::replies::ReplyLink;
 use crate::codec::{
     AmqpError, ApplicationProperties, Body, Message, MessageId, Properties, Str, Value, condition,
@@ -43,9 +44,20 @@ impl Node {
         }
     }
 
-    /// Answers what arrives until the link ends.
-    pub(crate) async fn run(self, peer: &Arc<Peer>, session: &Session, requests: &Receiver) {
-        while let Ok(delivery) = requests.recv().await {
+    /// Answers what arrives until the link ends; returns the error to end it with, if the peer has not ended it.
+    pub(crate) async fn run(
+        self,
+        peer: &Arc<Peer>,
+        session: &Session,
+        requests: &Receiver,
+    ) -> Option<AmqpError> {
+        let idle = peer.namespace.options.idle_link;
+        loop {
+            let delivery = match within(idle, requests.recv()).await {
+                Some(Ok(delivery)) => delivery,
+                Some(Err(_)) => return None,
+                None => return Some(idle_too_long(requests.name(), idle)),
+            };
             let Some((link, reply)) = self.take(peer, session, &delivery) else {
                 continue;
             };

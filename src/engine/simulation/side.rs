@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use bytes::{Buf, BytesMut};
 
 use super::super::{
-    ConnectionSettings, Credit, Engine, Key, Layout, Limits, LinkKey, ReceiverSettings, Refusal,
+    ConnectionSettings, Credit, EndSettings, Engine, Key, Layout, Limits, LinkKey, Refusal,
 };
 use super::ledger::Ledger;
 use super::random::Random;
@@ -246,7 +246,7 @@ impl Side {
         key: LinkKey,
         role: Role,
         snd_settle_mode: SenderSettleMode,
-        settings: ReceiverSettings,
+        settings: EndSettings,
         is_incoming: bool,
         ledger: &mut Ledger,
     ) {
@@ -515,8 +515,8 @@ impl Side {
     }
 }
 
-fn receiver_settings(random: &mut Random) -> ReceiverSettings {
-    ReceiverSettings {
+fn receiver_settings(random: &mut Random) -> EndSettings {
+    EndSettings {
         credit: random.pick(&[
             Credit::Auto(1),
             Credit::Auto(4),
@@ -525,5 +525,7 @@ fn receiver_settings(random: &mut Random) -> ReceiverSettings {
         ]),
         auto_accept: random.chance(20),
         max_partial_bytes: 1 << 20,
+        prefetch_bytes: random.pick(&[None, None, Some(1), Some(1000)]),
+        offers_acquisition: random.chance(50),
     }
 }

@@ -61,10 +61,12 @@ impl Want {
             link,
             ticket: None,
             outbound: Box::new(Outbound {
-                payload: Payload::Encoded(payload),
+                payload: Payload::Encoded(payload.into()),
                 message_format: 0,
                 delivery_tag: None,
                 state: None,
+                resume: false,
+                aborted: false,
             }),
             settled,
             message,

@@ -1,24 +1,29 @@
 //! The Event Hubs client against the emulator.
 
 mod authorization;
+mod connections;
 #[cfg(feature = "entra")]
 mod entra;
 mod file_store;
+mod idleness;
 mod live;
 mod publishing;
 mod reading;
 mod recovery;
 mod renewal;
+mod scripted;
+mod simulation;
+mod watching;
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, UNIX_EPOCH};
 
-use amqp10::Connection;
 use amqp10::emulator::{Emulator, EmulatorOptions};
 use amqp10::eventhubs::{
-    Client, ClientOptions, Connector, ConsumerOptions, PartitionConsumer, Position, Producer,
-    ProducerOptions, ReceivedEvent, RetryPolicy, Route,
+    Client, ClientOptions, Connector, ConsumerOptions, Observer, PartitionConsumer, Position,
+    Producer, ProducerOptions, ReceivedEvent, RetryPolicy, Route,
 };
+use amqp10::{Clock, Connection};
 
 const HUB: &str = "orders";
 const PARTITIONS: u32 = 4;
@@ -29,8 +34,16 @@ async fn emulator() -> Arc<Emulator> {
 }
 
 async fn start(options: EmulatorOptions) -> Arc<Emulator> {
-    let options = options.hub(HUB, PARTITIONS).port(0);
+    let groups = (0..4).fold(options.hub(HUB, PARTITIONS), |options, number| {
+        options.consumer_group(HUB, format!("group-{number}"))
+    });
+    let options = groups.port(0);
     Arc::new(Emulator::start(options).await.unwrap())
+}
+
+/// A clock that runs with the runtime's time. Those that are made in the same moment are alike.
+fn simulated_clock() -> Clock {
+    Clock::simulated(UNIX_EPOCH + Duration::from_secs(1_800_000_000))
 }
 
 /// Options that reach an emulator within the process, and do not lose time.
@@ -89,4 +102,24 @@ async fn publish_numbers(producer: &Producer, first: u32, count: u32) {
     for number in first..first + count {
         producer.send_to(to("0"), number.to_string()).await.unwrap();
     }
+}
+
+/// What a client told, as the names of the events.
+type Notes = Arc<Mutex<Vec<String>>>;
+
+/// An observer that notes what it is told.
+fn notes() -> (Observer, Notes) {
+    let notes = Notes::default();
+    let book = notes.clone();
+    let observer = Observer::new(move |event| {
+        let text = format!("{event:?}");
+        let name = text.split([' ', '{']).next().unwrap();
+        book.lock().unwrap().push(name.to_owned());
+    });
+    (observer, notes)
+}
+
+fn count(notes: &Notes, name: &str) -> usize {
+    let notes = notes.lock().unwrap();
+    notes.iter().filter(|note| *note == name).count()
 }

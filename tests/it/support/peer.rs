@@ -193,6 +193,11 @@ impl Peer {
         self.stream.write_all(octets).await.expect("is read");
     }
 
+    /// The same, to somebody who may have stopped reading.
+    pub async fn send_if_read(&mut self, octets: &[u8]) {
+        let _ = self.stream.write_all(octets).await;
+    }
+
     /// Sends one performative in the peer's first session.
     pub async fn send(&mut self, performative: impl Into<Performative>) {
         self.send_on(CHANNEL, performative).await;
@@ -483,5 +488,22 @@ pub fn accept_one(delivery_id: u32) -> Disposition {
     Disposition {
         last: None,
         ..accept(delivery_id, delivery_id)
+    }
+}
+
+/// The peer closes its first link.
+pub fn detach() -> Detach {
+    Detach {
+        handle: HANDLE,
+        closed: true,
+        error: None,
+    }
+}
+
+/// The peer closes its first link for this reason.
+pub fn detach_with(error: amqp10::AmqpError) -> Detach {
+    Detach {
+        error: Some(error),
+        ..detach()
     }
 }

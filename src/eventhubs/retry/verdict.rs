@@ -1,171 +1,15 @@
-//! Whether to try again, after how long, and what to make anew before: one pure function over all errors.
+//! What kind of failure something is, and whether to try again: one pure function over all causes.
 
-use std::time::Duration;
-
-use super::error::{Cause, ErrorKind, EventHubsError};
-use super::wire::condition as eventhubs;
-use super::wire::status;
+use super::{BUSY, Rebuild, Verdict, again};
 use crate::codec::{AmqpError, Outcome, Symbol, condition as amqp};
+use crate::eventhubs::error::{Cause, ErrorKind};
+use crate::eventhubs::wire::condition as eventhubs;
+use crate::eventhubs::wire::status;
 use crate::request::{RequestError, Status};
 use crate::{ConnectError, ConnectionError, LinkError, SendError, SessionError};
 
-/// How often and how patiently failed operations are tried again.
-///
-/// By default 8 times, after 0.2 s, 0.4 s and so on up to 30 s, each a little more or less by chance: about 50 seconds
-/// in all, which outlasts the usual fail-over of the service.
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub struct RetryPolicy {
-    /// Tries after the first one.
-    pub max_retries: u32,
-    /// Pause before the first retry; doubled for each further one.
-    pub first_delay: Duration,
-    /// Longest pause.
-    pub max_delay: Duration,
-    /// How long one try may take.
-    pub try_timeout: Duration,
-}
-
-impl Default for RetryPolicy {
-    fn default() -> Self {
-        Self {
-            max_retries: 8,
-            first_delay: Duration::from_millis(200),
-            max_delay: Duration::from_secs(30),
-            try_timeout: Duration::from_secs(60),
-        }
-    }
-}
-
-impl RetryPolicy {
-    /// One try only.
-    pub fn never() -> Self {
-        Self::default().max_retries(0)
-    }
-
-    /// Sets [`max_retries`](Self::max_retries).
-    pub fn max_retries(mut self, max_retries: u32) -> Self {
-        self.max_retries = max_retries;
-        self
-    }
-
-    /// Sets [`first_delay`](Self::first_delay).
-    pub fn first_delay(mut self, delay: Duration) -> Self {
-        self.first_delay = delay;
-        self
-    }
-
-    /// Sets [`max_delay`](Self::max_delay).
-    pub fn max_delay(mut self, delay: Duration) -> Self {
-        self.max_delay = delay;
-        self
-    }
-
-    /// Sets [`try_timeout`](Self::try_timeout).
-    pub fn try_timeout(mut self, timeout: Duration) -> Self {
-        self.try_timeout = timeout;
-        self
-    }
-
-    /// The pause before retry number `retry` (from 0): doubled each time, then spread from 80 % to 120 % by `random`,
-    /// so that clients that failed together do not come back together.
-    pub fn delay(&self, retry: u32, random: u64) -> Duration {
-        let factor = 1_u32.checked_shl(retry).unwrap_or(u32::MAX);
-        let delay = self.first_delay.saturating_mul(factor).min(self.max_delay);
-        let spread = 0.8 + 0.4 * (random % 1024) as f64 / 1024.0;
-        delay.mul_f64(spread)
-    }
-}
-
-/// Whether an operation is tried again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
-    /// It cannot succeed, or must not be repeated.
-    Never,
-    /// After the policy's pause, but at least this one, with this made anew before.
-    Again {
-        rebuild: Rebuild,
-        at_least: Duration,
-    },
-}
-
-/// What is made anew before an operation is tried again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Rebuild {
-    Nothing,
-    /// The authorization: put a token once more. Helps once or not at all.
-    Token,
-    /// The link, with the session that it has for itself.
-    Link,
-    Connection,
-}
-
-const fn again(rebuild: Rebuild) -> Verdict {
-    Verdict::Again {
-        rebuild,
-        at_least: Duration::ZERO,
-    }
-}
-
-/// The service means it when it says that it is busy.
-const BUSY: Verdict = Verdict::Again {
-    rebuild: Rebuild::Nothing,
-    at_least: Duration::from_secs(4),
-};
-
-/// The tries of one operation, counted.
-#[derive(Clone, Debug)]
-pub(super) struct Retries {
-    policy: RetryPolicy,
-    done: u32,
-    token_renewed: bool,
-    /// Whether an operation whose outcome is unknown may be repeated.
-    repeat_unknown: bool,
-}
-
-impl Retries {
-    pub(super) fn new(policy: RetryPolicy) -> Self {
-        Self {
-            policy,
-            done: 0,
-            token_renewed: false,
-            repeat_unknown: false,
-        }
-    }
-
-    pub(super) fn repeat_unknown(mut self, allow: bool) -> Self {
-        self.repeat_unknown = allow;
-        self
-    }
-
-    /// The pause before the next try, or `None` if the error stands.
-    pub(super) fn next(&mut self, error: &EventHubsError, random: u64) -> Option<Duration> {
-        let verdict = match classify(error.cause()) {
-            (ErrorKind::OutcomeUnknown, _) if self.repeat_unknown => again(Rebuild::Link),
-            (_, verdict) => verdict,
-        };
-        let Verdict::Again { rebuild, at_least } = verdict else {
-            return None;
-        };
-        let token = rebuild == Rebuild::Token;
-        if self.done >= self.policy.max_retries || (token && self.token_renewed) {
-            return None;
-        }
-        self.token_renewed |= token;
-        let pause = self.policy.delay(self.done, random).max(at_least);
-        self.done += 1;
-        Some(pause)
-    }
-
-    /// Something went well: failures to come are counted anew.
-    pub(super) fn reset(&mut self) {
-        self.done = 0;
-        self.token_renewed = false;
-    }
-}
-
 /// What kind of failure this is, and whether to try again.
-pub(super) fn classify(cause: &Cause) -> (ErrorKind, Verdict) {
+pub(in crate::eventhubs) fn classify(cause: &Cause) -> (ErrorKind, Verdict) {
     match cause {
         Cause::ConnectionString(_) | Cause::InvalidArgument(_) => {
             (ErrorKind::InvalidArgument, Verdict::Never)
@@ -187,6 +31,11 @@ pub(super) fn classify(cause: &Cause) -> (ErrorKind, Verdict) {
         Cause::OutcomeTimedOut(_) => (ErrorKind::OutcomeUnknown, Verdict::Never),
         Cause::Malformed(_) => (ErrorKind::Malformed, Verdict::Never),
         Cause::Closed(_) => (ErrorKind::Closed, Verdict::Never),
+        Cause::AfterUnknown(_) => (ErrorKind::OutcomeUnknown, Verdict::Never),
+        Cause::Unresolved(_) => (ErrorKind::Unavailable, again(Rebuild::Nothing)),
+        Cause::BufferFull => (ErrorKind::BufferFull, again(Rebuild::Nothing)),
+        Cause::Aborted => (ErrorKind::Aborted, Verdict::Never),
+        Cause::NotOffered(_) => (ErrorKind::Unsupported, Verdict::Never),
     }
 }
 
@@ -201,14 +50,6 @@ fn at_least(dead: Rebuild, (kind, verdict): (ErrorKind, Verdict)) -> (ErrorKind,
         other => other,
     };
     (kind, verdict)
-}
-
-/// Whether a link on which a send failed so can carry the next one.
-pub(super) fn spares_link(cause: &Cause) -> bool {
-    match classify(cause).1 {
-        Verdict::Again { rebuild, .. } => rebuild == Rebuild::Nothing,
-        Verdict::Never => !matches!(cause, Cause::OutcomeTimedOut(_)),
-    }
 }
 
 fn connect_kind(error: &ConnectError) -> ErrorKind {
@@ -380,7 +221,7 @@ static CONDITIONS: [(Symbol, ErrorKind, Verdict); 37] = {
         (amqp::RESOURCE_DELETED, NotFound, Never),
         (eventhubs::ENTITY_ALREADY_EXISTS, Refused, Never),
         (eventhubs::PRECONDITION_FAILED, Refused, Never),
-        (eventhubs::OUT_OF_ORDER_SEQUENCE, Refused, Never),
+        (eventhubs::OUT_OF_ORDER_SEQUENCE, OutOfOrder, Never),
     ]
 };
 
@@ -412,69 +253,107 @@ mod tests {
         }
     }
 
+    /// What the service's documentation and its clients say of each condition: one row each.
     #[test]
-    fn final_conditions_are_never_retried() {
-        for condition in [
-            "amqp:link:stolen",
-            "com.microsoft:argument-error",
-            "com.microsoft:argument-out-of-range",
-            "com.microsoft:georeplication:invalid-offset",
-            "com.microsoft:entity-disabled",
-            "com.microsoft:entity-already-exists",
-            "com.microsoft:precondition-failed",
-            "com.microsoft:partition-not-owned",
-            "amqp:resource-limit-exceeded",
-            "amqp:link:message-size-exceeded",
-            "amqp:not-allowed",
-            "amqp:illegal-state",
-            "amqp:invalid-field",
-            "amqp:not-implemented",
-            "amqp:decode-error",
-            "com.microsoft:publisher-revoked",
-            "com.microsoft:producer-epoch-stolen",
-            "com.microsoft:out-of-order-sequence",
-        ] {
-            let condition = Symbol::from_static(condition);
-            for cause in [rejected(condition.clone()), detached(condition.clone())] {
-                assert_eq!(classify(&cause).1, Verdict::Never, "{condition}");
-            }
-        }
-    }
-
-    #[test]
-    fn passing_conditions_are_retried_at_their_scope() {
+    fn every_condition_of_the_service_has_its_row() {
+        use ErrorKind::*;
         use Rebuild::*;
         let table = [
-            ("amqp:link:detach-forced", Link),
-            ("amqp:link:transfer-limit-exceeded", Link),
-            ("amqp:internal-error", Link),
-            ("amqp:connection:forced", Connection),
-            ("amqp:connection:framing-error", Connection),
-            ("com.microsoft:container-close", Connection),
-            ("com.microsoft:server-busy", Nothing),
-            ("com.microsoft:timeout", Nothing),
-            ("com.microsoft:operation-cancelled", Nothing),
-            ("amqp:unauthorized-access", Token),
-            ("com.microsoft:auth-failed", Token),
-            ("com.example:nobody-knows", Link),
+            ("amqp:link:stolen", OwnershipLost, None),
+            ("amqp:link:detach-forced", Unavailable, Some(Link)),
+            ("amqp:connection:forced", Unavailable, Some(Connection)),
+            (
+                "com.microsoft:container-close",
+                Unavailable,
+                Some(Connection),
+            ),
+            ("com.microsoft:server-busy", Busy, Some(Nothing)),
+            ("com.microsoft:timeout", TimedOut, Some(Nothing)),
+            (
+                "com.microsoft:operation-cancelled",
+                Unavailable,
+                Some(Nothing),
+            ),
+            ("amqp:internal-error", Unavailable, Some(Link)),
+            ("amqp:resource-limit-exceeded", QuotaExceeded, None),
+            ("com.microsoft:argument-error", InvalidArgument, None),
+            ("com.microsoft:argument-out-of-range", InvalidArgument, None),
+            (
+                "com.microsoft:georeplication:invalid-offset",
+                InvalidArgument,
+                None,
+            ),
+            ("com.microsoft:entity-disabled", Disabled, None),
+            ("com.microsoft:entity-updated", Unavailable, Some(Link)),
+            ("com.microsoft:entity-already-exists", Refused, None),
+            ("com.microsoft:precondition-failed", Refused, None),
+            ("com.microsoft:partition-not-owned", OwnershipLost, None),
+            ("com.microsoft:auth-failed", Unauthorized, Some(Token)),
+            ("amqp:unauthorized-access", Unauthorized, Some(Token)),
+            ("amqp:link:message-size-exceeded", TooLarge, None),
+            ("amqp:link:transfer-limit-exceeded", Unavailable, Some(Link)),
+            ("amqp:not-allowed", Refused, None),
+            ("amqp:illegal-state", Refused, None),
+            ("amqp:invalid-field", InvalidArgument, None),
+            ("amqp:not-implemented", Refused, None),
+            ("amqp:decode-error", Refused, None),
+            ("com.microsoft:publisher-revoked", Unauthorized, None),
+            ("com.microsoft:producer-epoch-stolen", OwnershipLost, None),
+            ("com.microsoft:out-of-order-sequence", OutOfOrder, None),
+            // What the standard has beside.
+            (
+                "amqp:connection:framing-error",
+                Unavailable,
+                Some(Connection),
+            ),
+            ("amqp:session:window-violation", Unavailable, Some(Link)),
+            ("amqp:session:errant-link", Unavailable, Some(Link)),
+            ("amqp:session:handle-in-use", Unavailable, Some(Link)),
+            ("amqp:session:unattached-handle", Unavailable, Some(Link)),
+            ("amqp:precondition-failed", Refused, None),
+            ("amqp:resource-deleted", NotFound, None),
+            ("com.example:nobody-knows", Refused, Some(Link)),
         ];
-        for (condition, expected) in table {
+        for (condition, kind, scope) in table {
             let condition = Symbol::from_static(condition);
+            let cause = rejected(condition.clone());
             assert_eq!(
-                rebuild(&rejected(condition.clone())),
-                Some(expected),
+                (classify(&cause).0, rebuild(&cause)),
+                (kind, scope),
                 "{condition}"
             );
-            // What ended a link needs at least a new link.
-            let expected = if expected == Token {
-                Token
-            } else {
-                expected.max(Link)
+            // What ended a link, a session or a connection needs a new one at least; a refused token a new token.
+            let at_least = |dead| {
+                scope.map(|scope| {
+                    if scope == Token {
+                        Token
+                    } else {
+                        scope.max(dead)
+                    }
+                })
             };
-            assert_eq!(
-                rebuild(&detached(condition.clone())),
-                Some(expected),
-                "{condition}"
+            let remote = Some(remote(condition.clone()));
+            let session = LinkError::from(SessionError::RemoteEnded(remote.clone()));
+            let connection = ConnectionError::RemoteClosed(remote.clone());
+            for (cause, dead) in [
+                (detached(condition.clone()), Link),
+                (Cause::Link(LinkError::Refused(remote)), Link),
+                (Cause::Link(session), Link),
+                (Cause::Link(connection.into()), Connection),
+            ] {
+                let expected = (kind, at_least(dead));
+                assert_eq!(
+                    (classify(&cause).0, rebuild(&cause)),
+                    expected,
+                    "{condition} {dead:?}"
+                );
+            }
+        }
+        for (known, ..) in &CONDITIONS {
+            assert!(
+                table.iter().any(|(condition, ..)| *known == **condition)
+                    || *known == amqp::NOT_FOUND,
+                "{known} has no row"
             );
         }
     }
@@ -570,60 +449,5 @@ mod tests {
         assert_eq!(rebuild(&modified(true)), None);
         let plain = Cause::NotAccepted(Outcome::Rejected(Rejected { error: None }));
         assert_eq!(rebuild(&plain), None);
-    }
-
-    #[test]
-    fn tries_are_counted_until_something_goes_well() {
-        let busy = EventHubsError::new("send", rejected(eventhubs::SERVER_BUSY));
-        let mut retries = Retries::new(RetryPolicy::default().max_retries(2));
-        assert_eq!(retries.next(&busy, 0), Some(Duration::from_secs(4)));
-        assert!(retries.next(&busy, 0).is_some());
-        assert_eq!(retries.next(&busy, 0), None);
-        retries.reset();
-        assert!(retries.next(&busy, 0).is_some());
-    }
-
-    #[test]
-    fn a_refused_token_is_put_anew_once() {
-        let refused = EventHubsError::new("send", rejected(amqp::UNAUTHORIZED_ACCESS));
-        let mut retries = Retries::new(RetryPolicy::default());
-        assert!(retries.next(&refused, 0).is_some());
-        assert_eq!(retries.next(&refused, 0), None);
-    }
-
-    #[test]
-    fn an_unknown_outcome_is_repeated_only_where_that_was_allowed() {
-        let cause = Cause::OutcomeTimedOut(Duration::from_secs(60));
-        let unknown = EventHubsError::new("send", cause);
-        let mut retries = Retries::new(RetryPolicy::default());
-        assert_eq!(retries.next(&unknown, 0), None);
-        let mut retries = retries.repeat_unknown(true);
-        assert!(retries.next(&unknown, 0).is_some());
-    }
-
-    #[test]
-    fn a_link_is_spared_by_what_concerns_one_message_only() {
-        let limit = Duration::from_secs(60);
-        let large = SendError::MessageTooLarge { size: 2, limit: 1 };
-        assert!(spares_link(&Cause::Send(large)));
-        assert!(spares_link(&rejected(eventhubs::ARGUMENT_ERROR)));
-        assert!(spares_link(&rejected(eventhubs::SERVER_BUSY)));
-        assert!(!spares_link(&rejected(amqp::UNAUTHORIZED_ACCESS)));
-        assert!(!spares_link(&Cause::TimedOut(limit)));
-        assert!(!spares_link(&Cause::OutcomeTimedOut(limit)));
-    }
-
-    #[test]
-    fn pauses_double_up_to_the_longest_and_spread() {
-        let policy = RetryPolicy::default();
-        let exact = |retry| policy.delay(retry, 512);
-        assert_eq!(exact(0), Duration::from_millis(200));
-        assert_eq!(exact(3), Duration::from_millis(1600));
-        assert_eq!(exact(20), Duration::from_secs(30));
-        assert_eq!(exact(u32::MAX), Duration::from_secs(30));
-        for random in 0..2000 {
-            let delay = policy.delay(0, random).as_secs_f64();
-            assert!((0.16..0.24).contains(&delay), "{delay}");
-        }
     }
 }

@@ -1,8 +1,12 @@
 //! Reading the events of a partition.
 
+mod options;
+mod source;
+mod watchdog;
+
 use std::collections::VecDeque;
 use std::fmt;
-use std::future::{Future, poll_fn};
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -11,16 +15,20 @@ use std::time::Duration;
 use futures_core::Stream;
 use tokio::time::{Instant, timeout_at};
 
-use super::error::{Cause, EventHubsError};
+pub use self::options::ConsumerOptions;
+
+use self::source::Source;
+use self::watchdog::Watchdog;
+use super::error::{Cause, ErrorKind, EventHubsError, Scope};
 use super::event::{LastEnqueued, ReceivedEvent};
 use super::namespace::{Attached, Namespace};
+use super::observer::ClientEvent;
 use super::position::Position;
-use super::producer::is_partition_id;
 use super::properties::PartitionProperties;
 use super::retry::Retries;
-use super::wire::{self, Address, capability, property};
-use crate::codec::{Fields, SenderSettleMode, Str};
-use crate::{Credit, Delivery, DeliveryStream, LinkError, Receiver, ReceiverOptions};
+use super::wire::annotation;
+use crate::codec::{Str, Value};
+use crate::{Delivery, DeliveryStream, LinkError, Receiver};
 
 /// As good as no limit, and within the range of any clock: thirty years.
 const ENDLESS: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
@@ -28,78 +36,6 @@ const ENDLESS: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
 /// A link that has lived for so long came back for good: what befalls it next is counted anew. Without it, the idle detaches
 /// of a quiet partition would add up to the end.
 const STEADY: Duration = Duration::from_secs(30);
-
-/// Options of a [`PartitionConsumer`].
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct ConsumerOptions {
-    /// Where to start. Default [`Position::latest`].
-    pub position: Position,
-    /// The consumer group. Default `$Default`.
-    pub consumer_group: String,
-    /// With an owner level, the consumer has the partition for itself within its group: it throws out those without level
-    /// and those of a lower or the same one, which get [`OwnershipLost`](super::ErrorKind::OwnershipLost). Default `None`:
-    /// shared with up to four others.
-    pub owner_level: Option<i64>,
-    /// How many events may wait here to be taken. Default 300.
-    pub prefetch: u32,
-    /// The consumer's name in the service's diagnostics. Default `None`.
-    pub name: Option<String>,
-    /// Whether the service tells with each event where the partition ends, for
-    /// [`last_enqueued`](PartitionConsumer::last_enqueued). Default `false`.
-    pub track_last_enqueued: bool,
-}
-
-impl Default for ConsumerOptions {
-    fn default() -> Self {
-        Self {
-            position: Position::latest(),
-            consumer_group: wire::DEFAULT_CONSUMER_GROUP.to_owned(),
-            owner_level: None,
-            prefetch: 300,
-            name: None,
-            track_last_enqueued: false,
-        }
-    }
-}
-
-impl ConsumerOptions {
-    /// Sets [`position`](Self::position).
-    pub fn position(mut self, position: Position) -> Self {
-        self.position = position;
-        self
-    }
-
-    /// Sets [`consumer_group`](Self::consumer_group).
-    pub fn consumer_group(mut self, group: impl Into<String>) -> Self {
-        self.consumer_group = group.into();
-        self
-    }
-
-    /// Sets [`owner_level`](Self::owner_level).
-    pub fn owner_level(mut self, level: i64) -> Self {
-        self.owner_level = Some(level);
-        self
-    }
-
-    /// Sets [`prefetch`](Self::prefetch); 0 counts as 1.
-    pub fn prefetch(mut self, events: u32) -> Self {
-        self.prefetch = events;
-        self
-    }
-
-    /// Sets [`name`](Self::name).
-    pub fn name(mut self, name: impl Into<String>) -> Self {
-        self.name = Some(name.into());
-        self
-    }
-
-    /// Sets [`track_last_enqueued`](Self::track_last_enqueued).
-    pub fn track_last_enqueued(mut self, track: bool) -> Self {
-        self.track_last_enqueued = track;
-        self
-    }
-}
 
 /// Reads the events of one partition, each once and in order.
 ///
@@ -114,6 +50,7 @@ pub struct PartitionConsumer {
     source: Arc<Source>,
     state: State,
     retries: Retries,
+    watchdog: Watchdog,
     /// Of the last event that was taken from the link.
     last: Option<(i64, Str)>,
     /// After a recovery: events up to here were handed out before.
@@ -123,13 +60,6 @@ pub struct PartitionConsumer {
     last_enqueued: Option<LastEnqueued>,
     /// What a batch receive took before it was dropped or met an error.
     set_aside: VecDeque<Result<ReceivedEvent, EventHubsError>>,
-}
-
-/// What a consumer reads from: all that is needed to attach again.
-struct Source {
-    namespace: Arc<Namespace>,
-    address: Address,
-    options: ConsumerOptions,
 }
 
 type Attaching = Pin<Box<dyn Future<Output = Result<Attached<Receiver>, EventHubsError>> + Send>>;
@@ -163,17 +93,13 @@ impl PartitionConsumer {
     pub(super) async fn open(
         namespace: Arc<Namespace>,
         partition: &str,
-        mut options: ConsumerOptions,
+        options: ConsumerOptions,
     ) -> Result<Self, EventHubsError> {
-        let address = consumer_address(&namespace, partition, &options)?;
-        if options.position.is_latest() {
-            options.position = end_of(&namespace, partition).await?;
+        let mut source = Source::new(namespace, partition, options)?;
+        if source.options.position.is_latest() {
+            source.options.position = source.end().await?;
         }
-        let source = Arc::new(Source {
-            namespace,
-            address,
-            options,
-        });
+        let source = Arc::new(source);
         let start = source.options.position.clone();
         let retries = source.namespace.retries();
         let attached = source
@@ -181,6 +107,7 @@ impl PartitionConsumer {
             .attach(start, Duration::ZERO, retries.clone())
             .await?;
         Ok(Self {
+            watchdog: Watchdog::new(source.clone()),
             source,
             state: State::receiving(attached),
             retries,
@@ -224,11 +151,16 @@ impl PartitionConsumer {
     ) -> Result<Vec<ReceivedEvent>, EventHubsError> {
         let deadline = Instant::now() + max_wait.min(ENDLESS);
         while self.set_aside.len() < max && !self.set_aside.back().is_some_and(Result::is_err) {
-            let next = poll_fn(|context| self.poll_event(context));
+            let next = poll_fn(|context| {
+                let event = self.poll_event(context).map(Some);
+                // A timer would take a moment to say so, in which more may come.
+                let is_over = event.is_pending() && Instant::now() >= deadline;
+                if is_over { Poll::Ready(None) } else { event }
+            });
             match timeout_at(deadline, next).await {
-                Ok(Some(event)) => self.set_aside.push_back(event),
-                Ok(None) if self.set_aside.is_empty() => return Err(self.ended()),
-                Ok(None) | Err(_) => break,
+                Ok(Some(Some(event))) => self.set_aside.push_back(event),
+                Ok(Some(None)) if self.set_aside.is_empty() => return Err(self.ended()),
+                Ok(_) | Err(_) => break,
             }
         }
         self.take_set_aside(max)
@@ -247,16 +179,21 @@ impl PartitionConsumer {
 
     /// Id of the partition.
     pub fn partition(&self) -> &str {
-        match &self.source.address {
-            Address::ConsumerPartition { partition, .. } => partition,
-            _ => "",
-        }
+        &self.source.partition
     }
 
     /// Where the partition ended when the last event was sent; known only with
     /// [`track_last_enqueued`](ConsumerOptions::track_last_enqueued) and after the first event.
     pub fn last_enqueued(&self) -> Option<&LastEnqueued> {
         self.last_enqueued.as_ref()
+    }
+
+    /// How many events the partition held beyond the last one handed out, when that was sent; known when
+    /// [`last_enqueued`](Self::last_enqueued) is.
+    pub fn lag(&self) -> Option<u64> {
+        let (handed_out, _) = self.last.as_ref()?;
+        let last = self.last_enqueued.as_ref()?.sequence_number;
+        Some(u64::try_from(last.saturating_sub(*handed_out)).unwrap_or(0))
     }
 
     /// Detaches the link and waits for the service's answer.
@@ -294,18 +231,24 @@ impl PartitionConsumer {
             match &mut self.state {
                 State::Ended => return Poll::Ready(None),
                 State::Recovering(attaching) => match ready!(attaching.as_mut().poll(context)) {
-                    Ok(attached) => self.state = State::receiving(attached),
+                    Ok(attached) => {
+                        self.watchdog.link_is_new();
+                        self.state = State::receiving(attached);
+                    }
                     Err(error) => return Poll::Ready(Some(Err(self.fail(error)))),
                 },
                 State::Receiving { deliveries, .. } => {
-                    let delivery = ready!(Pin::new(deliveries).poll_next(context));
-                    let cause = match delivery {
-                        Some(Ok(delivery)) => match self.take(&delivery) {
+                    let cause = match Pin::new(deliveries).poll_next(context) {
+                        Poll::Pending => {
+                            ready!(self.poll_silent(context));
+                            continue;
+                        }
+                        Poll::Ready(Some(Ok(delivery))) => match self.take(&delivery) {
                             Some(event) => return Poll::Ready(Some(event)),
                             None => continue,
                         },
-                        Some(Err(error)) => error.into(),
-                        None => Cause::Link(LinkError::LocalDetached),
+                        Poll::Ready(Some(Err(error))) => error.into(),
+                        Poll::Ready(None) => Cause::Link(LinkError::LocalDetached),
                     };
                     if let Some(error) = self.recover(cause) {
                         return Poll::Ready(Some(Err(error)));
@@ -315,17 +258,47 @@ impl PartitionConsumer {
         }
     }
 
+    /// Resolves when the link is silent and another one is being attached in its place.
+    fn poll_silent(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let Self {
+            state,
+            watchdog,
+            source,
+            last,
+            ..
+        } = self;
+        let State::Receiving { attached, .. } = state else {
+            return Poll::Pending;
+        };
+        let is_behind = |partition: &PartitionProperties| {
+            // Without credit the service may not send.
+            attached.link.credit() > 0
+                && match &*last {
+                    Some((number, _)) => partition.holds_after(*number),
+                    None => source.options.position.finds_something_in(partition),
+                }
+        };
+        let silent_for = ready!(watchdog.poll_silent(context, is_behind));
+        source.namespace.tell(ClientEvent::LinkSilent {
+            address: source.address.clone(),
+            silent_for,
+        });
+        self.attach_again(Duration::ZERO);
+        Poll::Ready(())
+    }
+
     /// Reads an event and remembers it as handed out; `None` if it had been before.
     fn take(&mut self, delivery: &Delivery) -> Option<Result<ReceivedEvent, EventHubsError>> {
-        let message = match delivery.message() {
-            Ok(message) => message,
-            Err(error) => {
-                return Some(Err(self.failure(Cause::Malformed(error.to_string()))));
-            }
-        };
-        let event = match ReceivedEvent::from_message(message) {
+        self.watchdog.event_came();
+        let message = delivery.message();
+        let message = message.map_err(|error| self.failure(Cause::Malformed(error.to_string())));
+        let event = match message.and_then(ReceivedEvent::from_message) {
             Ok(event) => event,
-            Err(error) => return Some(Err(error)),
+            Err(error) => {
+                // Passed over also after a recovery.
+                self.last = place_of(delivery).or(self.last.take());
+                return Some(Err(error));
+            }
         };
         let number = event.sequence_number();
         if self
@@ -358,18 +331,28 @@ impl PartitionConsumer {
         );
     }
 
-    /// Starts to attach anew, or returns the error if there were too many.
+    /// The link is lost: starts to attach anew, or returns the error if there were too many.
     fn recover(&mut self, cause: Cause) -> Option<EventHubsError> {
         let error = self.failure(cause);
-        if self.state.is_steady() {
+        let namespace = self.source.namespace.clone();
+        if let State::Receiving { attached, .. } = &self.state {
+            namespace.give_up_link(&error, attached);
+        }
+        let is_steady = self.state.is_steady();
+        if is_steady {
             self.retries.reset();
         }
-        let random = self.source.namespace.random();
-        let Some(pause) = self.retries.next(&error, random) else {
+        let Some(pause) = self.retries.next(&error, namespace.random()) else {
             return Some(self.fail(error));
         };
-        tracing::warn!(%error, ?pause, "will attach again");
-        self.attach_again(error, pause);
+        // The service detaches idle links. Nothing says that it is not well.
+        let is_alone = matches!(error.scope(), Scope::Link | Scope::Session);
+        let is_at_once = is_steady && is_alone && error.kind() != ErrorKind::Busy;
+        let pause = if is_at_once { Duration::ZERO } else { pause };
+        if !pause.is_zero() {
+            namespace.tell_of_retry(error, pause);
+        }
+        self.attach_again(pause);
         None
     }
 
@@ -379,25 +362,21 @@ impl PartitionConsumer {
         if error.is_retryable() {
             let policy = &self.source.namespace.options().retry;
             let pause = policy.delay(0, self.source.namespace.random());
-            self.attach_again(error.clone(), pause);
+            self.attach_again(pause);
         } else {
             self.state = State::Ended;
         }
         error
     }
 
-    /// Gives up what the error says is dead, and attaches after the last event that was taken.
-    fn attach_again(&mut self, error: EventHubsError, pause: Duration) {
+    /// Gives up the link, if there is one, and attaches another after the last event that was taken.
+    fn attach_again(&mut self, pause: Duration) {
+        // Its place and its owner level are free before they are asked for.
+        self.state = State::Ended;
         let start = self.resume();
-        let source = self.source.clone();
         let retries = self.retries.clone();
-        let dead = std::mem::replace(&mut self.state, State::Ended);
-        self.state = State::Recovering(Box::pin(async move {
-            if let State::Receiving { attached, .. } = dead {
-                source.namespace.give_up_link(&error, &attached).await;
-            }
-            source.attach(start, pause, retries).await
-        }));
+        let attaching = self.source.clone().attach(start, pause, retries);
+        self.state = State::Recovering(Box::pin(attaching));
     }
 
     /// Where to go on: after the last event that was taken.
@@ -409,51 +388,6 @@ impl PartitionConsumer {
                 Position::offset(offset.as_str())
             }
             None => self.source.options.position.clone(),
-        }
-    }
-}
-
-impl Source {
-    /// Attaches the link after a pause, with as many tries as are left.
-    async fn attach(
-        self: Arc<Self>,
-        start: Position,
-        pause: Duration,
-        mut retries: Retries,
-    ) -> Result<Attached<Receiver>, EventHubsError> {
-        tokio::time::sleep(pause).await;
-        loop {
-            let options = self.receiver_options(&start);
-            let attached = self.namespace.attach_receiver(&self.address, options).await;
-            match attached {
-                Ok(attached) => return Ok(attached),
-                Err(error) => self.namespace.pause(&mut retries, error).await?,
-            }
-        }
-    }
-
-    fn receiver_options(&self, start: &Position) -> ReceiverOptions {
-        let mut properties = Fields::new();
-        if let Some(level) = self.options.owner_level {
-            properties.insert(property::EPOCH, level);
-        }
-        if let Some(name) = &self.options.name {
-            properties.insert(property::RECEIVER_NAME, name.as_str());
-        }
-        let mut desired_capabilities = vec![capability::GEOREPLICATION];
-        if self.options.track_last_enqueued {
-            desired_capabilities.push(capability::RECEIVER_RUNTIME_METRIC);
-        }
-        ReceiverOptions {
-            filter: start.filter(),
-            // A partition is a log: outcomes change nothing, so the service need not wait for them. Where it sends unsettled
-            // all the same, they are settled without us.
-            snd_settle_mode: SenderSettleMode::Settled,
-            auto_accept: true,
-            credit: Credit::Auto(self.options.prefetch.max(1)),
-            properties,
-            desired_capabilities,
-            ..ReceiverOptions::default()
         }
     }
 }
@@ -483,38 +417,12 @@ impl fmt::Debug for PartitionConsumer {
     }
 }
 
-fn consumer_address(
-    namespace: &Namespace,
-    partition: &str,
-    options: &ConsumerOptions,
-) -> Result<Address, EventHubsError> {
-    let hub = namespace.hub();
-    let group = &options.consumer_group;
-    let refused = |what| {
-        EventHubsError::invalid_argument(
-            format!("receive from partition {partition:?} of {hub}"),
-            what,
-        )
-    };
-    if !is_partition_id(partition) {
-        return Err(refused("expected the partition's id, a decimal number"));
+/// Where an event is that cannot be read, if at least that can be.
+fn place_of(delivery: &Delivery) -> Option<(i64, Str)> {
+    let annotations = delivery.sections().ok()?.message_annotations().ok()??;
+    let number = annotations.get(&annotation::SEQUENCE_NUMBER)?.as_i64()?;
+    match annotations.get(&annotation::OFFSET)? {
+        Value::String(offset) => Some((number, offset.clone())),
+        _ => None,
     }
-    if group.is_empty() || group.contains('/') {
-        return Err(refused("expected the name of a consumer group"));
-    }
-    Ok(Address::ConsumerPartition {
-        hub: hub.to_owned(),
-        consumer_group: group.clone(),
-        partition: partition.to_owned(),
-    })
-}
-
-/// The end of the partition as it is now. Asked for before the link is attached: if "latest" were left to the service, events
-/// between a lost link and its successor would be skipped as long as none was received before.
-async fn end_of(namespace: &Namespace, partition: &str) -> Result<Position, EventHubsError> {
-    let properties = PartitionProperties::read(namespace, partition).await?;
-    if properties.last_enqueued_sequence_number < 0 {
-        return Ok(Position::earliest());
-    }
-    Ok(Position::offset(properties.last_enqueued_offset))
 }

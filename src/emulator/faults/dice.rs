@@ -1,0 +1,49 @@
+//! Chance that can be repeated.
+
+/// The splitmix64 generator. The client has its own: nothing is shared but the numbers.
+#[derive(Debug)]
+pub(super) struct Dice(u64);
+
+impl Dice {
+    pub(super) fn new(seed: u64) -> Dice {
+        Dice(seed)
+    }
+
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        mixed ^ (mixed >> 31)
+    }
+
+    /// A number below `bound`; 0 if there is none.
+    pub(super) fn below(&mut self, bound: u64) -> u64 {
+        self.next().checked_rem(bound).unwrap_or(0)
+    }
+
+    /// A number from 1 to `most`.
+    pub(super) fn up_to(&mut self, most: u32) -> u32 {
+        let above_one = self.below(most.into());
+        u32::try_from(above_one).unwrap_or(u32::MAX - 1) + 1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_seed_gives_the_numbers_of_the_published_generator() {
+        let mut dice = Dice::new(1_234_567);
+        assert_eq!(dice.next(), 6_457_827_717_110_365_317);
+        assert_eq!(dice.next(), 3_203_168_211_198_807_973);
+    }
+
+    #[test]
+    fn numbers_stay_within_their_bounds() {
+        let mut dice = Dice::new(1);
+        assert_eq!(dice.below(0), 0);
+        assert!((0..1000).all(|_| dice.below(7) < 7));
+        assert!((0..1000).all(|_| (1..=3).contains(&dice.up_to(3))));
+    }
+}

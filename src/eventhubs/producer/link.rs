@@ -1,0 +1,114 @@
+//! The link to one address.
+
+use std::sync::Arc;
+
+use tokio::sync::Mutex;
+
+use super::gate::Gate;
+use super::publication::Publication;
+use super::{ProducerOptions, attempt};
+use crate::eventhubs::error::EventHubsError;
+use crate::eventhubs::namespace::{Attached, Namespace};
+use crate::eventhubs::retry::spares_link;
+use crate::eventhubs::wire::{Address, capability};
+use crate::{Sender, SenderOptions};
+
+/// The link to one address: attached when it is first used, and anew when it has failed.
+pub(super) struct PublishingLink {
+    namespace: Arc<Namespace>,
+    address: Address,
+    settled: bool,
+    /// What is under way on it.
+    gate: Gate,
+    /// The lock is held while the link is attached, so that it is attached once.
+    attached: Mutex<Option<Arc<Attached<Sender>>>>,
+}
+
+impl PublishingLink {
+    pub(super) fn new(
+        namespace: Arc<Namespace>,
+        address: Address,
+        options: &ProducerOptions,
+    ) -> Self {
+        Self {
+            namespace,
+            address,
+            settled: options.settled,
+            gate: Gate::new(options.max_in_flight, options.max_in_flight_bytes),
+            attached: Mutex::default(),
+        }
+    }
+
+    /// Publishes, with as many tries as the policy allows. The order is that in which this was first polled.
+    pub(super) async fn publish(
+        &self,
+        publication: &mut Publication,
+        retry_unknown: bool,
+    ) -> Result<(), EventHubsError> {
+        // Nobody closes this gate.
+        let _place = self.gate.enter(publication.len()).await;
+        let mut retries = self.namespace.retries().repeat_unknown(retry_unknown);
+        loop {
+            let Err(error) = self.try_publish(publication).await else {
+                return Ok(());
+            };
+            let pause = self.namespace.pause(&mut retries, error).await;
+            pause.map_err(|error| publication.explain(error))?;
+        }
+    }
+
+    async fn try_publish(&self, publication: &mut Publication) -> Result<(), EventHubsError> {
+        let attached = self.attached().await?;
+        let limit = self.namespace.options().retry.try_timeout;
+        let sent = match self.settled {
+            true => publication.send_settled(&attached.link, limit).await,
+            false => publication.send(&attached.link, limit).await,
+        };
+        let Err(cause) = sent else {
+            return Ok(());
+        };
+        let error = EventHubsError::new(attempt(&self.address), cause);
+        if !spares_link(error.cause()) {
+            self.detach(&attached).await;
+        }
+        self.namespace.give_up_link(&error, &attached);
+        Err(error)
+    }
+
+    /// The largest message that the peer takes, if it says; asked as often as the policy allows.
+    pub(super) async fn max_message_size(&self) -> Result<Option<u64>, EventHubsError> {
+        let mut retries = self.namespace.retries();
+        loop {
+            match self.attached().await {
+                Ok(attached) => return Ok(attached.link.max_message_size()),
+                Err(error) => self.namespace.pause(&mut retries, error).await?,
+            }
+        }
+    }
+
+    /// The link, attached if there is none that lives.
+    async fn attached(&self) -> Result<Arc<Attached<Sender>>, EventHubsError> {
+        // `lock` alone may have a task wait that has done much, though the lock is free, and others overtake it.
+        let mut slot = match self.attached.try_lock() {
+            Ok(slot) => slot,
+            Err(_) => self.attached.lock().await,
+        };
+        if let Some(attached) = &*slot
+            && !attached.link.is_closed()
+        {
+            return Ok(attached.clone());
+        }
+        *slot = None;
+        let options = SenderOptions::default().desired_capabilities([capability::GEOREPLICATION]);
+        let attached = self.namespace.attach_sender(&self.address, options).await?;
+        let attached = Arc::new(attached);
+        *slot = Some(attached.clone());
+        Ok(attached)
+    }
+
+    /// Has the next send attach a new link. Sends under way on this one go on.
+    async fn detach(&self, failed: &Arc<Attached<Sender>>) {
+        let mut slot = self.attached.lock().await;
+        slot.take_if(|attached| Arc::ptr_eq(attached, failed));
+    }
+}
