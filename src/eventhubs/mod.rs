@@ -35,17 +35,20 @@ mod error;
 mod event;
 #[cfg(feature = "json")]
 mod json;
+pub mod metrics;
 mod namespace;
 mod numbering;
 mod observer;
 mod options;
 mod partition_key;
 mod position;
+pub mod processor;
 mod producer;
 mod properties;
 mod retry;
 mod route;
 mod section;
+mod trace_context;
 pub mod wire;
 
 pub use batch::{BatchFull, BatchOptions, EventBatch};
@@ -58,7 +61,7 @@ pub use error::{ErrorKind, EventHubsError, Scope};
 pub use event::{Event, LastEnqueued, ReceivedEvent};
 pub use numbering::PartitionPublishingState;
 pub use observer::{ClientEvent, Observer};
-pub use options::{ClientOptions, Connector};
+pub use options::{ClientOptions, Connector, Transport};
 pub use partition_key::partition_for_key;
 pub use position::Position;
 pub use producer::{
@@ -68,5 +71,6 @@ pub use producer::{
 pub use properties::{HubProperties, PartitionProperties};
 pub use retry::RetryPolicy;
 pub use route::Route;
+pub use trace_context::{TraceContext, TraceContextError, TraceContextSource};
 
 pub use crate::Clock;

@@ -205,7 +205,7 @@ fn signal(name: &str, child: &Child) {
 }
 
 /// The program, and the connection string that it printed.
-async fn program(arguments: &[&str]) -> (Child, String) {
+pub(super) async fn program(arguments: &[&str]) -> (Child, String) {
     let arguments = [&["emulator", "--port", "0"], arguments].concat();
     let mut child = command(&arguments).stdin(Stdio::null()).spawn().unwrap();
     let mut stdout = BufReader::new(child.stdout.take().unwrap());

@@ -225,3 +225,34 @@ async fn what_can_not_be_is_refused_with_the_services_words() {
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidArgument, "{error}");
 }
+
+#[tokio::test]
+async fn events_of_a_publisher_carry_its_name() {
+    let emulator = emulator().await;
+    let client = client(&emulator).await;
+    let producer = producer(&client);
+    let route = || Route::publisher("device 42");
+    producer.send_to(route(), "single").await.unwrap();
+    let mut batch = producer
+        .create_batch(BatchOptions::to(route()))
+        .await
+        .unwrap();
+    batch.try_add("in a batch").unwrap();
+    producer.send_batch(batch).await.unwrap();
+
+    let mut found = Vec::new();
+    for partition in client.hub_properties().await.unwrap().partition_ids {
+        let properties = client.partition_properties(&partition).await.unwrap();
+        let mut consumer = from_start(&client, &partition).await;
+        for _ in 0..=properties.last_enqueued_sequence_number {
+            let event = next(&mut consumer).await;
+            let publisher = event.annotations().unwrap().get("x-opt-publisher");
+            assert_eq!(publisher, Some(&Value::from("device 42")));
+            found.push(text(&event).to_owned());
+        }
+    }
+    found.sort();
+    assert_eq!(found, ["in a batch", "single"]);
+    let error = producer.send_to(Route::publisher("a/b"), "x").await;
+    assert_eq!(error.unwrap_err().kind(), ErrorKind::InvalidArgument);
+}

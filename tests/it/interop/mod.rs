@@ -18,6 +18,8 @@ mod proton_client;
 mod rabbitmq3;
 mod rabbitmq4;
 mod rhea_client;
+#[cfg(feature = "websocket")]
+mod rhea_websocket;
 
 use std::time::Duration;
 

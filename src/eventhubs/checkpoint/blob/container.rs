@@ -11,7 +11,7 @@ use super::error::BlobError;
 use super::http::{HttpClient, Reply, Request};
 use super::listing::{self, Blob, unquoted};
 use crate::eventhubs::RetryPolicy;
-use crate::eventhubs::random::Random;
+use crate::random::Random;
 use crate::{Clock, percent};
 
 /// The version of the service's interface that this is written for.
