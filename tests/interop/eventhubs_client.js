@@ -19,6 +19,7 @@ const { values: options, positionals: [connectionString, hub, verb, ...operands]
   allowPositionals: true,
   options: {
     websocket: { type: 'boolean' },
+    endpoint: { type: 'string' },
     ca: { type: 'string' },
     count: { type: 'string', default: '1' },
     size: { type: 'string', default: '100' },
@@ -44,6 +45,7 @@ net.setDefaultAutoSelectFamilyAttemptTimeout(5000);
 
 const clientOptions = {
   retryOptions: { maxRetries: 6, retryDelayInMs: 200, timeoutInMs: 20000 },
+  ...(options.endpoint && { customEndpointAddress: options.endpoint }),
   ...(options.websocket && {
     webSocketOptions: { webSocket: require('ws'), webSocketConstructorOptions: options.ca && { ca: readFileSync(options.ca) } },
   }),

@@ -21,7 +21,7 @@ pub fn path_of(name: &str) -> PathBuf {
 pub struct Program {
     executable: String,
     file: Option<&'static str>,
-    node_path: Option<String>,
+    environment: Vec<(&'static str, String)>,
 }
 
 impl Program {
@@ -30,14 +30,14 @@ impl Program {
         Some(Self {
             executable: peers::python()?,
             file: Some(file),
-            node_path: None,
+            environment: Vec::new(),
         })
     }
 
     /// A program for Node; `None` if the test is to be skipped.
     pub fn node(file: &'static str) -> Option<Self> {
         Some(Self {
-            node_path: Some(peers::node_modules()?),
+            environment: vec![("NODE_PATH", peers::node_modules()?)],
             executable: "node".into(),
             file: Some(file),
         })
@@ -48,8 +48,14 @@ impl Program {
         Some(Self {
             executable: peers::microsoft_rust()?,
             file: None,
-            node_path: None,
+            environment: Vec::new(),
         })
+    }
+
+    /// The same with one more variable in its environment.
+    pub fn with_variable(mut self, name: &'static str, value: &str) -> Self {
+        self.environment.push((name, value.to_owned()));
+        self
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
@@ -57,10 +63,8 @@ impl Program {
         command
             .args(self.file.map(path_of))
             .args(arguments)
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .kill_on_drop(true);
-        if let Some(node_path) = &self.node_path {
-            command.env("NODE_PATH", node_path);
-        }
         command
     }
 

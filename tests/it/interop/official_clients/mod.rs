@@ -10,6 +10,8 @@ mod processing;
 mod reading;
 mod reconnecting;
 mod sending;
+#[cfg(all(feature = "emulator-tls", feature = "websocket"))]
+mod transports;
 mod values;
 
 use std::time::Duration;
