@@ -2,12 +2,14 @@
 //!
 //! `AMQP10_LIVE_CONNECTION_STRING` names the namespace and, by `EntityPath`, a hub of it; without it that half is skipped and
 //! says so. Nothing is deleted and nothing is read from before the run: every test starts at the end of a partition, and
-//! looks only at events that carry its own identifier. `AMQP10_LIVE_CONSUMER_GROUP` names the group, `$Default` otherwise;
-//! `AMQP10_LIVE_IDLE_SECONDS` how long to keep still, 30 otherwise (more than 600 outlasts the service's limit for links).
+//! looks only at events that carry its own identifier. `AMQP10_LIVE_CONSUMER_GROUP` names the group, `$Default` otherwise:
+//! owners take its partitions from whoever else reads there. `AMQP10_LIVE_IDLE_SECONDS` says how long to keep still, 30 otherwise (more than 600 outlasts the service's limit for links).
 
 use std::env;
 use std::io::{self, Write};
 
+use amqp10::eventhubs::checkpoint::MemoryCheckpointStore;
+use amqp10::eventhubs::processor::{LoadBalancing, PartitionClient, Processor, ProcessorOptions};
 use amqp10::eventhubs::{BatchOptions, Event, PartitionProperties};
 
 use super::*;
@@ -101,8 +103,7 @@ impl Namespace {
             let event = loop {
                 let received = tokio::time::timeout(PATIENCE, consumer.recv()).await;
                 let event = received.expect("an event in time").unwrap();
-                let run = event.property("run").and_then(amqp10::Value::as_str);
-                if run == Some(&self.run) {
+                if is_of(&self.run, &event) {
                     break event;
                 }
             };
@@ -110,6 +111,10 @@ impl Namespace {
             assert_eq!(event.body(), format!("event {number}").as_bytes());
         }
     }
+}
+
+fn is_of(run: &str, event: &ReceivedEvent) -> bool {
+    event.property("run").and_then(amqp10::Value::as_str) == Some(run)
 }
 
 /// Runs a scenario with the emulator, and with the real namespace or a line that says it was skipped.
@@ -230,4 +235,48 @@ async fn the_newer_owner_takes_the_partition() {
         lost.await.expect("the first owner is told");
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_processor_reads_all_partitions() {
+    on_both(|namespace| async move {
+        let client = &namespace.client;
+        let mut options = ProcessorOptions::default()
+            .consumer_group(&namespace.group)
+            .load_balancing(LoadBalancing::Greedy);
+        let hub = client.hub_properties().await.unwrap();
+        for id in &hub.partition_ids {
+            let partition = client.partition_properties(id).await.unwrap();
+            let end = Position::offset(partition.last_enqueued_offset.to_string());
+            options = options.start_partition(id, end);
+            namespace.publish(&partition, 0..10).await;
+        }
+        let store = Arc::new(MemoryCheckpointStore::new());
+        let processor = Processor::start(client.clone(), store, options).unwrap();
+        let mut reading = tokio::task::JoinSet::new();
+        for _ in &hub.partition_ids {
+            let next = tokio::time::timeout(PATIENCE, processor.next_partition()).await;
+            let partition = next.expect("a partition in time").expect("a partition");
+            reading.spawn(read_ten(partition, namespace.run.clone()));
+        }
+        let all = tokio::time::timeout(PATIENCE, reading.join_all());
+        let mut read = all.await.expect("all partitions in time");
+        read.sort_unstable();
+        let mut expected = hub.partition_ids.clone();
+        expected.sort_unstable();
+        assert_eq!(read, expected);
+        processor.shutdown(PATIENCE).await.unwrap();
+    })
+    .await;
+}
+
+/// Reads the ten events of the run that are in a partition; its identifier.
+async fn read_ten(mut partition: PartitionClient, run: String) -> String {
+    let mut left = 10;
+    while left > 0 {
+        let event = partition.recv().await.unwrap();
+        left -= u32::from(is_of(&run, &event));
+        partition.checkpoint(&event).await.unwrap();
+    }
+    partition.id().to_owned()
 }
