@@ -19,6 +19,9 @@ const VARIABLE: &str = "AMQP10_LIVE_CONNECTION_STRING";
 /// The most that an event may take.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Scenarios share the real hub's partitions, and an owner of one refuses other readers.
+static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
 /// A namespace with a hub, and the identifier of this use of it.
 struct Namespace {
     client: Client,
@@ -121,7 +124,10 @@ fn is_of(run: &str, event: &ReceivedEvent) -> bool {
 async fn on_both<F: Future<Output = ()>>(scenario: impl Fn(Namespace) -> F) {
     scenario(Namespace::emulated().await).await;
     match Namespace::live().await {
-        Some(namespace) => scenario(namespace).await,
+        Some(namespace) => {
+            let _turn = TURN.lock().await;
+            scenario(namespace).await;
+        }
         None => {
             let test = std::thread::current().name().unwrap_or_default().to_owned();
             // Straight to stderr: what a test that passes prints by macro is not shown.
