@@ -18,7 +18,7 @@ mod proton_client;
 mod rabbitmq3;
 mod rabbitmq4;
 mod rhea_client;
-#[cfg(feature = "websocket")]
+#[cfg(all(feature = "emulator", feature = "websocket"))]
 mod rhea_websocket;
 
 use std::time::Duration;

@@ -4,8 +4,11 @@ use std::path::PathBuf;
 use std::process::Stdio;
 
 use serde_json::Value as Json;
+#[cfg(feature = "emulator")]
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
-use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use tokio::process::Command;
+#[cfg(feature = "emulator")]
+use tokio::process::{Child, ChildStdin, ChildStdout};
 
 use super::{json, peers, soon};
 
@@ -44,6 +47,7 @@ impl Program {
     }
 
     /// The program on Microsoft's Rust client; `None` if the test is to be skipped.
+    #[cfg(feature = "emulator")]
     pub fn microsoft_rust() -> Option<Self> {
         Some(Self {
             executable: peers::microsoft_rust()?,
@@ -53,6 +57,7 @@ impl Program {
     }
 
     /// The same with one more variable in its environment.
+    #[cfg(all(feature = "emulator-tls", feature = "websocket"))]
     pub fn with_variable(mut self, name: &'static str, value: &str) -> Self {
         self.environment.push((name, value.to_owned()));
         self
@@ -92,6 +97,7 @@ impl Program {
     }
 
     /// Starts it, to be read and written while it runs. Dropped, it is killed.
+    #[cfg(feature = "emulator")]
     pub fn start(&self, arguments: &[&str]) -> Running {
         let mut command = self.command(arguments);
         let command = command
@@ -108,12 +114,14 @@ impl Program {
 }
 
 /// A program that runs.
+#[cfg(feature = "emulator")]
 pub struct Running {
     child: Child,
     stdin: Option<ChildStdin>,
     lines: Lines<BufReader<ChildStdout>>,
 }
 
+#[cfg(feature = "emulator")]
 impl Running {
     /// The next line of JSON; `None` at the end of what it prints.
     pub async fn next(&mut self) -> Option<Json> {
