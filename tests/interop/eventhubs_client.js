@@ -4,6 +4,7 @@
 'use strict';
 
 const { readFileSync } = require('node:fs');
+const net = require('node:net');
 const { createInterface } = require('node:readline');
 const { parseArgs } = require('node:util');
 const { setTimeout: sleep } = require('node:timers/promises');
@@ -18,6 +19,7 @@ const { values: options, positionals: [connectionString, hub, verb, ...operands]
   allowPositionals: true,
   options: {
     websocket: { type: 'boolean' },
+    endpoint: { type: 'string' },
     ca: { type: 'string' },
     count: { type: 'string', default: '1' },
     size: { type: 'string', default: '100' },
@@ -38,8 +40,12 @@ const { values: options, positionals: [connectionString, hub, verb, ...operands]
   },
 });
 
+// On a machine that is busy, localhost needs more than the quarter of a second that Node gives each of its addresses.
+net.setDefaultAutoSelectFamilyAttemptTimeout(5000);
+
 const clientOptions = {
   retryOptions: { maxRetries: 6, retryDelayInMs: 200, timeoutInMs: 20000 },
+  ...(options.endpoint && { customEndpointAddress: options.endpoint }),
   ...(options.websocket && {
     webSocketOptions: { webSocket: require('ws'), webSocketConstructorOptions: options.ca && { ca: readFileSync(options.ca) } },
   }),
@@ -51,9 +57,10 @@ const show = (line) => process.stdout.write(`${JSON.stringify(line)}\n`);
 
 function toJson(value) {
   if (value instanceof Date) return value.getTime();
-  if (Buffer.isBuffer(value)) {
-    const text = value.toString();
-    return Buffer.from(text).equals(value) ? text : { base64: value.toString('base64') };
+  if (value instanceof Uint8Array) {
+    const octets = Buffer.from(value);
+    const text = octets.toString();
+    return Buffer.from(text).equals(octets) ? text : { base64: octets.toString('base64') };
   }
   if (typeof value === 'bigint') return value.toString();
   if (Array.isArray(value)) return value.map(toJson);
@@ -238,7 +245,8 @@ async function processEvents() {
 }
 
 const verbs = { properties, send: options.buffered || options.idempotent ? sendBuffered : send, receive, process: processEvents };
-verbs[verb]().then(() => process.exit(0), (error) => {
-  console.error(`eventhubs_client: ${error.code ?? error.name}: ${error.message}`);
-  process.exit(1);
+const end = (status) => process.stdout.write('', () => process.exit(status));
+verbs[verb]().then(() => end(0), (error) => {
+  console.error(`eventhubs_client: ${error.code ?? error.name}: ${error.message} ${error.errors ?? ''}`);
+  end(1);
 });

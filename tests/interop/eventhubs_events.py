@@ -1,6 +1,6 @@
 """What the two programs on azure-eventhub share: their command line, numbered events, events as JSON.
 
-    PROGRAM [--websocket] [--ca FILE] CONNECTION_STRING HUB properties
+    PROGRAM [--websocket] [--endpoint URL] [--ca FILE] CONNECTION_STRING HUB properties
     PROGRAM ... send [--count N] [--size BYTES] [--batch] [--types] [--partition-id P | --partition-key K] [--pause MS]
     PROGRAM ... receive COUNT [--group G] [--partition P] [--from POSITION] [--inclusive] [--owner-level N] [--bodies]
     PROGRAM ... process NAME... --blobs CONNECTION_STRING --container C [--group G]
@@ -154,6 +154,8 @@ def client_options(arguments):
     options = {"eventhub_name": arguments.hub, "logging_enable": arguments.verbose, **CLIENT_OPTIONS}
     if arguments.websocket:
         options["transport_type"] = TransportType.AmqpOverWebsocket
+    if arguments.endpoint:
+        options["custom_endpoint_address"] = arguments.endpoint
     if arguments.ca:
         options["connection_verify"] = arguments.ca
     return options
@@ -166,6 +168,7 @@ def parse(description):
     parser.add_argument("hub")
     parser.add_argument("--timeout", type=float, default=60, help="seconds for `receive`")
     parser.add_argument("--websocket", action="store_true")
+    parser.add_argument("--endpoint", help="where to dial instead, such as https://localhost:5671")
     parser.add_argument("--ca", help="file of root certificates")
     parser.add_argument("--verbose", action="store_true", help="log frames to stderr")
     verbs = parser.add_subparsers(dest="verb", required=True)

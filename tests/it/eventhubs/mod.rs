@@ -13,6 +13,7 @@ mod idempotent;
 mod idleness;
 mod in_flight;
 mod large;
+mod live;
 mod logging;
 mod processor;
 mod publishing;

@@ -26,7 +26,7 @@ mod proton_client;
 mod rabbitmq3;
 mod rabbitmq4;
 mod rhea_client;
-#[cfg(feature = "websocket")]
+#[cfg(all(feature = "emulator", feature = "websocket"))]
 mod rhea_websocket;
 #[cfg(all(feature = "blob", feature = "emulator", feature = "tls"))]
 mod shared_processing;

@@ -55,6 +55,7 @@ pub fn node_modules() -> Option<String> {
 }
 
 /// The program on Microsoft's Rust client, built.
+#[cfg(feature = "emulator")]
 pub fn microsoft_rust() -> Option<String> {
     find("AMQP10_MICROSOFT_RUST")
 }

@@ -4,8 +4,11 @@ use std::path::PathBuf;
 use std::process::Stdio;
 
 use serde_json::Value as Json;
+#[cfg(feature = "emulator")]
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
-use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use tokio::process::Command;
+#[cfg(feature = "emulator")]
+use tokio::process::{Child, ChildStdin, ChildStdout};
 
 use super::{json, peers, soon};
 
@@ -21,7 +24,7 @@ pub fn path_of(name: &str) -> PathBuf {
 pub struct Program {
     executable: String,
     file: Option<&'static str>,
-    node_path: Option<String>,
+    environment: Vec<(&'static str, String)>,
 }
 
 impl Program {
@@ -30,26 +33,34 @@ impl Program {
         Some(Self {
             executable: peers::python()?,
             file: Some(file),
-            node_path: None,
+            environment: Vec::new(),
         })
     }
 
     /// A program for Node; `None` if the test is to be skipped.
     pub fn node(file: &'static str) -> Option<Self> {
         Some(Self {
-            node_path: Some(peers::node_modules()?),
+            environment: vec![("NODE_PATH", peers::node_modules()?)],
             executable: "node".into(),
             file: Some(file),
         })
     }
 
     /// The program on Microsoft's Rust client; `None` if the test is to be skipped.
+    #[cfg(feature = "emulator")]
     pub fn microsoft_rust() -> Option<Self> {
         Some(Self {
             executable: peers::microsoft_rust()?,
             file: None,
-            node_path: None,
+            environment: Vec::new(),
         })
+    }
+
+    /// The same with one more variable in its environment.
+    #[cfg(all(feature = "emulator-tls", feature = "websocket"))]
+    pub fn with_variable(mut self, name: &'static str, value: &str) -> Self {
+        self.environment.push((name, value.to_owned()));
+        self
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
@@ -57,10 +68,8 @@ impl Program {
         command
             .args(self.file.map(path_of))
             .args(arguments)
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .kill_on_drop(true);
-        if let Some(node_path) = &self.node_path {
-            command.env("NODE_PATH", node_path);
-        }
         command
     }
 
@@ -88,6 +97,7 @@ impl Program {
     }
 
     /// Starts it, to be read and written while it runs. Dropped, it is killed.
+    #[cfg(feature = "emulator")]
     pub fn start(&self, arguments: &[&str]) -> Running {
         let mut command = self.command(arguments);
         let command = command
@@ -104,12 +114,14 @@ impl Program {
 }
 
 /// A program that runs.
+#[cfg(feature = "emulator")]
 pub struct Running {
     child: Child,
     stdin: Option<ChildStdin>,
     lines: Lines<BufReader<ChildStdout>>,
 }
 
+#[cfg(feature = "emulator")]
 impl Running {
     /// The next line of JSON; `None` at the end of what it prints.
     pub async fn next(&mut self) -> Option<Json> {

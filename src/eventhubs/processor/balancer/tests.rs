@@ -331,7 +331,9 @@ proptest! {
         prop_assert_eq!(counts.iter().sum::<usize>(), partitions, "{:?}", counts);
         let spread = counts.iter().max().unwrap() - counts.iter().min().unwrap();
         prop_assert!(spread <= 1, "{:?}", counts);
-        prop_assert!(world.stolen <= 2 * partitions, "{} stolen", world.stolen);
+        // Those who all decide from one view take from each other what each alone would not have taken.
+        let moves = if at_once { 4 } else { 2 };
+        prop_assert!(world.stolen <= moves * partitions, "{} stolen", world.stolen);
 
         world.stolen = 0;
         world.cycle_all(20, at_once);

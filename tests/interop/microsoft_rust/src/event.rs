@@ -9,8 +9,9 @@ use crate::milliseconds;
 /// Event `number`: the number at the start of a body of `size` octets, and properties of several types.
 pub fn numbered(number: u32, size: usize) -> EventData {
     let start = format!("event {number} ");
+    let dots = ".".repeat(size.saturating_sub(start.len()));
     EventData::builder()
-        .with_body(format!("{start:.<size$}"))
+        .with_body(start + &dots)
         .with_message_id(format!("id-{number}"))
         .with_correlation_id(format!("correlation-{number}"))
         .with_content_type("text/plain".to_owned())

@@ -15,7 +15,8 @@ pub fn milliseconds(time: SystemTime) -> u64 {
 /// The body of event `number`, as every program here makes it.
 pub fn body(number: u32, size: usize) -> String {
     let start = format!("event {number} ");
-    format!("{start:.<size$}")
+    let dots = ".".repeat(size.saturating_sub(start.len()));
+    start + &dots
 }
 
 /// Event `number`, as every program here makes it.

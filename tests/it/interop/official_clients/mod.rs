@@ -10,6 +10,8 @@ mod processing;
 mod reading;
 mod reconnecting;
 mod sending;
+#[cfg(all(feature = "emulator-tls", feature = "websocket"))]
+mod transports;
 mod values;
 
 use std::time::Duration;
@@ -98,6 +100,12 @@ impl Peers {
     async fn theirs(&self, arguments: &[&str]) -> Vec<Json> {
         let context = [self.connection_string.as_str(), HUB];
         self.program.lines(&[&context, arguments].concat()).await
+    }
+
+    /// What their client complains about when it cannot send.
+    async fn their_refusal(&self, connection_string: &str, hub: &str) -> String {
+        let sent = self.program.run(&[connection_string, hub, "send"]).await;
+        sent.unwrap_err()
     }
 
     /// Starts their client.

@@ -125,12 +125,12 @@ async fn javascript_by_its_buffered_producers() {
         assert_eq!(sent.last(), Some(&json!({ "sent": 500, "partition": "1" })));
         expect_numbered(&peers.read_by_both(500).await, 100);
         let events = peers.partition("1").await;
-        for (position, event) in events.iter().enumerate() {
+        let number = |event: &ReceivedEvent| {
             let annotations = event.annotations().unwrap();
             let number = annotations.get("com.microsoft:producer-sequence-number");
-            let number = number.and_then(amqp10::Value::as_i64).unwrap();
-            assert_eq!(number, position as i64, "one after the other");
-        }
+            number.and_then(amqp10::Value::as_i64).unwrap()
+        };
+        assert!(events.iter().map(number).eq(1..=500), "one after the other");
     })
     .await;
 }
@@ -167,15 +167,14 @@ async fn both_see_the_same_properties_of_hub_and_partitions() {
 #[tokio::test]
 async fn a_wrong_key_and_an_unknown_hub_are_told() {
     with_each(|peers| async move {
-        let right = &peers.connection_string;
-        let mut parts = right.split(';').map(|part| match part.split_once('=') {
+        let right = peers.connection_string.clone();
+        let parts = right.split(';').map(|part| match part.split_once('=') {
             Some(("SharedAccessKey", _)) => "SharedAccessKey=d3Jvbmc=",
             _ => part,
         });
-        let wrong = parts.by_ref().collect::<Vec<_>>().join(";");
-        for (connection_string, hub) in [(&wrong, HUB), (right, "nowhere")] {
-            let send = [connection_string, hub, "send"];
-            let error = peers.program.run(&send).await.unwrap_err();
+        let wrong = parts.collect::<Vec<_>>().join(";");
+        for (connection_string, hub) in [(&wrong, HUB), (&right, "nowhere")] {
+            let error = peers.their_refusal(connection_string, hub).await;
             assert!(tells(peers.kind, hub, &error), "{hub}: {error}");
             assert!(!error.contains("d3Jvbmc"), "{error}");
         }
@@ -188,9 +187,7 @@ fn tells(kind: Kind, hub: &str, error: &str) -> bool {
     match (kind, hub) {
         // Whatever `$cbs` refuses is an authentication error to this client, an unknown hub too.
         (Kind::Python | Kind::PythonAio, _) => error.contains("AuthenticationError"),
-        (Kind::JavaScript, HUB) => error.contains("UnauthorizedError"),
-        (Kind::JavaScript, _) => error.contains("MessagingEntityNotFoundError"),
-        (Kind::Rust, HUB) => error.contains("signature of the token does not match"),
-        (Kind::Rust, _) => error.contains("could not be found"),
+        (_, HUB) => error.contains("signature of the token does not match"),
+        (_, _) => error.contains("could not be found"),
     }
 }
