@@ -2,6 +2,8 @@
 
 mod authorization;
 mod connections;
+mod fault_example;
+mod faults;
 mod idleness;
 mod publishing;
 mod reading;
