@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout_at;
 
-use crate::codec::{AmqpError, Open};
+use crate::codec::{AmqpError, Open, Symbol};
 use crate::engine::Engine;
 use crate::error::{ConnectError, ConnectionError, SessionError};
 use crate::link::IncomingLink;
@@ -131,7 +131,14 @@ impl Connection {
         opening.shared.with(|engine| engine.open());
         let remote_open = opening.remote_open(deadline).await?;
         opening.check_refusal(&remote_open, deadline).await?;
+        options.check_offered(&remote_open)?;
         Ok(opening.keep(options, remote_open))
+    }
+
+    /// Whether an extension may be used on this connection: the options desire it, and the peer offers it [2.7.1].
+    pub fn may_use(&self, capability: &Symbol) -> bool {
+        let remote = &self.handle.remote_open;
+        self.handle.options.may_use(capability, remote)
     }
 
     pub(crate) fn new(shared: Shared, options: ConnectionOptions, remote_open: Arc<Open>) -> Self {

@@ -101,6 +101,12 @@ impl Delivery {
         self.inbound.state.as_ref()
     }
 
+    /// Whether the sender resumes a delivery of an earlier attachment of the link [2.6.13]: its message may have been handed out
+    /// before.
+    pub fn is_resumed(&self) -> bool {
+        self.inbound.resumed
+    }
+
     /// Whether there is nothing left to settle: the sender sent it settled, or it was settled here.
     pub fn is_settled(&self) -> bool {
         self.is_settled.load(Ordering::Acquire)

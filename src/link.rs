@@ -69,6 +69,16 @@ impl LinkHandle {
             .await
     }
 
+    /// Detaches a link whose other end is not what we need (L-018).
+    pub(crate) fn refuse(&self) {
+        let error = AmqpError::new(
+            condition::NOT_IMPLEMENTED,
+            "the terminus lacks what was asked for",
+        );
+        self.shared()
+            .with(|engine| engine.detach(self.key, true, Some(error)));
+    }
+
     pub(crate) fn is_closed(&self) -> bool {
         self.shared()
             .with(|engine| engine.link_ended(self.key).is_some())

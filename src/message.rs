@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::codec::{DeliveryState, DeliveryTag, Message};
+use crate::codec::{DeliveryState, DeliveryTag, Message, Outcome};
 use crate::engine::{Outbound, Payload};
 
 /// A message on its way out, with what the transfer says about it [2.7.5].
@@ -27,6 +27,8 @@ impl OutgoingMessage {
                 message_format,
                 delivery_tag: None,
                 state: None,
+                resume: false,
+                aborted: false,
             },
         }
     }
@@ -42,6 +44,29 @@ impl OutgoingMessage {
     pub fn with_state(mut self, state: impl Into<DeliveryState>) -> Self {
         self.outbound.state = Some(state.into());
         self
+    }
+
+    /// A delivery that was not settled when its link was lost, sent again on the link's new attachment [2.6.13]: under the tag
+    /// that it had, which the receiver's [unsettled map](crate::codec::Attach::unsettled) must name.
+    pub fn resumed(mut self, delivery_tag: DeliveryTag) -> Self {
+        self.outbound.delivery_tag = Some(delivery_tag);
+        self.outbound.resume = true;
+        self
+    }
+
+    /// A delivery of an earlier attachment that ends with this outcome: without its message, which the receiver does not need
+    /// any more [3.4.6].
+    pub fn resumed_with_outcome(delivery_tag: DeliveryTag, outcome: Outcome) -> Self {
+        Self::encoded(0, Bytes::new())
+            .with_state(outcome)
+            .resumed(delivery_tag)
+    }
+
+    /// A delivery of an earlier attachment whose message is not at hand any more [3.4.6].
+    pub fn aborted(delivery_tag: DeliveryTag) -> Self {
+        let mut message = Self::encoded(0, Bytes::new()).resumed(delivery_tag);
+        message.outbound.aborted = true;
+        message
     }
 }
 

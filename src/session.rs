@@ -71,6 +71,11 @@ impl Session {
         self.handle.key
     }
 
+    /// Whether both are handles of one session.
+    pub(crate) fn is_same(&self, other: &Session) -> bool {
+        Arc::ptr_eq(&self.handle, &other.handle)
+    }
+
     pub(crate) fn operation_timeout(&self) -> Duration {
         self.handle.connection.operation_timeout()
     }
@@ -99,6 +104,7 @@ impl Session {
         let attach = options.to_attach(address.into());
         let settings = ReceiverOptions::default().settings(self.limits());
         let (link, remote) = self.attach(attach, settings).await?;
+        options.check(&remote).inspect_err(|_| link.refuse())?;
         Ok(Sender::new(link, remote))
     }
 
@@ -121,6 +127,7 @@ impl Session {
         let attach = options.to_attach(address.into());
         let settings = options.settings(self.limits());
         let (link, remote) = self.attach(attach, settings).await?;
+        options.check(&remote).inspect_err(|_| link.refuse())?;
         Ok(Receiver::new(link, remote, options.on_drop))
     }
 

@@ -56,16 +56,29 @@ pub(crate) struct ReceiverCredit {
     pub(crate) link_credit: u32,
     /// Deliveries that came without credit since the last grant (K-009).
     pub(crate) excess: u32,
+    /// Credit that was taken back: the sender may have used it before it heard (K-022).
+    taken_back: u32,
 }
 
 impl ReceiverCredit {
     /// Counts a delivery that has begun to arrive.
     pub(crate) fn on_delivery(&mut self) {
         self.delivery_count = self.delivery_count.wrapping_add(1);
-        match self.link_credit.checked_sub(1) {
-            Some(left) => self.link_credit = left,
-            None => self.excess = self.excess.saturating_add(1),
+        match (
+            self.link_credit.checked_sub(1),
+            self.taken_back.checked_sub(1),
+        ) {
+            (Some(left), _) => self.link_credit = left,
+            (None, Some(left)) => self.taken_back = left,
+            (None, None) => self.excess = self.excess.saturating_add(1),
         }
+    }
+
+    /// Takes back what is above `link_credit`.
+    pub(crate) fn lower(&mut self, link_credit: u32) {
+        let taken_back = self.link_credit.saturating_sub(link_credit);
+        self.taken_back = self.taken_back.max(taken_back);
+        self.link_credit = self.link_credit.min(link_credit);
     }
 
     /// What the sender may start from here on.
@@ -85,6 +98,18 @@ impl ReceiverCredit {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn k_009_k_022_credit_taken_back_excuses_what_was_in_flight_and_no_more() {
+        let mut credit = ReceiverCredit::default();
+        credit.grant(10);
+        credit.lower(2);
+        credit.lower(2);
+        (0..10).for_each(|_| credit.on_delivery());
+        assert_eq!((credit.link_credit, credit.excess), (0, 0));
+        credit.on_delivery();
+        assert_eq!(credit.excess, 1);
+    }
 
     #[test]
     fn k_003_credit_is_relative_to_what_the_receiver_saw() {
@@ -137,7 +162,7 @@ mod tests {
         let mut credit = ReceiverCredit {
             delivery_count: u32::MAX,
             link_credit: 5,
-            excess: 0,
+            ..ReceiverCredit::default()
         };
         credit.on_flow(3);
         assert_eq!(
@@ -145,7 +170,7 @@ mod tests {
             ReceiverCredit {
                 delivery_count: 3,
                 link_credit: 1,
-                excess: 0,
+                ..ReceiverCredit::default()
             }
         );
     }

@@ -5,9 +5,10 @@ use std::task::Poll;
 use super::effects::{Effects, LinkKey};
 use super::endpoint::Half;
 use super::key::Key;
-use super::link::Refusal;
+use super::link::{EndSettings, Refusal};
 use super::outgoing::reached;
 use super::output::without_details;
+use super::receiver::Credit;
 use super::session::{LocatedFault, Session};
 use super::wait::Watcher;
 use crate::codec::{AmqpError, Detach, condition};
@@ -99,6 +100,7 @@ impl Session {
         let Some(link) = self.links.get_mut(key) else {
             return Ok(());
         };
+        let closes_suspended = link.is_suspended && detach.closed;
         let was_attached = link.remote_attach.is_some() && !link.is_refusal_pending;
         link.endpoint.remote = Half::Closed;
         let reason = match was_attached {
@@ -120,9 +122,26 @@ impl Session {
         }
         self.fail_link(key, reason, effects);
         self.wake_senders(effects); // other links have the room that its deliveries took
+        if closes_suspended {
+            self.close_suspended(key, effects);
+        }
         self.mark_link(key, effects);
         self.reap_link(key, effects);
         Ok(())
+    }
+
+    /// Our detach, which left the terminus, crossed one that closes it: says that it is closed here, too, which takes an attach
+    /// (L-028).
+    fn close_suspended(&mut self, key: Key, effects: &mut Effects) {
+        let Some(attach) = self.links.get(key).map(|link| (*link.attach).clone()) else {
+            return;
+        };
+        let settings = EndSettings::new(Credit::Manual, false, &effects.limits);
+        // Without a handle it cannot be said, and nothing depends on it.
+        if let Ok(again) = self.attach(attach, settings, effects) {
+            self.detach_link(again, true, None, LinkError::LocalDetached, effects);
+            self.release_link(again, effects);
+        }
     }
 
     /// A link that waits to be accepted is over before that.
@@ -243,6 +262,7 @@ impl Session {
             return;
         };
         link.endpoint.local = Half::Closed;
+        link.is_suspended = !detach.closed && link.endpoint.remote == Half::Open;
         let detach = Detach { handle, ..detach };
         effects
             .output

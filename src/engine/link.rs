@@ -77,6 +77,8 @@ pub(crate) struct Link {
     /// It is in its session's list of links with something to flush.
     pub(crate) is_due: bool,
     pub(crate) is_held: bool,
+    /// Our detach left the terminus where it was, and the peer has not detached yet.
+    pub(crate) is_suspended: bool,
     pub(crate) watchers: Watchers,
 }
 
@@ -112,6 +114,7 @@ impl Link {
             },
             is_due: false,
             is_held: true,
+            is_suspended: false,
             watchers: Watchers::default(),
         }
     }
@@ -179,7 +182,8 @@ impl Link {
     pub(crate) fn learn(&mut self, remote: &Attach) {
         match &mut self.end {
             LinkEnd::Sender(sender) => {
-                sender.max_message_size = remote.max_message_size.filter(|limit| *limit > 0)
+                sender.max_message_size = remote.max_message_size.filter(|limit| *limit > 0);
+                sender.takes_resumed_only = remote.incomplete_unsettled;
             }
             LinkEnd::Receiver(receiver) => {
                 receiver.snd_settle_mode = remote.snd_settle_mode;
@@ -296,11 +300,15 @@ fn receiver_end(attach: &Attach, settings: EndSettings) -> ReceiverEnd {
     let max_message_size = usize::try_from(announced)
         .unwrap_or(usize::MAX)
         .min(settings.max_partial_bytes);
-    ReceiverEnd::new(
+    let mut receiver = ReceiverEnd::new(
         settings.credit,
         attach.rcv_settle_mode,
         max_message_size,
         settings.auto_accept,
         settings.prefetch_bytes,
-    )
+    );
+    if let Some(unsettled) = &attach.unsettled {
+        receiver.expect_resumed(unsettled, attach.incomplete_unsettled);
+    }
+    receiver
 }

@@ -1,6 +1,6 @@
 //! The receiving end of a link: credit and its top-up, reassembly, and the queue that the application takes from.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::fmt;
 
 use bytes::{Bytes, BytesMut};
@@ -11,7 +11,8 @@ use super::sender::TXN_ID;
 use super::violation::PeerFault;
 use super::wait::{WaitQueue, Wakes};
 use crate::codec::{
-    DeliveryState, DeliveryTag, Fields, Flow, ReceiverSettleMode, SenderSettleMode, Transfer, Value,
+    DeliveryState, DeliveryTag, Fields, Flow, Outcome, Received, ReceiverSettleMode,
+    SenderSettleMode, Transfer, UnsettledMap, Value,
 };
 
 /// Payloads smaller than this are copied out of their read buffer if they stay queued, so that they do not pin it.
@@ -47,6 +48,8 @@ pub(crate) struct Inbound {
     pub(crate) settled: bool,
     pub(crate) state: Option<DeliveryState>,
     pub(crate) payload: Bytes,
+    /// Whether it was delivered on an earlier attachment of the link, too.
+    pub(crate) resumed: bool,
     /// The driver's pass in which it was queued; None once the payload is its own.
     pass: Option<u32>,
 }
@@ -80,7 +83,7 @@ struct PartialDelivery {
 }
 
 /// What one transfer frame did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Progress {
     /// A delivery began that needs settlement: remember it.
     Began {
@@ -89,6 +92,12 @@ pub(crate) enum Progress {
     },
     /// A settled delivery began, or an unsettled one went on.
     Continued,
+    /// A delivery of an earlier attachment had its outcome then: it is to be stated again.
+    Resumed {
+        delivery_id: u32,
+        rcv_settle_mode: ReceiverSettleMode,
+        outcome: Outcome,
+    },
     /// A delivery that had begun unsettled needs no settlement any more: settled late, or aborted.
     NoLongerUnsettled { delivery_id: u32 },
 }
@@ -107,10 +116,12 @@ pub(crate) struct ReceiverEnd {
     pub(crate) is_draining: bool,
     /// No handle is left that could take what arrives; deliveries that were taken may still be settled.
     pub(crate) has_no_reader: bool,
-    /// Deliveries beyond the credit are in flight lawfully, because we lowered it (K-009).
-    pub(crate) is_credit_lowered: bool,
     /// The transaction of ours that acquires what comes.
     pub(crate) acquires_for: Option<Bytes>,
+    /// Deliveries of earlier attachments, as our attach stated them: they may be resumed.
+    resumable: HashMap<DeliveryTag, Option<DeliveryState>>,
+    /// Our attach could not state them all: nothing new may come (L-039).
+    takes_resumed_only: bool,
     max_message_size: usize,
     /// Bounds automatic credit by the size of what waits.
     budget: Budget,
@@ -139,8 +150,9 @@ impl ReceiverEnd {
             waiters: WaitQueue::new(),
             is_draining: false,
             has_no_reader: false,
-            is_credit_lowered: false,
             acquires_for: None,
+            resumable: HashMap::new(),
+            takes_resumed_only: false,
             max_message_size,
             budget: Budget::new(prefetch_bytes),
             partial: None,
@@ -186,7 +198,7 @@ impl ReceiverEnd {
         max_excess: u32,
     ) -> Result<Progress, PeerFault> {
         self.credit.on_delivery();
-        if self.credit.excess > max_excess && !self.is_credit_lowered {
+        if self.credit.excess > max_excess {
             return Err(PeerFault::NoCredit);
         }
         let rcv_settle_mode = self.delivery_settle_mode(&transfer)?;
@@ -204,12 +216,21 @@ impl ReceiverEnd {
             settled: transfer.settled.unwrap_or(false),
             state: transfer.state,
             payload,
+            resumed: transfer.resume,
             pass: Some(pass),
         };
-        if transfer.aborted || transfer.resume {
-            // D-014, and D-025: no delivery outlives its link here, so none can be resumed
-            self.is_skipping = transfer.more && !transfer.aborted;
+        if transfer.aborted {
+            self.resumable.remove(&first.delivery_tag); // D-014, R-012
             return Ok(Progress::Continued);
+        }
+        if self.takes_resumed_only && !transfer.resume {
+            return Err(PeerFault::NewDeliveryTooEarly);
+        }
+        if transfer.resume
+            && let Some(progress) = self.resume(&first, rcv_settle_mode)?
+        {
+            self.is_skipping = transfer.more;
+            return Ok(progress);
         }
         self.check_settled(first.settled, transfer.more)?;
         self.check_size(first.payload.len())?;
@@ -235,6 +256,41 @@ impl ReceiverEnd {
                 rcv_settle_mode,
             }
         })
+    }
+
+    /// A delivery of an earlier attachment comes again. None if it is to be taken like a new one: nothing of it was kept.
+    fn resume(
+        &mut self,
+        first: &Inbound,
+        rcv_settle_mode: ReceiverSettleMode,
+    ) -> Result<Option<Progress>, PeerFault> {
+        let Some(ours) = self.resumable.remove(&first.delivery_tag) else {
+            return Ok(Some(Progress::Continued)); // R-002, D-025
+        };
+        if first.settled {
+            return Ok(Some(Progress::Continued));
+        }
+        let outcome_of = |state: &Option<DeliveryState>| state.as_ref()?.outcome().cloned();
+        match (outcome_of(&first.state), outcome_of(&ours)) {
+            // the sender's view wins.
+            (Some(outcome), _) | (None, Some(outcome)) => Ok(Some(Progress::Resumed {
+                delivery_id: first.delivery_id,
+                rcv_settle_mode,
+                outcome,
+            })),
+            (None, None) => match &first.state {
+                Some(DeliveryState::Received(received)) if *received != Received::default() => {
+                    Err(PeerFault::ResumedInTheMiddle)
+                }
+                _ => Ok(None),
+            },
+        }
+    }
+
+    /// What our attach says of deliveries of earlier attachments.
+    pub(crate) fn expect_resumed(&mut self, unsettled: &UnsettledMap, incomplete: bool) {
+        self.resumable = unsettled.0.iter().cloned().collect();
+        self.takes_resumed_only = incomplete;
     }
 
     fn continue_delivery(
@@ -401,8 +457,7 @@ impl ReceiverEnd {
         let room = self.room();
         let is_lower = room < self.credit.link_credit / 2;
         if is_lower {
-            self.credit.link_credit = room;
-            self.is_credit_lowered = true;
+            self.credit.lower(room);
         }
         is_lower
     }
@@ -460,8 +515,7 @@ impl ReceiverEnd {
         self.has_no_reader = true;
         self.grant = Credit::Manual;
         self.is_draining = false;
-        self.is_credit_lowered = true;
-        self.credit.link_credit = 0;
+        self.credit.lower(0);
     }
 
     /// Gives up a delivery of which the rest will not come; says how many octets that frees.
@@ -499,8 +553,7 @@ impl ReceiverEnd {
         let target = prefetch.max(self.batch_wanted());
         let is_lower = target < self.credit.link_credit && !self.is_draining;
         if is_lower {
-            self.credit.link_credit = target;
-            self.is_credit_lowered = true;
+            self.credit.lower(target);
         }
         is_lower
     }

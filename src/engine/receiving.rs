@@ -102,6 +102,17 @@ impl Session {
                 let limit = effects.limits.max_unsettled_deliveries;
                 incoming.hold(delivery_id, key, rcv_settle_mode, limit)?;
             }
+            Progress::Resumed {
+                delivery_id,
+                rcv_settle_mode,
+                outcome,
+            } => {
+                let limit = effects.limits.max_unsettled_deliveries;
+                incoming.hold(delivery_id, key, rcv_settle_mode, limit)?;
+                if incoming.settle(delivery_id, outcome.into()) {
+                    self.mark(effects);
+                }
+            }
             Progress::NoLongerUnsettled { delivery_id } => incoming.forget(delivery_id, effects),
             Progress::Continued => {}
         }

@@ -60,6 +60,16 @@ impl Pieces {
         Self { first, rest, len }
     }
 
+    /// All of it in one piece.
+    pub(crate) fn into_bytes(self) -> Bytes {
+        if self.rest.is_empty() {
+            return self.first;
+        }
+        let mut whole = BytesMut::with_capacity(self.len);
+        self.write_all(&mut whole);
+        whole.freeze()
+    }
+
     fn write_all(&self, buffer: &mut BytesMut) {
         buffer.extend_from_slice(&self.first);
         for piece in &self.rest {
@@ -103,6 +113,10 @@ pub(crate) struct Outbound {
     /// None: the engine numbers it.
     pub(crate) delivery_tag: Option<DeliveryTag>,
     pub(crate) state: Option<DeliveryState>,
+    /// Whether a delivery of an earlier attachment of the link goes on.
+    pub(crate) resume: bool,
+    /// The delivery is given up.
+    pub(crate) aborted: bool,
 }
 
 /// What is left of a delivery that spans several frames.
@@ -126,6 +140,8 @@ pub(crate) struct SenderEnd {
     pub(crate) partial: Option<PartialSend>,
     /// Whether this end can send on behalf of the receiver's transactions.
     pub(crate) offers_acquisition: bool,
+    /// The receiver could not state all that it has unsettled: nothing new may be sent (L-038).
+    pub(crate) takes_resumed_only: bool,
     /// The transaction for which the receiver acquires what is sent.
     pub(crate) acquired_by: Option<Bytes>,
     next_tag: u64,
@@ -141,6 +157,7 @@ impl SenderEnd {
             waiters: WaitQueue::new(),
             partial: None,
             offers_acquisition: false,
+            takes_resumed_only: false,
             acquired_by: None,
             next_tag: 0,
         }
@@ -237,6 +254,8 @@ impl SenderEnd {
             message_format: Some(outbound.message_format),
             settled: settled.then_some(true),
             state: outbound.state.clone(),
+            resume: outbound.resume,
+            aborted: outbound.aborted,
             ..Transfer::default()
         }
     }

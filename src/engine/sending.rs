@@ -123,7 +123,13 @@ impl Session {
         else {
             return Err(SendError::NotSent(LinkError::LocalDetached));
         };
-        sender.check_settled(settled)?;
+        let settled = settled || outbound.aborted; // D-013: nobody settles what was given up
+        if !outbound.aborted {
+            sender.check_settled(settled)?;
+        }
+        if sender.takes_resumed_only && !outbound.resume {
+            return Err(SendError::OnlyResumed);
+        }
         let transfer = sender.first_transfer(handle, delivery_id, outbound, settled);
         let written = write_in_one_frame(
             self.outgoing_channel,

@@ -74,6 +74,10 @@ pub(crate) enum PeerFault {
     AcquisitionNotOffered,
     #[error("the txn-id of a flow is not binary")]
     TransactionIdNotBinary,
+    #[error("a new delivery came, though our list of unsettled ones was not complete")]
+    NewDeliveryTooEarly,
+    #[error("a resumed delivery begins in the middle, though nothing of it was said to be here")]
+    ResumedInTheMiddle,
     #[error("a delivery exceeds {0} octets")]
     MessageTooLarge(u64),
     #[error("deliveries of which more is to come exceed {0} octets together, which is the limit")]
@@ -116,6 +120,8 @@ impl PeerFault {
             Self::NoInitialDeliveryCount
             | Self::IncompleteFirstTransfer(_)
             | Self::ContinuationMismatch(_)
+            | Self::ResumedInTheMiddle
+            | Self::NewDeliveryTooEarly
             | Self::SettleModeBroken(_) => (Scope::Link, condition::INVALID_FIELD),
             Self::TransactionIdNotBinary => (Scope::Link, condition::INVALID_FIELD),
             Self::AcquisitionNotOffered => (Scope::Link, condition::NOT_IMPLEMENTED),

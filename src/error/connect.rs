@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{ConnectionError, TlsError, is_transient};
-use crate::codec::AmqpError;
 use crate::codec::frame::ProtocolHeader;
+use crate::codec::{AmqpError, Symbol};
 use crate::sasl::SaslError;
 use crate::url::UrlError;
 
@@ -56,6 +56,9 @@ pub enum ConnectError {
     /// SASL failed: wrong credentials, no common mechanism, a broken exchange.
     #[error(transparent)]
     Sasl(#[from] SaslError),
+    /// The peer lacks an extension that the options require [2.7.1].
+    #[error("the peer does not offer {0}")]
+    MissingCapability(Symbol),
     /// The deadline passed.
     #[error("no connection within {} ms: timed out while {stage}", limit.as_millis())]
     Timeout {
@@ -121,7 +124,9 @@ impl ConnectError {
             | ConnectError::Timeout { .. }
             | ConnectError::Io { .. }
             | ConnectError::Eof { .. } => true,
-            ConnectError::Url(_) | ConnectError::ProtocolMismatch { .. } => false,
+            ConnectError::Url(_)
+            | ConnectError::ProtocolMismatch { .. }
+            | ConnectError::MissingCapability(_) => false,
             ConnectError::Tls { error, .. } => error.is_retryable(),
             ConnectError::Sasl(error) => error.is_retryable(),
             ConnectError::Open(error) => error.is_retryable(),

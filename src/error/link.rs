@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use super::{ConnectionError, SessionError, Violation, describe, is_transient};
-use crate::codec::{AmqpError, EncodeError};
+use crate::codec::{AmqpError, EncodeError, Symbol};
 
 /// Why a link ended or could not be attached. The session lives on, unless the error is [`LinkError::Session`].
 #[derive(Clone, Debug, thiserror::Error)]
@@ -54,6 +54,12 @@ pub enum LinkError {
         /// The peer's limit.
         limit: usize,
     },
+    /// The peer answered the attach without a filter that the options require [3.5.8]; the link was detached.
+    #[error("the peer does not filter by {0}")]
+    FilterIgnored(Symbol),
+    /// The peer answered the attach with other settle modes than the options require [2.7.3]; the link was detached.
+    #[error("the peer does not settle as was asked for")]
+    SettleModeRefused,
     /// The operation needs the other role: credit is granted by receivers.
     #[error("the operation does not fit the link's role")]
     WrongRole,
@@ -108,6 +114,8 @@ impl LinkError {
             | Self::TooManyLinks { .. }
             | Self::NameInUse
             | Self::FrameTooLarge { .. }
+            | Self::FilterIgnored(_)
+            | Self::SettleModeRefused
             | Self::WrongRole => false,
         }
     }
@@ -155,6 +163,12 @@ pub enum SendError {
     /// The link was negotiated for another way of settling; nothing was sent.
     #[error(transparent)]
     SettleMode(#[from] SettleModeMismatch),
+    /// The peer could not state all deliveries of earlier attachments that it has unsettled: only those can be sent, until the
+    /// link is attached again [2.7.3]. Nothing was sent.
+    #[error(
+        "the peer's list of unsettled deliveries is not complete, so only those can be sent on this attachment"
+    )]
+    OnlyResumed,
     /// The peer settled the delivery without an outcome, and the source names no default outcome [2.7.6].
     #[error("the peer settled the message without saying an outcome")]
     NoOutcome,

@@ -15,7 +15,8 @@ use super::producer::{
 use super::properties::{HubProperties, PartitionProperties};
 use crate::{Scheme, Url};
 
-/// The client of one event hub: a connection, its authorization, and the producers and consumers on it.
+/// The client of one event hub: its connection (or [several](ClientOptions::connections)), their authorization, and the
+/// producers and consumers on them.
 ///
 /// The connection is made anew when it was lost, as are links; see [`RetryPolicy`](super::RetryPolicy). A task in the
 /// background renews tokens well before they end; it ends with the last of the client's handles (clones, producers,
@@ -162,11 +163,11 @@ impl Client {
         PartitionProperties::read(&self.namespace, partition).await
     }
 
-    /// Closes the connection, for all clones, producers and consumers. Without this, it is closed when the last of them is
-    /// dropped.
+    /// Closes the connections, for all clones, producers and consumers. Without this, they are closed when the last of them is
+    /// dropped. Whoever waits for the next try of something learns at once that the client is closed.
     ///
     /// # Errors
-    /// If the connection had ended with an error, or the peer does not answer in time. It is closed all the same.
+    /// If a connection had ended with an error, or the peer does not answer in time. It is closed all the same.
     ///
     /// # Cancel safety
     /// Dropped, the connection is still closed, without waiting for the answer.

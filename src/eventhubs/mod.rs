@@ -7,7 +7,7 @@
 //! Client ── Producer ─────────── EventBatch ── Event          publish
 //!    │  └── PartitionConsumer ── Position  ── ReceivedEvent   read
 //!    │
-//!  namespace: one connection, its tokens, its links; made anew here when they fail, as `retry` says
+//!  namespace: connections, their tokens, their links; made anew here when they fail, as `retry` says
 //!    │
 //!  cbs, management ── request ── sender and receiver links
 //! ```
@@ -16,6 +16,9 @@
 //! - An event whose send returns `Ok` is stored, unless it was to be sent [settled](ProducerOptions::settled). One whose send fails is not stored, unless the error's kind is
 //!   [`OutcomeUnknown`](ErrorKind::OutcomeUnknown); that is never retried unless asked for.
 //! - A consumer hands out each stored event once and in order, across lost links and connections.
+//! - What the service closes for idleness comes back when it is needed. A link that lives and brings nothing, though there is
+//!   something to bring, is noticed by a [watchdog](ConsumerOptions::watchdog) and made anew.
+//! - What the client does on its own is told to an [`Observer`], a token that cannot be renewed well before its end.
 //! - Every step has a deadline, and every failure an error that says what was tried and what the service answered.
 //! - No key, token or payload is ever logged.
 
@@ -38,7 +41,6 @@ mod partition_key;
 mod position;
 mod producer;
 mod properties;
-mod random;
 mod retry;
 mod route;
 mod section;

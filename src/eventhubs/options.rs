@@ -43,7 +43,7 @@ pub struct ClientOptions {
     /// Options of the connections: TLS, limits, time-outs. Hostname and properties are set by the client. What is left at
     /// its default is set as the service has it: 5000 sessions for as many links, and an idle time-out of two minutes.
     pub connection: ConnectionOptions,
-    /// Over how many connections the links are spread; 0 counts as 1. Each has its own task, so that more of them use more
+    /// Over how many connections the links are spread, 1 to 256; what is beyond counts as the nearest. Each has its own task, so that more of them use more
     /// cores, and each its own authorizations. One is opened when the client is made, the others when there are links for
     /// them. Default 1.
     pub connections: usize,

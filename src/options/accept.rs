@@ -3,6 +3,7 @@
 use super::OnDrop;
 use crate::codec::{
     Attach, Fields, ReceiverSettleMode, Role, SenderSettleMode, Source, Symbol, TargetArchetype,
+    UnsettledMap,
 };
 use crate::engine::{Credit, EndSettings, Limits};
 
@@ -29,6 +30,11 @@ pub struct AcceptLinkOptions {
     /// Whether a peer that receives may acquire deliveries for its transactions; the application then looks at
     /// [`Sender::acquired_by`](crate::Sender::acquired_by). If not, a peer that tries loses the link [4.4.3]. Default no.
     pub transactional_acquisition: bool,
+    /// Deliveries of an earlier attachment of a link of this name that are not settled here, with their states: they are to be
+    /// resumed [2.6.13]. `None` where there was none, or nothing is to be resumed.
+    pub unsettled: Option<UnsettledMap>,
+    /// Whether [`unsettled`](Self::unsettled) holds a part only, because the whole is too large [2.7.3].
+    pub incomplete_unsettled: bool,
     /// Extensions that we offer.
     pub offered_capabilities: Vec<Symbol>,
     /// Properties of the attach.
@@ -90,6 +96,18 @@ impl AcceptLinkOptions {
         self
     }
 
+    /// Sets [`unsettled`](Self::unsettled).
+    pub fn unsettled(mut self, unsettled: UnsettledMap) -> Self {
+        self.unsettled = Some(unsettled);
+        self
+    }
+
+    /// Sets [`incomplete_unsettled`](Self::incomplete_unsettled).
+    pub fn incomplete_unsettled(mut self, incomplete: bool) -> Self {
+        self.incomplete_unsettled = incomplete;
+        self
+    }
+
     /// Sets [`offered_capabilities`](Self::offered_capabilities).
     pub fn offered_capabilities(mut self, capabilities: impl IntoIterator<Item = Symbol>) -> Self {
         self.offered_capabilities = capabilities.into_iter().collect();
@@ -112,6 +130,8 @@ impl AcceptLinkOptions {
             target: self.target.clone().or_else(|| remote.target.clone()),
             initial_delivery_count: (role == Role::Sender).then_some(0),
             max_message_size: self.max_message_size,
+            unsettled: self.unsettled.clone(),
+            incomplete_unsettled: self.incomplete_unsettled,
             offered_capabilities: self.offered_capabilities.clone(),
             properties: self.properties.clone(),
             ..Attach::new(remote.name.clone(), 0, role)

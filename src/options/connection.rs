@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::codec::{Fields, Layout, Open, Symbol};
 use crate::engine::Limits;
+use crate::error::ConnectError;
 use crate::sasl::Credentials;
 use crate::transport::tls::TlsConfig;
 use crate::url::Url;
@@ -34,6 +35,8 @@ pub struct ConnectionOptions {
     pub offered_capabilities: Vec<Symbol>,
     /// Extensions that we would use if the peer supports them [2.7.1]. Default none.
     pub desired_capabilities: Vec<Symbol>,
+    /// Those of the desired extensions without which the connection is of no use: it is closed if the peer does not offer them.
+    pub required_capabilities: Vec<Symbol>,
     /// What our open tells about us: `product`, `version` and the like [2.7.1]. Default empty.
     pub properties: Fields,
     /// Client only. As whom to log in. A user and password in the URL take precedence. Default [`Credentials::Anonymous`].
@@ -69,6 +72,7 @@ impl Default for ConnectionOptions {
             idle_time_out: Some(Duration::from_secs(60)),
             offered_capabilities: Vec::new(),
             desired_capabilities: Vec::new(),
+            required_capabilities: Vec::new(),
             properties: Fields::default(),
             credentials: Credentials::default(),
             allow_plain_without_tls: false,
@@ -97,7 +101,7 @@ impl ConnectionOptions {
                 .min(u16::try_from(sessions).unwrap_or(u16::MAX)),
             idle_time_out: half.map(|half| u32::try_from(half.as_millis()).unwrap_or(u32::MAX)), // T-070
             offered_capabilities: self.offered_capabilities.clone(),
-            desired_capabilities: self.desired_capabilities.clone(),
+            desired_capabilities: self.all_desired(),
             properties: self.properties.clone(),
             ..Open::default()
         }
@@ -146,6 +150,33 @@ impl ConnectionOptions {
     pub fn offered_capabilities(mut self, capabilities: impl IntoIterator<Item = Symbol>) -> Self {
         self.offered_capabilities = capabilities.into_iter().collect();
         self
+    }
+
+    /// Sets [`required_capabilities`](Self::required_capabilities): they are desired, too.
+    pub fn required_capabilities(mut self, capabilities: impl IntoIterator<Item = Symbol>) -> Self {
+        self.required_capabilities = capabilities.into_iter().collect();
+        self
+    }
+
+    fn all_desired(&self) -> Vec<Symbol> {
+        let required = self.required_capabilities.iter();
+        let desired = self.desired_capabilities.iter();
+        let more = required.filter(|capability| !self.desired_capabilities.contains(capability));
+        desired.chain(more).cloned().collect()
+    }
+
+    /// Whether the peer offers what we cannot do without (C-021).
+    pub(crate) fn check_offered(&self, remote: &Open) -> Result<(), ConnectError> {
+        let mut required = self.required_capabilities.iter();
+        match required.find(|capability| !remote.offered_capabilities.contains(capability)) {
+            Some(missing) => Err(ConnectError::MissingCapability(missing.clone())),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether an extension may be used: we desired it and the peer offers it (C-022).
+    pub(crate) fn may_use(&self, capability: &Symbol, remote: &Open) -> bool {
+        self.all_desired().contains(capability) && remote.offered_capabilities.contains(capability)
     }
 
     /// Sets [`desired_capabilities`](Self::desired_capabilities).

@@ -3,9 +3,10 @@
 use super::{fill_in, link_name};
 use crate::codec::{
     Attach, Fields, FilterSet, Modified, Outcome, ReceiverSettleMode, Role, SenderSettleMode,
-    Source, Str, Symbol, Target, TargetArchetype,
+    Source, Str, Symbol, Target, TargetArchetype, UnsettledMap,
 };
 use crate::engine::{Credit, EndSettings, Limits};
+use crate::error::LinkError;
 
 /// What becomes of a delivery that is dropped without having been settled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -60,8 +61,9 @@ pub struct ReceiverOptions {
     /// Who grants credit, and how much. Default: 300, topped up.
     pub credit: Credit,
     /// How many octets of deliveries may wait to be taken, as long as credit is [`Credit::Auto`]: less credit is granted where
-    /// the deliveries that came were large. It is an estimate; the first of unexpected size may exceed it. Default: no limit
-    /// but the credit and [`Limits::max_queued_bytes`].
+    /// the deliveries that came were large. It is an estimate; the first of unexpected size may exceed it, and
+    /// [`recv_batch`](crate::Receiver::recv_batch) gets as many as it asks for. Default: no limit but the credit and
+    /// [`Limits::max_queued_bytes`].
     pub prefetch_bytes: Option<usize>,
     /// The largest message that we take, in octets; larger ones detach the link. Default: none but
     /// [`Limits::max_partial_delivery_bytes`].
@@ -70,6 +72,17 @@ pub struct ReceiverOptions {
     pub auto_accept: bool,
     /// What becomes of a delivery that is dropped unsettled.
     pub on_drop: OnDrop,
+    /// Whether the link is refused if the peer answers with another settle mode than it was asked for: where exactly once
+    /// depends on it. Default no.
+    pub require_settle_modes: bool,
+    /// Whether the link is refused if the peer's answer lacks one of our filters: it would send what was to be left out.
+    /// Default no.
+    pub require_filters: bool,
+    /// Deliveries of an earlier attachment of a link of this name that are not settled here, with their states: they are to be
+    /// resumed [2.6.13]. `None` where there was none, or nothing is to be resumed.
+    pub unsettled: Option<UnsettledMap>,
+    /// Whether [`unsettled`](Self::unsettled) holds a part only, because the whole is too large [2.7.3].
+    pub incomplete_unsettled: bool,
     /// Extensions that we offer.
     pub offered_capabilities: Vec<Symbol>,
     /// Extensions that we would use.
@@ -145,6 +158,30 @@ impl ReceiverOptions {
         self
     }
 
+    /// Sets [`require_settle_modes`](Self::require_settle_modes).
+    pub fn require_settle_modes(mut self, require: bool) -> Self {
+        self.require_settle_modes = require;
+        self
+    }
+
+    /// Sets [`require_filters`](Self::require_filters).
+    pub fn require_filters(mut self, require: bool) -> Self {
+        self.require_filters = require;
+        self
+    }
+
+    /// Sets [`unsettled`](Self::unsettled).
+    pub fn unsettled(mut self, unsettled: UnsettledMap) -> Self {
+        self.unsettled = Some(unsettled);
+        self
+    }
+
+    /// Sets [`incomplete_unsettled`](Self::incomplete_unsettled).
+    pub fn incomplete_unsettled(mut self, incomplete: bool) -> Self {
+        self.incomplete_unsettled = incomplete;
+        self
+    }
+
     /// Sets [`offered_capabilities`](Self::offered_capabilities).
     pub fn offered_capabilities(mut self, capabilities: impl IntoIterator<Item = Symbol>) -> Self {
         self.offered_capabilities = capabilities.into_iter().collect();
@@ -163,6 +200,25 @@ impl ReceiverOptions {
         self
     }
 
+    /// Whether the peer's answer is what we need (L-018, L-022).
+    pub(crate) fn check(&self, answer: &Attach) -> Result<(), LinkError> {
+        let is_as_asked = answer.snd_settle_mode == self.snd_settle_mode
+            && answer.rcv_settle_mode == self.rcv_settle_mode;
+        if self.require_settle_modes && !is_as_asked {
+            return Err(LinkError::SettleModeRefused);
+        }
+        let asked = self
+            .source
+            .as_ref()
+            .map_or(&self.filter, |source| &source.filter);
+        let in_force = answer.source.as_ref().map(|source| &source.filter);
+        let is_ignored = |name: &Symbol| in_force.is_none_or(|filter| filter.get(name).is_none());
+        match asked.iter().find(|(name, _)| is_ignored(name)) {
+            Some((name, _)) if self.require_filters => Err(LinkError::FilterIgnored(name.clone())),
+            _ => Ok(()),
+        }
+    }
+
     pub(crate) fn to_attach(&self, address: Str) -> Attach {
         let mut source = self.source.clone().unwrap_or_else(|| Source {
             filter: self.filter.clone(),
@@ -177,6 +233,8 @@ impl ReceiverOptions {
                 self.target.clone().unwrap_or_default(),
             )),
             max_message_size: self.max_message_size,
+            unsettled: self.unsettled.clone(),
+            incomplete_unsettled: self.incomplete_unsettled,
             offered_capabilities: self.offered_capabilities.clone(),
             desired_capabilities: self.desired_capabilities.clone(),
             properties: self.properties.clone(),

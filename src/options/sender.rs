@@ -3,8 +3,9 @@
 use super::{fill_in, link_name};
 use crate::codec::{
     Attach, Fields, ReceiverSettleMode, Role, SenderSettleMode, Source, Str, Symbol, Target,
-    TargetArchetype,
+    TargetArchetype, UnsettledMap,
 };
+use crate::error::LinkError;
 
 /// Options of [`Session::attach_sender`](crate::Session::attach_sender) [2.7.3].
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -25,6 +26,14 @@ pub struct SenderOptions {
     pub initial_delivery_count: u32,
     /// The largest message that we will send, in octets, as a hint to the peer.
     pub max_message_size: Option<u64>,
+    /// Whether the link is refused if the peer answers with another settle mode than it was asked for: where exactly once
+    /// depends on it. Default no.
+    pub require_settle_modes: bool,
+    /// Deliveries of an earlier attachment of a link of this name that are not settled here, with their states: they are to be
+    /// resumed [2.6.13]. `None` where there was none, or nothing is to be resumed.
+    pub unsettled: Option<UnsettledMap>,
+    /// Whether [`unsettled`](Self::unsettled) holds a part only, because the whole is too large [2.7.3].
+    pub incomplete_unsettled: bool,
     /// Extensions that we offer.
     pub offered_capabilities: Vec<Symbol>,
     /// Extensions that we would use.
@@ -76,6 +85,24 @@ impl SenderOptions {
         self
     }
 
+    /// Sets [`require_settle_modes`](Self::require_settle_modes).
+    pub fn require_settle_modes(mut self, require: bool) -> Self {
+        self.require_settle_modes = require;
+        self
+    }
+
+    /// Sets [`unsettled`](Self::unsettled).
+    pub fn unsettled(mut self, unsettled: UnsettledMap) -> Self {
+        self.unsettled = Some(unsettled);
+        self
+    }
+
+    /// Sets [`incomplete_unsettled`](Self::incomplete_unsettled).
+    pub fn incomplete_unsettled(mut self, incomplete: bool) -> Self {
+        self.incomplete_unsettled = incomplete;
+        self
+    }
+
     /// Sets [`offered_capabilities`](Self::offered_capabilities).
     pub fn offered_capabilities(mut self, capabilities: impl IntoIterator<Item = Symbol>) -> Self {
         self.offered_capabilities = capabilities.into_iter().collect();
@@ -94,6 +121,16 @@ impl SenderOptions {
         self
     }
 
+    /// Whether the peer's answer is what we need (L-018, L-022).
+    pub(crate) fn check(&self, answer: &Attach) -> Result<(), LinkError> {
+        let is_as_asked = answer.snd_settle_mode == self.snd_settle_mode
+            && answer.rcv_settle_mode == self.rcv_settle_mode;
+        match self.require_settle_modes && !is_as_asked {
+            true => Err(LinkError::SettleModeRefused),
+            false => Ok(()),
+        }
+    }
+
     pub(crate) fn to_attach(&self, address: Str) -> Attach {
         let mut target = self
             .target
@@ -109,6 +146,8 @@ impl SenderOptions {
             target: Some(target),
             initial_delivery_count: Some(self.initial_delivery_count), // L-019
             max_message_size: self.max_message_size,
+            unsettled: self.unsettled.clone(),
+            incomplete_unsettled: self.incomplete_unsettled,
             offered_capabilities: self.offered_capabilities.clone(),
             desired_capabilities: self.desired_capabilities.clone(),
             properties: self.properties.clone(),

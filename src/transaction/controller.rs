@@ -464,7 +464,7 @@ impl Transaction {
 
     fn check_session(&self, sender: &Sender) -> Result<(), TransactionError> {
         let control = &self.lives.control;
-        let is_own = sender.session().key() == control.sender.session().key();
+        let is_own = sender.session().is_same(control.sender.session());
         let is_known = !control.capabilities.is_empty();
         if is_own || !is_known || control.offers(&capability::MULTI_SSNS_PER_TXN) {
             return Ok(());

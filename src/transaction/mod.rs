@@ -1,4 +1,4 @@
-//! Transactions [4]: sending, receiving and settling as one piece of work that succeeds or fails as a whole.
+//! Transactions, part 4 of the standard: sending, receiving and settling as one piece of work that succeeds or fails as a whole.
 //!
 //! Either side of a connection can be the controller, and the other the resource:
 //!

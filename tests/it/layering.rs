@@ -33,6 +33,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("sasl", &[]),
     ("time", &[]),
     ("percent", &[]),
+    ("random", &[]),
     ("lock", &[]),
     ("url", &["percent"]),
     ("error", &["sasl", "url"]), // what failed there is the cause that a connect error carries
@@ -56,6 +57,17 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ),
     ("request", &["handles", "options", "engine::Credit", "lock"]),
     ("transaction", &["handles", "options", "lock"]),
+    (
+        "reconnect",
+        &[
+            "handles",
+            "options",
+            "url",
+            "lock",
+            "random",
+            "engine::Payload", // what is kept of a message is its encoding
+        ],
+    ),
     ("cbs", &["request", "handles", "options"]),
     ("management", &["request", "handles", "options"]),
     (
@@ -74,6 +86,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "url",
             "time",
             "percent",
+            "random",
             "lock",
         ],
     ),

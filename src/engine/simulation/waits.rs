@@ -65,6 +65,8 @@ impl Want {
                 message_format: 0,
                 delivery_tag: None,
                 state: None,
+                resume: false,
+                aborted: false,
             }),
             settled,
             message,

@@ -26,7 +26,8 @@ use super::observer::ClientEvent;
 use super::position::Position;
 use super::properties::PartitionProperties;
 use super::retry::Retries;
-use crate::codec::Str;
+use super::wire::annotation;
+use crate::codec::{Str, Value};
 use crate::{Delivery, DeliveryStream, LinkError, Receiver};
 
 /// As good as no limit, and within the range of any clock: thirty years.
@@ -150,11 +151,16 @@ impl PartitionConsumer {
     ) -> Result<Vec<ReceivedEvent>, EventHubsError> {
         let deadline = Instant::now() + max_wait.min(ENDLESS);
         while self.set_aside.len() < max && !self.set_aside.back().is_some_and(Result::is_err) {
-            let next = poll_fn(|context| self.poll_event(context));
+            let next = poll_fn(|context| {
+                let event = self.poll_event(context).map(Some);
+                // A timer would take a moment to say so, in which more may come.
+                let is_over = event.is_pending() && Instant::now() >= deadline;
+                if is_over { Poll::Ready(None) } else { event }
+            });
             match timeout_at(deadline, next).await {
-                Ok(Some(event)) => self.set_aside.push_back(event),
-                Ok(None) if self.set_aside.is_empty() => return Err(self.ended()),
-                Ok(None) | Err(_) => break,
+                Ok(Some(Some(event))) => self.set_aside.push_back(event),
+                Ok(Some(None)) if self.set_aside.is_empty() => return Err(self.ended()),
+                Ok(_) | Err(_) => break,
             }
         }
         self.take_set_aside(max)
@@ -186,8 +192,8 @@ impl PartitionConsumer {
     /// [`last_enqueued`](Self::last_enqueued) is.
     pub fn lag(&self) -> Option<u64> {
         let (handed_out, _) = self.last.as_ref()?;
-        let behind = self.last_enqueued.as_ref()?.sequence_number - handed_out;
-        Some(u64::try_from(behind).unwrap_or(0))
+        let last = self.last_enqueued.as_ref()?.sequence_number;
+        Some(u64::try_from(last.saturating_sub(*handed_out)).unwrap_or(0))
     }
 
     /// Detaches the link and waits for the service's answer.
@@ -283,15 +289,16 @@ impl PartitionConsumer {
 
     /// Reads an event and remembers it as handed out; `None` if it had been before.
     fn take(&mut self, delivery: &Delivery) -> Option<Result<ReceivedEvent, EventHubsError>> {
-        let message = match delivery.message() {
-            Ok(message) => message,
-            Err(error) => {
-                return Some(Err(self.failure(Cause::Malformed(error.to_string()))));
-            }
-        };
-        let event = match ReceivedEvent::from_message(message) {
+        self.watchdog.event_came();
+        let message = delivery.message();
+        let message = message.map_err(|error| self.failure(Cause::Malformed(error.to_string())));
+        let event = match message.and_then(ReceivedEvent::from_message) {
             Ok(event) => event,
-            Err(error) => return Some(Err(error)),
+            Err(error) => {
+                // Passed over also after a recovery.
+                self.last = place_of(delivery).or(self.last.take());
+                return Some(Err(error));
+            }
         };
         let number = event.sequence_number();
         if self
@@ -304,7 +311,6 @@ impl PartitionConsumer {
         self.resumed_after = None;
         self.last = Some((number, event.offset_text()));
         self.retries.reset();
-        self.watchdog.event_came();
         if self.source.options.track_last_enqueued {
             self.last_enqueued = event.last_enqueued().or(self.last_enqueued.take());
         }
@@ -408,5 +414,15 @@ impl fmt::Debug for PartitionConsumer {
             .field("options", &self.source.options)
             .field("last", &self.last)
             .finish_non_exhaustive()
+    }
+}
+
+/// Where an event is that cannot be read, if at least that can be.
+fn place_of(delivery: &Delivery) -> Option<(i64, Str)> {
+    let annotations = delivery.sections().ok()?.message_annotations().ok()??;
+    let number = annotations.get(&annotation::SEQUENCE_NUMBER)?.as_i64()?;
+    match annotations.get(&annotation::OFFSET)? {
+        Value::String(offset) => Some((number, offset.clone())),
+        _ => None,
     }
 }

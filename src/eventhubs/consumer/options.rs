@@ -21,7 +21,8 @@ pub struct ConsumerOptions {
     pub prefetch: u32,
     /// How many octets of events may wait here to be taken: fewer events than [`prefetch`](Self::prefetch) are asked for
     /// where those that came were large. An estimate, which the first events of unexpected size may exceed; one event is
-    /// always asked for, however large. Default `None`: no limit but the count.
+    /// always asked for, however large. Default `None`: [`Limits::max_queued_bytes`](crate::Limits::max_queued_bytes) of the
+    /// connection, 16 MiB, is the limit.
     pub prefetch_bytes: Option<usize>,
     /// The consumer's name in the service's diagnostics. Default `None`.
     pub name: Option<String>,

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 use super::Namespace;
 use super::connections::Live;
@@ -48,8 +49,14 @@ impl Namespace {
     /// A token for the hub and all below it.
     pub(super) async fn token(&self) -> Result<Token, Cause> {
         let resource = format!("sb://{}/{}", self.host, self.hub).to_lowercase();
+        let limit = self.answer_limit();
         let token = self.tokens.token(&resource, self.options.clock.now());
-        self.within_a_try(async { Ok(token.await?) }).await
+        match timeout(limit, token).await {
+            Ok(token) => Ok(token?),
+            Err(_) => {
+                Err(TokenError::transient(format!("the source gave none within {limit:?}")).into())
+            }
+        }
     }
 
     async fn put_token(&self, live: &Live, audience: &str, token: &Token) -> Result<(), Cause> {

@@ -22,7 +22,7 @@ use crate::{Connection, ConnectionOptions, LinkError};
 /// Where one of the client's connections is, or the next one when that is lost.
 pub(super) struct Slot {
     current: SingleFlight<Arc<Live>>,
-    /// All that were opened here and may live: the current one, and those given up for new links on which others go on.
+    /// All that were opened here and are held: the current one, and those given up for new links on which others go on.
     opened: Mutex<Vec<Weak<Live>>>,
     was_connected: AtomicBool,
     moment: Duration,
@@ -51,14 +51,10 @@ impl Slot {
         }
     }
 
-    fn living(&self) -> Vec<Arc<Live>> {
+    fn opened(&self) -> Vec<Arc<Live>> {
         let mut opened = lock(&self.opened);
         opened.retain(|live| live.strong_count() > 0);
-        opened
-            .iter()
-            .filter_map(Weak::upgrade)
-            .filter(|live| !live.connection.is_closed())
-            .collect()
+        opened.iter().filter_map(Weak::upgrade).collect()
     }
 }
 
@@ -92,12 +88,12 @@ impl Namespace {
     }
 
     async fn open(&self, number: usize, dead: Option<Arc<Live>>) -> Result<Arc<Live>, Cause> {
-        if let Some(dead) = &dead
+        if let Some(dead) = dead
             && dead.connection.is_closed()
         {
             let ended = LinkError::from(dead.connection.closed().await);
             let error = EventHubsError::new(format!("keep the connection to {}", self.host), ended);
-            self.tell_of_loss(dead, &error);
+            self.give_up_connection(&dead, &error);
         }
         let connection = match self.dial(number).await {
             Ok(connection) => connection,
@@ -184,18 +180,19 @@ impl Namespace {
     }
 
     /// All connections on which there may be links.
-    pub(super) fn living(&self) -> Vec<Arc<Live>> {
-        self.slots.iter().flat_map(Slot::living).collect()
+    pub(super) fn living(&self) -> impl Iterator<Item = Arc<Live>> {
+        let opened = self.slots.iter().flat_map(Slot::opened);
+        opened.filter(|live| !live.connection.is_closed())
     }
 
     /// Closes all connections, also those given up on which links go on. Nothing works afterwards.
     pub(in crate::eventhubs) async fn close(&self) -> Result<(), EventHubsError> {
         self.closed.send_replace(true);
         let mut closing = JoinSet::new();
-        for live in self.living() {
+        for live in self.slots.iter().flat_map(Slot::opened) {
             closing.spawn(async move {
                 let closed = live.connection.close().await;
-                // One that was given up may be dead: nobody expects an answer.
+                // One that was given up may be dead, and its end was told before.
                 closed.or_else(|error| match live.is_given_up() {
                     true => Ok(()),
                     false => Err(error),

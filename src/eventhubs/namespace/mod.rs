@@ -30,14 +30,17 @@ use super::auth::TokenSource;
 use super::error::{Cause, ErrorKind, EventHubsError};
 use super::observer::{ClientEvent, Observer};
 use super::options::ClientOptions;
-use super::random::Random;
 use super::retry::{Rebuild, Retries, Verdict, classify};
 use super::wire::Address;
 use crate::Url;
+use crate::random::Random;
 use crate::request::RequestOptions;
 
 /// The connection over which properties are asked for, and which is opened first.
 const FIRST: usize = 0;
+
+/// More connections than any machine has cores for.
+const MAX_CONNECTIONS: usize = 256;
 
 /// What the handles of one client share.
 pub(super) struct Namespace {
@@ -65,7 +68,7 @@ impl Namespace {
         options: ClientOptions,
     ) -> Arc<Self> {
         let random = Random::new(options.seed);
-        let connections = options.connections.max(1);
+        let connections = options.connections.clamp(1, MAX_CONNECTIONS);
         // Shorter than the shortest pause of the policy, so that nobody is given his own failure for a try.
         let moment = options.retry.first_delay / 2;
         let namespace = Arc::new(Self {
@@ -107,8 +110,11 @@ impl Namespace {
         Retries::new(self.options.retry.clone())
     }
 
-    /// Says what happened.
+    /// Says what happened. The end of all connections is no news after the client was closed.
     pub(super) fn tell(&self, event: ClientEvent) {
+        if *self.closed.borrow() {
+            return;
+        }
         Observer::tell(self.options.observer.as_ref(), &event);
     }
 
@@ -177,8 +183,13 @@ impl Namespace {
         }
     }
 
+    /// How long one question may go without an answer: less than the whole try, which then fails for the reason.
+    fn answer_limit(&self) -> Duration {
+        self.options.retry.try_timeout / 2
+    }
+
     fn request_options(&self) -> RequestOptions {
-        RequestOptions::default().timeout(self.options.retry.try_timeout)
+        RequestOptions::default().timeout(self.answer_limit())
     }
 
     /// What a token is put for. The service takes any scheme.

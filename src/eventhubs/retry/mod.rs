@@ -21,7 +21,7 @@ pub struct RetryPolicy {
     pub first_delay: Duration,
     /// Longest pause.
     pub max_delay: Duration,
-    /// How long one try may take.
+    /// How long one try may take; the answer to a question that is a part of it, such as for a token, half as long.
     pub try_timeout: Duration,
 }
 

@@ -299,7 +299,7 @@ mod tests {
             ("amqp:decode-error", Refused, None),
             ("com.microsoft:publisher-revoked", Unauthorized, None),
             ("com.microsoft:producer-epoch-stolen", OwnershipLost, None),
-            ("com.microsoft:out-of-order-sequence", Refused, None),
+            ("com.microsoft:out-of-order-sequence", OutOfOrder, None),
             // What the standard has beside.
             (
                 "amqp:connection:framing-error",

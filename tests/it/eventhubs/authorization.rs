@@ -3,9 +3,8 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::SystemTime;
 
-use amqp10::Clock;
-use amqp10::eventhubs::ErrorKind;
-use amqp10::eventhubs::auth::{SasKey, TokenFn, TokenFuture, TokenSource};
+use amqp10::eventhubs::auth::{SasKey, TokenError, TokenFn, TokenFuture, TokenSource};
+use amqp10::eventhubs::{ClientEvent, ErrorKind};
 
 use super::*;
 
@@ -141,4 +140,86 @@ async fn the_background_task_ends_with_the_last_handle() {
         }
     })
     .await;
+}
+
+/// The source fails from the tenth minute to the fifty-fifth: renewals are tried again and again, ever more slowly, and each
+/// failure is told with what is left; nothing is lost.
+#[tokio::test(start_paused = true)]
+async fn a_renewal_that_fails_is_tried_again_and_told_before_it_hurts() {
+    let clock = simulated_clock();
+    let emulator = start(EmulatorOptions::new().clock(clock.clone())).await;
+    let key = SasKey::new(KEY_NAME, key(&emulator.connection_string()));
+    let started = clock.now();
+    let source = TokenFn::new(move |resource: String, now: SystemTime| {
+        let minutes = now.duration_since(started).unwrap().as_secs() / 60;
+        let token = key.sign(&resource, now + Duration::from_secs(3600));
+        async move {
+            match minutes {
+                10..55 => Err(TokenError::fatal("no token today")),
+                _ => Ok(token),
+            }
+        }
+    });
+    let failures = Arc::new(Mutex::new(Vec::new()));
+    let book = failures.clone();
+    let observer = Observer::new(move |event| match event {
+        ClientEvent::TokenRenewalFailed { left, error, .. } => {
+            assert!(error.to_string().contains("no token today"), "{error}");
+            book.lock().unwrap().push(left.as_secs());
+        }
+        ClientEvent::LinkLost { error, .. } => panic!("{error}"),
+        _ => {}
+    });
+    let options = options(&emulator)
+        .token_source(source)
+        .clock(clock)
+        .observer(observer)
+        .seed(1);
+    let client = Client::connect(&emulator.connection_string(), options)
+        .await
+        .unwrap();
+    let producer = producer(&client);
+    producer.send_to(to("0"), "x").await.unwrap();
+    for _ in 0..12 {
+        tokio::time::sleep(Duration::from_secs(600)).await;
+        producer.send_to(to("0"), "x").await.unwrap();
+    }
+    let failures = failures.lock().unwrap();
+    // Ten minutes before the end, and from then on with longer and longer pauses, half a minute at most.
+    assert!((595..=600).contains(&failures[0]), "{failures:?}");
+    let pauses: Vec<_> = failures.windows(2).map(|two| two[0] - two[1]).collect();
+    assert!(
+        pauses[0] <= 3 && pauses.iter().all(|pause| *pause <= 38),
+        "{pauses:?}"
+    );
+    assert!((10..25).contains(&failures.len()), "{failures:?}");
+}
+
+/// Nobody can renew a ready-made signature: that is told while there is time.
+#[tokio::test(start_paused = true)]
+async fn the_end_of_a_ready_made_signature_is_told_ahead() {
+    let clock = simulated_clock();
+    let emulator = start(EmulatorOptions::new().clock(clock.clone())).await;
+    let key = SasKey::new(KEY_NAME, key(&emulator.connection_string()));
+    let token = key.sign(
+        "sb://localhost/orders",
+        clock.now() + Duration::from_secs(3600),
+    );
+    let text = format!(
+        "Endpoint=sb://localhost;SharedAccessSignature={};EntityPath=orders;UseDevelopmentEmulator=true",
+        token.text()
+    );
+    let (observer, notes) = notes();
+    let options = options(&emulator).clock(clock).observer(observer);
+    let client = Client::connect(&text, options).await.unwrap();
+    let producer = producer(&client);
+    producer.send_to(to("0"), "x").await.unwrap();
+    tokio::time::sleep(Duration::from_secs(3200)).await;
+    assert_eq!(count(&notes, "TokenRenewalFailed"), 0);
+    tokio::time::sleep(Duration::from_secs(300)).await;
+    assert!(count(&notes, "TokenRenewalFailed") > 3, "{notes:?}");
+    producer.send_to(to("0"), "still good").await.unwrap();
+    tokio::time::sleep(Duration::from_secs(300)).await;
+    let error = producer.send_to(to("0"), "too late").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unauthorized, "{error}");
 }

@@ -1,8 +1,5 @@
 //! The service's idle limits: what it closes for idleness comes back without anybody's help, and without losing time.
 
-use std::time::UNIX_EPOCH;
-
-use amqp10::Clock;
 use tokio::time::Instant;
 
 use super::*;
@@ -10,16 +7,11 @@ use super::*;
 /// Some hours, and not a multiple of the limits: what happens in the same moment may cost a pause.
 const HOURS: Duration = Duration::from_secs(5 * 3600 + 100);
 
-/// No time passes between the makings of the clocks, so that they are alike.
-fn clock() -> Clock {
-    Clock::simulated(UNIX_EPOCH + Duration::from_secs(1_800_000_000))
-}
-
 /// An emulator that closes idle links and connections as the service does.
 async fn strict() -> Arc<Emulator> {
     start(
         EmulatorOptions::new()
-            .clock(clock())
+            .clock(simulated_clock())
             .idle_link(Duration::from_secs(600))
             .idle_connection(Duration::from_secs(300)),
     )
@@ -30,7 +22,7 @@ async fn strict() -> Arc<Emulator> {
 async fn observed(emulator: &Arc<Emulator>) -> (Client, Notes) {
     let (observer, notes) = notes();
     let options = options(emulator)
-        .clock(clock())
+        .clock(simulated_clock())
         .retry(RetryPolicy::default())
         .observer(observer);
     let client = Client::connect(&emulator.connection_string(), options)
@@ -64,6 +56,20 @@ async fn after_hours_everything_works_at_once() {
     }
     assert_eq!(count(&notes, "Retrying"), 0, "{notes:?}");
     assert_eq!(count(&notes, "TokenRenewalFailed"), 0, "{notes:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_was_never_used_still_works_after_hours() {
+    let emulator = strict().await;
+    let (client, notes) = observed(&emulator).await;
+    tokio::time::sleep(HOURS).await;
+    let started = Instant::now();
+    producer(&client).send_to(to("0"), "x").await.unwrap();
+    assert_eq!(started.elapsed(), Duration::ZERO);
+    assert_eq!(
+        *notes.lock().unwrap(),
+        ["Connected", "ConnectionLost", "Reconnected", "LinkAttached"]
+    );
 }
 
 /// The consumer is waited for all the time: the connection has a link, and the idle link is replaced.

@@ -14,14 +14,14 @@ mod simulation;
 mod watching;
 
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
-use amqp10::Connection;
 use amqp10::emulator::{Emulator, EmulatorOptions};
 use amqp10::eventhubs::{
     Client, ClientOptions, Connector, ConsumerOptions, Observer, PartitionConsumer, Position,
     Producer, ProducerOptions, ReceivedEvent, RetryPolicy, Route,
 };
+use amqp10::{Clock, Connection};
 
 const HUB: &str = "orders";
 const PARTITIONS: u32 = 4;
@@ -32,8 +32,16 @@ async fn emulator() -> Arc<Emulator> {
 }
 
 async fn start(options: EmulatorOptions) -> Arc<Emulator> {
-    let options = options.hub(HUB, PARTITIONS).port(0);
+    let groups = (0..4).fold(options.hub(HUB, PARTITIONS), |options, number| {
+        options.consumer_group(HUB, format!("group-{number}"))
+    });
+    let options = groups.port(0);
     Arc::new(Emulator::start(options).await.unwrap())
+}
+
+/// A clock that runs with the runtime's time. Those that are made in the same moment are alike.
+fn simulated_clock() -> Clock {
+    Clock::simulated(UNIX_EPOCH + Duration::from_secs(1_800_000_000))
 }
 
 /// Options that reach an emulator within the process, and do not lose time.

@@ -9,39 +9,63 @@ use futures_core::Stream;
 
 use super::*;
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn every_position_is_found() {
-    let emulator = emulator().await;
-    let client = client(&emulator).await;
+    let emulator = start(EmulatorOptions::new().clock(simulated_clock())).await;
+    let options = options(&emulator).clock(simulated_clock());
+    let client = Client::connect(&emulator.connection_string(), options)
+        .await
+        .unwrap();
     let producer = producer(&client);
-    publish_numbers(&producer, 0, 5).await;
-    tokio::time::sleep(Duration::from_millis(20)).await;
-    publish_numbers(&producer, 5, 5).await;
-
-    let mut all = from_start(&client, "0").await;
-    let mut events = Vec::new();
-    for _ in 0..10 {
-        events.push(next(&mut all).await);
+    let mut times = Vec::new();
+    for number in 0..10 {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        publish_numbers(&producer, number, 1).await;
     }
-    let third = &events[3];
-    let fifth_time = events[5].enqueued_time().unwrap();
+    let mut all = from_start(&client, "0").await;
+    let mut offsets = Vec::new();
+    for _ in 0..10 {
+        let event = next(&mut all).await;
+        times.push(event.enqueued_time().unwrap());
+        offsets.push(event.offset().to_owned());
+    }
+    let in_between = times[5] + Duration::from_millis(50);
     let table = [
         (Position::earliest(), 0),
-        (Position::offset(third.offset()), 4),
-        (Position::offset(third.offset()).inclusive(), 3),
+        (Position::earliest().inclusive(), 0),
+        (Position::offset(&*offsets[3]), 4),
+        (Position::offset(&*offsets[3]).inclusive(), 3),
+        (Position::offset(&*offsets[0]).inclusive(), 0),
         (Position::sequence_number(3), 4),
         (Position::sequence_number(3).inclusive(), 3),
-        (Position::enqueued_time(fifth_time).inclusive(), 5),
+        (Position::sequence_number(-1), 0),
+        (Position::enqueued_time(times[5]), 6),
+        (Position::enqueued_time(times[5]).inclusive(), 5),
+        (Position::enqueued_time(in_between), 6),
+        (Position::enqueued_time(in_between).inclusive(), 6),
+        (
+            Position::enqueued_time(times[0] - Duration::from_secs(99)),
+            0,
+        ),
+        // What is yet to come.
+        (Position::latest(), 10),
+        (Position::latest().inclusive(), 10),
+        (Position::offset(&*offsets[9]), 10),
+        (Position::sequence_number(9), 10),
+        (Position::enqueued_time(times[9]), 10),
     ];
+    let mut consumers = Vec::new();
     for (position, first) in table {
         let options = ConsumerOptions::default().position(position.clone());
-        let mut consumer = client.consumer("0", options).await.unwrap();
-        assert_eq!(
-            text(&next(&mut consumer).await),
-            first.to_string(),
-            "{position:?}"
-        );
-        consumer.close().await.unwrap();
+        // A group serves five readers of a partition.
+        let options = options.consumer_group(format!("group-{}", consumers.len() / 5));
+        let consumer = client.consumer("0", options).await.unwrap();
+        consumers.push((consumer, position, first));
+    }
+    publish_numbers(&producer, 10, 1).await;
+    for (mut consumer, position, first) in consumers {
+        let event = next(&mut consumer).await;
+        assert_eq!(text(&event), first.to_string(), "{position:?}");
     }
 }
 
@@ -169,11 +193,17 @@ async fn the_end_of_the_partition_is_told_when_asked_for() {
         .track_last_enqueued(true);
     let mut tracking = client.consumer("0", options).await.unwrap();
     assert_eq!(tracking.last_enqueued(), None);
+    assert_eq!(tracking.lag(), None);
     let event = next(&mut tracking).await;
     assert_eq!(event.sequence_number(), 0);
     let last = tracking.last_enqueued().unwrap();
     assert_eq!(last.sequence_number, 2);
     assert!(last.enqueued_time.is_some() && last.retrieved_at.is_some());
+    assert_eq!(tracking.lag(), Some(2));
+    for lag in [1, 0] {
+        next(&mut tracking).await;
+        assert_eq!(tracking.lag(), Some(lag));
+    }
 }
 
 #[tokio::test]
@@ -205,4 +235,62 @@ async fn a_batch_may_be_waited_for_without_end() {
     let mut consumer = from_start(&client, "0").await;
     let batch = soon(consumer.recv_batch(2, Duration::MAX)).await.unwrap();
     assert_eq!(batch.len(), 2);
+}
+
+/// Who has no owner level is thrown out by who has one, and not let in while that one is there; at the same level, the later
+/// one wins.
+#[tokio::test]
+async fn ownership_is_lost_to_any_level_from_ones_own_up() {
+    let emulator = emulator().await;
+    let client = client(&emulator).await;
+    let open = |level: Option<i64>| {
+        let mut options = ConsumerOptions::default().position(Position::earliest());
+        options.owner_level = level;
+        client.consumer("0", options)
+    };
+    let mut without = open(None).await.unwrap();
+    let mut first = open(Some(0)).await.unwrap();
+    let lost = soon(without.recv()).await.unwrap_err();
+    assert_eq!(lost.kind(), ErrorKind::OwnershipLost, "{lost}");
+    let refused = soon(open(None)).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::OwnershipLost, "{refused}");
+    assert!(!refused.is_retryable());
+    let mut second = open(Some(0)).await.unwrap();
+    let lost = soon(first.recv()).await.unwrap_err();
+    assert_eq!(lost.kind(), ErrorKind::OwnershipLost, "{lost}");
+    publish_numbers(&producer(&client), 0, 1).await;
+    assert_eq!(text(&next(&mut second).await), "0");
+}
+
+/// 40 events of 100 KB each: of 300 that may wait by their number, three fit 300 KB.
+#[tokio::test]
+async fn events_wait_within_a_limit_of_octets() {
+    let emulator = emulator().await;
+    let client = client(&emulator).await;
+    let producer = producer(&client);
+    for number in 0..40_u8 {
+        producer
+            .send_to(to("0"), vec![number; 100_000])
+            .await
+            .unwrap();
+    }
+    let open = |limit: usize| {
+        let options = ConsumerOptions::default()
+            .position(Position::earliest())
+            .prefetch_bytes(limit);
+        client.consumer("0", options)
+    };
+    // Whatever the limit, all come.
+    for limit in [1, 300_000, 100_000_000] {
+        let mut consumer = open(limit).await.unwrap();
+        for number in 0..40_u8 {
+            assert_eq!(next(&mut consumer).await.body()[0], number, "{limit}");
+        }
+    }
+    // What waits is taken at once, and what has to come is not.
+    let mut consumer = open(300_000).await.unwrap();
+    next(&mut consumer).await;
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let waiting = consumer.recv_batch(40, Duration::ZERO).await.unwrap();
+    assert!((1..=5).contains(&waiting.len()), "{}", waiting.len());
 }

@@ -1,5 +1,6 @@
 //! Lost connections and links, and what becomes of clients that are dropped.
 
+use amqp10::emulator::Fault;
 use amqp10::eventhubs::ErrorKind;
 
 use super::*;
@@ -178,4 +179,47 @@ async fn a_closed_client_says_so() {
     let error = soon(consumer.recv()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Closed, "{error}");
     client.close().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_busy_service_is_told_and_waited_for() {
+    let emulator = emulator().await;
+    let (observer, notes) = notes();
+    let client = Client::connect(
+        &emulator.connection_string(),
+        options(&emulator).observer(observer),
+    )
+    .await
+    .unwrap();
+    let producer = producer(&client);
+    producer.send_to(to("0"), "x").await.unwrap();
+    emulator.inject(Fault::throttle(3));
+    let started = tokio::time::Instant::now();
+    producer.send_to(to("0"), "y").await.unwrap();
+    // The service means it: four seconds each.
+    assert!(started.elapsed() >= Duration::from_secs(12));
+    assert_eq!(count(&notes, "Throttled"), 3, "{notes:?}");
+    assert_eq!(count(&notes, "LinkLost"), 0, "{notes:?}");
+}
+
+/// Ten silences in a row, and each event comes once.
+#[tokio::test(start_paused = true)]
+async fn a_silenced_reader_recovers_by_itself() {
+    let emulator = emulator().await;
+    let (observer, notes) = notes();
+    let client = Client::connect(
+        &emulator.connection_string(),
+        options(&emulator).observer(observer),
+    )
+    .await
+    .unwrap();
+    let producer = producer(&client);
+    let mut consumer = from_start(&client, "0").await;
+    for number in 0..10 {
+        emulator.inject(Fault::silence());
+        publish_numbers(&producer, number, 1).await;
+        let event = tokio::time::timeout(Duration::from_secs(100), consumer.recv()).await;
+        assert_eq!(text(&event.unwrap().unwrap()), number.to_string());
+    }
+    assert_eq!(count(&notes, "LinkSilent"), 10, "{notes:?}");
 }

@@ -7,11 +7,10 @@ use std::time::SystemTime;
 
 use amqp10::codec::{ApplicationProperties, Message, Properties};
 use amqp10::eventhubs::ErrorKind;
-use amqp10::eventhubs::auth::SasKey;
+use amqp10::eventhubs::auth::{SasKey, TokenFn};
 use amqp10::memory::{self, MemoryStream};
 use amqp10::{
-    AcceptLinkOptions, AcceptedLink, Clock, IncomingLink, Listener, ListenerOptions, Receiver,
-    Sender,
+    AcceptLinkOptions, AcceptedLink, IncomingLink, Listener, ListenerOptions, Receiver, Sender,
 };
 
 use super::*;
@@ -39,6 +38,11 @@ impl Service {
 
     /// A client with tokens for an hour, under a clock that runs with the runtime's.
     async fn client(&self) -> Client {
+        self.client_with(1).await
+    }
+
+    /// The same, with so many connections.
+    async fn client_with(&self, connections: usize) -> Client {
         let started = (SystemTime::now(), tokio::time::Instant::now());
         let now = move || started.0 + started.1.elapsed();
         let key = SasKey::new("name", "key").with_lifetime(Duration::from_secs(3600));
@@ -46,6 +50,7 @@ impl Service {
             .token_source(key)
             .clock(Clock::new(now))
             .retry(RetryPolicy::never())
+            .connections(connections)
             .connector(self.connector());
         let text = "Endpoint=sb://localhost;SharedAccessKeyName=name;SharedAccessKey=key;EntityPath=orders";
         Client::connect(text, options).await.unwrap()
@@ -157,4 +162,54 @@ async fn links_on_a_connection_that_was_given_up_are_renewed_and_closed() {
     client.close().await.unwrap();
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(service.connections.load(Ordering::Relaxed), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_connection_puts_and_renews_its_own_tokens() {
+    let service = Service::new(usize::MAX);
+    let client = service.client_with(3).await;
+    let producer = client.producer(ProducerOptions::default().settled(true));
+    for partition in ["0", "1", "2"] {
+        producer.send_to(to(partition), "x").await.unwrap();
+    }
+    assert_eq!(service.connections.load(Ordering::Relaxed), 3);
+    assert_eq!(service.pairs.load(Ordering::Relaxed), 3);
+    tokio::time::sleep(Duration::from_secs(3500)).await;
+    let put = service.put.lock().unwrap();
+    for (partition, pair) in [("0", 0), ("1", 1), ("2", 2)] {
+        let audience = format!("sb://localhost/orders/Partitions/{partition}");
+        assert_eq!(put[&audience], [pair, pair], "{put:?}");
+    }
+}
+
+/// A token source that never answers costs half a try, and not the connection.
+#[tokio::test(start_paused = true)]
+async fn a_token_source_that_hangs_is_not_waited_for_without_end() {
+    let service = Service::new(usize::MAX);
+    let source = TokenFn::new(|_, _| std::future::pending());
+    let (observer, notes) = notes();
+    let options = ClientOptions::default()
+        .token_source(source)
+        .retry(RetryPolicy::never())
+        .observer(observer)
+        .connector(service.connector());
+    let text = "Endpoint=sb://localhost;EntityPath=orders";
+    let client = Client::connect(text, options).await.unwrap();
+    let started = tokio::time::Instant::now();
+    let error = producer(&client).send_to(to("0"), "x").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+    assert_eq!(started.elapsed(), Duration::from_secs(30));
+    assert_eq!(*notes.lock().unwrap(), ["Connected"]);
+}
+
+/// A claims node that never answers is the connection's fault.
+#[tokio::test(start_paused = true)]
+async fn a_connection_whose_claims_node_is_silent_is_given_up() {
+    let service = Service::new(0);
+    let client = service.client().await;
+    let producer = client.producer(ProducerOptions::default().settled(true));
+    let error = producer.send_to(to("0"), "x").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::TimedOut, "{error}");
+    producer.send_to(to("0"), "x").await.unwrap();
+    assert_eq!(service.pairs.load(Ordering::Relaxed), 2);
 }

@@ -1,6 +1,8 @@
 //! A service that takes every token, answers what it is told to, and leaves the partitions' links to the test.
 
-use amqp10::codec::{ApplicationProperties, Attach, Map, Properties, Source, Value};
+use amqp10::codec::{
+    ApplicationProperties, Attach, Encode, Map, Properties, Source, Value, Writer,
+};
 use amqp10::eventhubs::Observer;
 use amqp10::eventhubs::wire::annotation;
 use amqp10::memory::{self, MemoryStream};
@@ -8,6 +10,7 @@ use amqp10::{
     AcceptLinkOptions, AcceptedLink, IncomingLink, Listener, ListenerOptions, Message, Receiver,
     Sender, Timestamp,
 };
+use bytes::BytesMut;
 use std::sync::Mutex;
 use tokio::sync::mpsc;
 
@@ -32,13 +35,27 @@ impl Feed {
     }
 
     pub async fn send(&self, number: i64, offset: &str) {
-        let annotations = amqp10::Annotations::new()
-            .with(annotation::SEQUENCE_NUMBER, number)
-            .with(annotation::OFFSET, offset)
-            .with(annotation::ENQUEUED_TIME, Timestamp(number));
-        let message = Message::data(number.to_string()).with_message_annotations(annotations);
+        let message = event(number, offset);
         self.sender.send_settled(message).await.unwrap();
     }
+
+    /// An event whose properties are a list of fields with no end.
+    pub async fn send_unreadable(&self, number: i64, offset: &str) {
+        let mut octets = BytesMut::new();
+        let message = event(number, offset);
+        message.encode(&mut Writer::new(&mut octets));
+        octets.extend_from_slice(&[0x00, 0x53, 0x78, 0xc1, 0x02, 0x02, 0xff]);
+        let message = amqp10::OutgoingMessage::encoded(0, octets.freeze());
+        self.sender.send_settled(message).await.unwrap();
+    }
+}
+
+fn event(number: i64, offset: &str) -> Message {
+    let annotations = amqp10::Annotations::new()
+        .with(annotation::SEQUENCE_NUMBER, number)
+        .with(annotation::OFFSET, offset)
+        .with(annotation::ENQUEUED_TIME, Timestamp(number));
+    Message::data(number.to_string()).with_message_annotations(annotations)
 }
 
 /// Says how a partition's properties are at the moment.

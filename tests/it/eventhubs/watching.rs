@@ -1,5 +1,6 @@
 //! Links that fall silent, and what a client tells of what befalls it.
 
+use amqp10::eventhubs::ErrorKind;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::Instant;
 
@@ -147,4 +148,29 @@ async fn offsets_are_kept_and_given_back_as_they_came() {
         last.selector(),
         "amqp.annotation.x-opt-offset > '''quoted'''"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_that_cannot_be_read_is_told_once_and_passed_over() {
+    let (service, mut coming) = Service::new();
+    let client = service.client(notes().0).await;
+    service.answer(|| partition_ending_with(5, "a:5"));
+    let mut consumer = from_start(&client, "0").await;
+    let first = feed(&mut coming).await;
+    first.send(4, "a:4").await;
+    first.send_unreadable(5, "a:5").await;
+    assert_eq!(text(&next(&mut consumer).await), "4");
+    let error = soon(consumer.recv()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Malformed, "{error}");
+    let hours = Duration::from_secs(3600);
+    assert!(tokio::time::timeout(hours, consumer.recv()).await.is_err());
+    assert!(
+        nobody(&mut coming),
+        "the link is not silent: there is nothing"
+    );
+    drop(first);
+    let soon = Duration::from_secs(5);
+    assert!(tokio::time::timeout(soon, consumer.recv()).await.is_err());
+    let second = feed(&mut coming).await;
+    assert_eq!(second.selector(), "amqp.annotation.x-opt-offset > 'a:5'");
 }

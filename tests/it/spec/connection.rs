@@ -7,6 +7,7 @@ use amqp10::{AmqpError, ConnectError, ConnectionError, SessionError, SessionOpti
 use tokio::time::Instant;
 
 use crate::support::peer::{self, CHANNEL, Peer};
+use crate::support::scene;
 
 fn error() -> AmqpError {
     AmqpError::new(condition::CONNECTION_FORCED, "maintenance")
@@ -266,7 +267,7 @@ async fn c_023_properties_of_the_peers_open_are_readable() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn c_024_c_025_open_begin_end_and_close_in_one_segment() {
+async fn c_024_c_025_c_034_c_035_open_begin_end_and_close_in_one_segment() {
     let (mut peer, opening) = Peer::of_listener(peer::listener_options());
     let mut octets = amqp10::codec::frame::ProtocolHeader::AMQP
         .to_bytes()
@@ -288,7 +289,7 @@ async fn c_024_c_025_open_begin_end_and_close_in_one_segment() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn c_026_c_027_we_close_and_wait_for_the_peers_close() {
+async fn c_026_c_027_c_030_c_037_we_close_and_wait_for_the_peers_close() {
     let (mut peer, connection) = Peer::opened_client(peer::client_options(), peer::open()).await;
     let closing = tokio::spawn(async move { connection.close_with_error(error()).await });
     assert_eq!(peer.expect_close().await.error, Some(error()));
@@ -322,7 +323,7 @@ async fn c_027_a_peer_that_never_answers_close_is_left_after_the_deadline() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn c_028_the_peers_close_is_answered_and_its_error_kept() {
+async fn c_028_c_036_c_042_the_peers_close_is_answered_and_its_error_kept() {
     let (mut peer, connection) = Peer::opened_client(peer::client_options(), peer::open()).await;
     peer.send_on(0, close_with(error())).await;
     assert_eq!(peer.expect_close().await.error, None);
@@ -439,7 +440,7 @@ async fn c_043_an_open_that_announces_failure_is_a_refusal() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn c_043_our_refusal_is_an_open_that_says_so_and_a_close() {
+async fn c_043_c_044_our_refusal_is_an_open_that_says_so_and_a_close() {
     let (near, far) = amqp10::memory::pipe(1 << 16);
     let refusing = tokio::spawn(async move {
         let incoming = amqp10::Listener::accept_stream(near, &peer::listener_options())
@@ -538,4 +539,125 @@ async fn an_open_that_is_given_up_closes_the_connection() {
     peer.send_on(0, peer::open()).await;
     peer.send_on(0, Close::default()).await;
     peer.expect_eof().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn c_006_a_peer_that_names_no_frame_size_takes_any() {
+    let (mut peer, connection) = Peer::opened_client(peer::client_options(), peer::open()).await;
+    assert_eq!(connection.remote_open().max_frame_size, u32::MAX);
+    let (session, _) = tokio::join!(
+        connection.begin(SessionOptions::default()),
+        peer.answer_begin(peer::begin())
+    );
+    let session = session.unwrap();
+    let sender = scene::attach_sender(&mut peer, &session, Default::default()).await;
+    peer.grant(0, 1).await;
+    let body = vec![0; 100_000];
+    sender.send_settled(body).await.unwrap();
+    let (transfer, payload) = peer.expect_transfer().await;
+    assert!(!transfer.more && payload.len() > 100_000);
+}
+
+#[tokio::test(start_paused = true)]
+async fn c_020_locales_are_optional() {
+    let locale = Symbol::from_static("de-DE");
+    let open = Open {
+        outgoing_locales: vec![locale.clone()],
+        incoming_locales: vec![locale.clone()],
+        ..peer::open()
+    };
+    let (mut peer, opening) = Peer::of_client(peer::client_options());
+    peer.exchange_headers().await;
+    let ours = peer.expect_open().await;
+    assert!(ours.outgoing_locales.is_empty() && ours.incoming_locales.is_empty());
+    peer.send_on(0, open).await;
+    let connection = opening.await.unwrap().unwrap();
+    assert_eq!(connection.remote_open().outgoing_locales, [locale]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn c_021_a_required_extension_that_is_not_offered_closes_the_connection() {
+    let required = Symbol::from_static("ANONYMOUS-RELAY");
+    let options = peer::client_options().required_capabilities([required.clone()]);
+    let (mut peer, opening) = Peer::of_client(options);
+    peer.exchange_headers().await;
+    let open = peer.expect_open().await;
+    assert_eq!(open.desired_capabilities, [required.clone()]);
+    peer.send_on(0, peer::open()).await;
+    let error = opening.await.unwrap().unwrap_err();
+    assert!(
+        matches!(&error, ConnectError::MissingCapability(missing) if *missing == required),
+        "{error}"
+    );
+    assert!(!error.is_retryable());
+    peer.expect_close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn c_022_an_extension_is_used_if_it_is_desired_and_offered() {
+    let [both, desired, offered] = ["both", "desired", "offered"].map(Symbol::from_static);
+    let options = peer::client_options().desired_capabilities([both.clone(), desired.clone()]);
+    let open = Open {
+        offered_capabilities: vec![both.clone(), offered.clone()],
+        ..peer::open()
+    };
+    let (_peer, connection) = Peer::opened_client(options, open).await;
+    assert!(connection.may_use(&both));
+    assert!(!connection.may_use(&desired) && !connection.may_use(&offered));
+}
+
+/// What a peer can say after the headers.
+#[derive(Clone, Copy, Debug)]
+enum Said {
+    Open,
+    Begin,
+    Close,
+    Empty,
+    End,
+}
+
+/// Every input in every state that a peer can bring about: after each sequence of up to four the connection is as the standard's
+/// table has it, and nothing hangs.
+#[tokio::test(start_paused = true)]
+async fn c_033_every_input_in_every_state_is_answered_or_refused() {
+    const INPUTS: [Said; 5] = [Said::Open, Said::Begin, Said::Close, Said::Empty, Said::End];
+    for sequence in 0..5_usize.pow(4) {
+        let said: Vec<Said> = (0..4)
+            .map(|place| INPUTS[sequence / 5_usize.pow(place) % 5])
+            .collect();
+        let (mut peer, opening) = Peer::of_client(peer::client_options());
+        peer.exchange_headers().await;
+        for input in &said {
+            let octets = match input {
+                Said::Open => peer::encode(0, &peer::open().into(), b""),
+                Said::Begin => peer::encode(0, &peer::begin().into(), b""),
+                Said::Close => peer::encode(0, &Close::default().into(), b""),
+                Said::End => peer::encode(0, &End::default().into(), b""),
+                Said::Empty => bytes::BytesMut::from(&[0, 0, 0, 8, 2, 0, 0, 0][..]),
+            };
+            peer.send_if_read(&octets).await;
+        }
+        let first = said[0];
+        let opened = opening.await.unwrap();
+        let opens = matches!(first, Said::Open);
+        // C-001: the first frame is open. What comes after it may end the connection before it is handed out.
+        if !opens {
+            assert!(opened.is_err(), "{said:?}");
+        }
+        let ends = said
+            .iter()
+            .any(|input| matches!(input, Said::Close | Said::End))
+            || said[1..].iter().any(|input| matches!(input, Said::Open))
+            || said
+                .iter()
+                .filter(|input| matches!(input, Said::Begin))
+                .count()
+                > 1;
+        if let (Ok(connection), true) = (&opened, opens && ends) {
+            connection.closed().await;
+        }
+        if let (Ok(connection), true) = (&opened, opens && !ends) {
+            assert!(!connection.is_closed(), "{said:?}");
+        }
+    }
 }

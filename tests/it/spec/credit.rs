@@ -561,6 +561,42 @@ async fn k_020_a_drain_is_over_when_the_last_delivery_is_there() {
     assert!(receiver.try_recv().unwrap().is_some());
 }
 
+#[tokio::test(start_paused = true)]
+async fn k_005_each_delivery_takes_one_credit_and_counts_one() {
+    let (mut peer, sender) = scene::sender().await;
+    peer.grant(0, 10).await;
+    send(&sender, 4).await.unwrap();
+    for _ in 0..4 {
+        peer.expect_transfer().await;
+    }
+    assert_eq!(sender.credit(), 6);
+    let echo = Flow {
+        echo: true,
+        ..link_flow(&peer, Some(4), 6)
+    };
+    peer.send(echo).await;
+    let flow = peer.expect_flow().await;
+    assert_eq!((flow.delivery_count, flow.link_credit), (Some(4), Some(6)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn k_022_a_receiver_that_stops_takes_what_is_in_flight() {
+    let (mut peer, receiver) = scene::receiver(ReceiverOptions::default()).await;
+    peer.send_transfer(peer::transfer(0), b"\x00\x53\x75\xa0\x01x")
+        .await;
+    let delivery = receiver.recv().await.unwrap();
+    drop(receiver);
+    let flow = peer.expect_flow().await;
+    assert_eq!(flow.link_credit, Some(0));
+    // They crossed that flow: given back, and the link lives on for the delivery that is held.
+    for id in 1..4 {
+        peer.send_transfer(peer::transfer(id), b"x").await;
+    }
+    let released = peer.expect_disposition().await;
+    assert_eq!(released.state, Some(Outcome::Released.into()));
+    delivery.accept().unwrap();
+}
+
 /// Deliveries of this many octets, each settled and in a frame of its own.
 async fn send_large(peer: &mut Peer, ids: std::ops::Range<u32>, octets: usize) {
     for id in ids {

@@ -52,7 +52,7 @@ fn outcomes() -> [Outcome; 4] {
 }
 
 #[tokio::test(start_paused = true)]
-async fn p_001_every_outcome_reaches_its_sender() {
+async fn p_001_p_005_p_009_every_outcome_reaches_its_sender() {
     for outcome in outcomes() {
         let (mut peer, _sender, receipts) = sent(1, 0).await;
         peer.send(peer::settle(0, 0, outcome.clone())).await;
@@ -181,7 +181,7 @@ async fn p_008_confirmations_are_merged() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn p_010_in_mode_second_the_receiver_waits_for_the_sender() {
+async fn p_010_d_032_in_mode_second_the_receiver_waits_for_the_sender() {
     let options = ReceiverOptions::default().rcv_settle_mode(ReceiverSettleMode::Second);
     let (mut peer, receiver) = scene::receiver(options).await;
     peer.send_transfer(peer::transfer(0), b"x").await;

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use amqp10::codec::{
     Attach, Detach, FilterSet, Flow, ReceiverSettleMode, Role, SenderSettleMode, Source, Symbol,
-    Target, TargetArchetype, condition,
+    Target, TargetArchetype, UnsettledMap, condition,
 };
 use amqp10::{
-    AcceptLinkOptions, AcceptedLink, AmqpError, Credit, LinkError, Receiver, ReceiverOptions,
-    SendError, SenderOptions,
+    AcceptLinkOptions, AcceptedLink, AmqpError, Credit, LinkError, OutgoingMessage, Receiver,
+    ReceiverOptions, SendError, SenderOptions,
 };
 
 use crate::support::peer::{self, HANDLE, Peer};
@@ -100,7 +100,7 @@ async fn l_003_attaching_a_name_again_steals_the_link() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn l_005_l_006_each_side_has_its_own_handles_and_ours_are_the_lowest_free() {
+async fn l_005_l_006_l_009_each_side_has_its_own_handles_and_ours_are_the_lowest_free() {
     let (mut peer, session) = scene::session().await;
     let first = scene::attach_sender(&mut peer, &session, SenderOptions::default()).await;
     let attaching = |handle: u32| {
@@ -502,7 +502,7 @@ async fn l_026_l_027_detach_and_close_are_answered_in_kind() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn l_026_we_detach_without_closing() {
+async fn l_026_l_032_we_detach_without_closing() {
     let (mut peer, sender) = scene::sender().await;
     let detaching = tokio::spawn(async move { sender.detach().await });
     assert!(!peer.answer_detach().await.closed);
@@ -752,7 +752,7 @@ async fn a_given_terminus_gets_the_address_of_the_attach_if_it_has_none() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_empty_address_is_the_anonymous_node() {
+async fn z_011_an_empty_address_is_the_anonymous_node() {
     let (mut peer, session) = scene::session().await;
     let (sender, asked) = tokio::join!(
         session.attach_sender("", SenderOptions::default()),
@@ -760,4 +760,203 @@ async fn an_empty_address_is_the_anonymous_node() {
     );
     assert_eq!(asked.target.unwrap().address(), None);
     drop(sender);
+}
+
+#[tokio::test(start_paused = true)]
+async fn l_018_a_filter_that_the_peer_ignores_may_refuse_the_link() {
+    let (mut peer, session) = scene::session().await;
+    let filter = amqp10::FilterSet::new().with(Symbol::from_static("selector"), "x = 1");
+    let options = ReceiverOptions::default()
+        .filter(filter)
+        .require_filters(true);
+    let attaching = session.attach_receiver("node", options.clone());
+    let (attached, ()) = tokio::join!(attaching, async {
+        let asked = peer.expect_attach().await;
+        let source = Some(amqp10::Source::new("node"));
+        peer.send(Attach {
+            source,
+            ..peer::answer_to(&asked)
+        })
+        .await;
+    });
+    let error = attached.unwrap_err();
+    assert!(matches!(error, LinkError::FilterIgnored(_)), "{error}");
+    peer.expect_flow().await;
+    peer.expect_detach_with(condition::NOT_IMPLEMENTED).await;
+
+    peer.send(peer::detach()).await;
+    let (attached, _) = tokio::join!(
+        session.attach_receiver("node", options),
+        peer.answer_attach()
+    );
+    attached.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn l_022_another_settle_mode_than_asked_for_may_refuse_the_link() {
+    for (require, is_refused) in [(true, true), (false, false)] {
+        let (mut peer, session) = scene::session().await;
+        let options = SenderOptions::default()
+            .rcv_settle_mode(ReceiverSettleMode::Second)
+            .require_settle_modes(require);
+        let (attached, ()) = tokio::join!(session.attach_sender("node", options), async {
+            let asked = peer.expect_attach().await;
+            peer.send(Attach {
+                rcv_settle_mode: ReceiverSettleMode::First,
+                ..peer::answer_to(&asked)
+            })
+            .await;
+        });
+        let refused = matches!(attached, Err(LinkError::SettleModeRefused));
+        assert_eq!(refused, is_refused);
+        if is_refused {
+            peer.expect_detach_with(condition::NOT_IMPLEMENTED).await;
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn l_028_a_detach_of_ours_that_crosses_a_close_is_made_a_close_by_attaching_again() {
+    let (mut peer, sender) = scene::sender().await;
+    let detaching = tokio::spawn({
+        let sender = sender.clone();
+        async move { sender.detach().await }
+    });
+    assert!(!peer.expect_detach().await.closed);
+    peer.send(detach(true, None)).await;
+    let again = peer.expect_attach().await;
+    assert_eq!(again.name.as_str(), sender.name());
+    peer.send(peer::answer_to(&again)).await;
+    assert!(peer.expect_detach().await.closed);
+    peer.send(detach(true, None)).await;
+    detaching.await.unwrap().unwrap();
+    peer.expect_nothing().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn l_038_nothing_new_is_sent_where_the_peers_map_is_not_complete() {
+    let (mut peer, session) = scene::session().await;
+    let options = SenderOptions::default().unsettled(UnsettledMap::default());
+    let (sender, ()) = tokio::join!(session.attach_sender("node", options), async {
+        let asked = peer.expect_attach().await;
+        peer.send(Attach {
+            unsettled: Some(UnsettledMap::default()),
+            incomplete_unsettled: true,
+            ..peer::answer_to(&asked)
+        })
+        .await;
+        peer.grant(0, 10).await;
+    });
+    let sender = sender.unwrap();
+    let error = sender.send("x").await.unwrap_err();
+    assert!(matches!(error, SendError::OnlyResumed), "{error}");
+    let tag = amqp10::DeliveryTag::try_from(&b"old"[..]).unwrap();
+    let resumed = OutgoingMessage::from("x").resumed(tag);
+    let _receipt = sender.send_with_receipt(resumed).await.unwrap();
+    assert!(peer.expect_transfer().await.0.resume);
+}
+
+#[tokio::test(start_paused = true)]
+async fn l_039_a_new_delivery_where_our_map_is_not_complete_is_detached() {
+    let options = ReceiverOptions::default()
+        .unsettled(UnsettledMap::default())
+        .incomplete_unsettled(true);
+    let (mut peer, _receiver) = scene::receiver(options).await;
+    peer.send_transfer(peer::transfer(0), b"x").await;
+    peer.expect_detach_with(condition::INVALID_FIELD).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn l_041_an_attach_without_a_terminus_is_shown_as_it_came() {
+    let (mut peer, connection) = scene::incoming_session().await;
+    peer.send(Attach {
+        source: None,
+        ..peer::attach_receiver("subscription")
+    })
+    .await;
+    let link = connection.accept_link().await.unwrap();
+    assert_eq!(link.attach().source, None);
+    let options = AcceptLinkOptions::default().source(amqp10::Source::new("what it was"));
+    let _sender = link.accept(options).await.unwrap();
+    let answer = peer.expect_attach().await;
+    let address = answer.source.unwrap().address;
+    assert_eq!(address.as_deref(), Some("what it was"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn l_045_e_017_a_forced_detach_may_be_followed_by_another_attach() {
+    let (mut peer, sender) = scene::sender().await;
+    let error = AmqpError::new(condition::DETACH_FORCED, "maintenance");
+    peer.send(detach(true, Some(error))).await;
+    assert!(sender.closed().await.is_retryable());
+}
+
+#[tokio::test(start_paused = true)]
+async fn l_046_links_in_both_directions_work_side_by_side() {
+    let (mut peer, session) = scene::session().await;
+    let (mut senders, mut receivers) = (Vec::new(), Vec::new());
+    for number in 0..8 {
+        let options = SenderOptions::default();
+        let (sender, ()) = tokio::join!(session.attach_sender("node", options), async {
+            let asked = peer.expect_attach().await;
+            peer.send(Attach {
+                handle: number,
+                ..peer::answer_to(&asked)
+            })
+            .await;
+            let flow = amqp10::codec::Flow {
+                handle: Some(number),
+                delivery_count: Some(0),
+                link_credit: Some(10),
+                ..peer.flow()
+            };
+            peer.send(flow).await;
+        });
+        senders.push(sender.unwrap());
+        let options = ReceiverOptions::default();
+        let (receiver, ()) = tokio::join!(session.attach_receiver("node", options), async {
+            let asked = peer.expect_attach().await;
+            peer.send(Attach {
+                handle: 100 + number,
+                ..peer::answer_to(&asked)
+            })
+            .await;
+            peer.expect_flow().await;
+        });
+        let receiver = receiver.unwrap();
+        let transfer = amqp10::codec::Transfer {
+            handle: 100 + number,
+            ..peer::transfer(number)
+        };
+        peer.send_transfer(transfer, b"\x00\x53\x75\xa0\x01x").await;
+        receiver.recv().await.unwrap().accept().unwrap();
+        peer.expect_disposition().await;
+        receivers.push(receiver);
+    }
+    for (number, sender) in senders.iter().enumerate() {
+        let _receipt = sender.send_with_receipt("x").await.unwrap();
+        let (transfer, _) = peer.expect_transfer().await;
+        assert_eq!(transfer.delivery_id, Some(number as u32));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn l_047_a_half_attached_sender_sends_nothing() {
+    let (mut peer, session) = scene::session().await;
+    let attaching = tokio::spawn({
+        let session = session.clone();
+        async move {
+            let sender = session
+                .attach_sender("node", SenderOptions::default())
+                .await?;
+            Ok::<_, LinkError>(sender.send_settled("x").await)
+        }
+    });
+    let asked = peer.expect_attach().await;
+    peer.expect_nothing().await;
+    peer.send(peer::answer_to(&asked)).await;
+    peer.expect_nothing().await;
+    peer.grant(0, 1).await;
+    peer.expect_transfer().await;
+    attaching.await.unwrap().unwrap().unwrap();
 }

@@ -6,6 +6,7 @@ mod disposition;
 mod ending;
 mod frame;
 mod link;
+mod resume;
 mod sasl;
 mod session;
 mod transaction;

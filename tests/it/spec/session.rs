@@ -20,7 +20,7 @@ async fn client() -> (Peer, amqp10::Connection) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn s_001_s_002_we_begin_without_remote_channel_and_answer_with_it() {
+async fn s_001_s_002_c_038_we_begin_without_remote_channel_and_answer_with_it() {
     let (mut peer, connection) = client().await;
     let beginning = tokio::spawn(async move { connection.begin(SessionOptions::default()).await });
     let (channel, begin) = peer.expect_begin().await;
@@ -402,7 +402,7 @@ async fn a_begin_on_a_channel_in_use_closes_the_connection() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn we_end_with_an_error() {
+async fn s_013_we_end_with_an_error() {
     let (mut peer, session) = scene::session().await;
     assert!(!session.is_ended());
     let ending = tokio::spawn({
@@ -413,4 +413,21 @@ async fn we_end_with_an_error() {
     assert!(session.is_ended());
     peer.send(End { error: None }).await;
     ending.await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn s_015_a_peer_may_send_before_its_begin_is_answered() {
+    let (mut peer, connection) =
+        Peer::opened_listener(peer::listener_options(), peer::open()).await;
+    let mut octets = Vec::new();
+    for performative in [
+        amqp10::codec::Performative::from(peer::begin()),
+        peer::attach_sender("early").into(),
+    ] {
+        octets.extend_from_slice(&peer::encode(peer::CHANNEL, &performative, b""));
+    }
+    peer.send_bytes(&octets).await;
+    peer.expect_begin().await;
+    let link = connection.accept_link().await.unwrap();
+    assert_eq!(link.attach().name.as_str(), "early");
 }

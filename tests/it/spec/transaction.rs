@@ -478,7 +478,7 @@ async fn x_026_x_027_after_a_rollback_a_delivery_can_be_disposed_of_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn x_028_x_031_x_033_acquisition_names_the_transaction_and_is_drained_before_the_end() {
+async fn x_028_x_031_x_033_x_038_acquisition_names_the_transaction_and_is_drained_before_the_end() {
     let (mut peer, session, controller) = controller().await;
     let transaction = declare(&mut peer, &controller).await;
     let options = ReceiverOptions::default().credit(Credit::Auto(10));
@@ -695,7 +695,7 @@ async fn x_014_x_015_x_017_a_discharge_is_done_or_refused() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn x_022_a_resource_states_the_presumptive_outcome_and_settles_later() {
+async fn x_022_x_036_a_resource_states_the_presumptive_outcome_and_settles_later() {
     let (mut peer, receiver) = scene::accepted_receiver(AcceptLinkOptions::default()).await;
     let posting = Transfer {
         state: Some(in_transaction(None)),

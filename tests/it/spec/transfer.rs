@@ -48,7 +48,7 @@ async fn expect_detached(
 }
 
 #[tokio::test(start_paused = true)]
-async fn d_001_d_005_each_delivery_has_id_tag_and_format_and_tags_differ() {
+async fn d_001_d_005_m_010_each_delivery_has_id_tag_and_format_and_tags_differ() {
     let (mut peer, sender) = scene::sender().await;
     peer.grant(0, 300).await;
     let mut tags = std::collections::HashSet::new();
@@ -203,7 +203,7 @@ async fn d_008_delivery_ids_start_anywhere_and_wrap() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn d_009_d_011_a_delivery_may_be_split_at_every_octet() {
+async fn d_009_d_011_d_030_a_delivery_may_be_split_at_every_octet() {
     let payload = b"\0\x53\x77\xa1\x0dsplit at will";
     let (mut peer, receiver) = scene::receiver(ReceiverOptions::default()).await;
     for (position, octet) in payload.iter().enumerate() {
@@ -432,7 +432,7 @@ async fn d_022_tag_and_state_of_ours_are_sent_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn d_024_batchable_does_not_delay_settlement_for_ever() {
+async fn d_024_p_007_batchable_does_not_delay_settlement_for_ever() {
     let transfer = Transfer {
         batchable: true,
         ..peer::transfer(0)
@@ -488,7 +488,7 @@ async fn d_031_a_transfer_without_payload_is_legal() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_payload_that_is_no_message_harms_neither_link_nor_connection() {
+async fn m_011_a_payload_that_is_no_message_harms_neither_link_nor_connection() {
     let (mut peer, receiver) = scene::accepted_receiver(AcceptLinkOptions::default()).await;
     peer.send_transfer(peer::transfer(0), b"\xff\xff").await;
     peer.send_transfer(peer::transfer(1), b"\0\x53\x77\x40")
@@ -522,4 +522,38 @@ async fn a_send_that_is_dropped_while_it_waits_sends_nothing() {
     let (_, performative, payload) = peer.expect().await;
     assert!(matches!(performative, Performative::Transfer(_)));
     assert_eq!(Message::decode(payload).unwrap(), Message::from("sent"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn d_004_a_transfer_without_a_handle_is_refused() {
+    let (mut peer, _receiver) = scene::receiver(ReceiverOptions::default()).await;
+    // A transfer whose handle is null: 00 53 14, a list of one null.
+    let frame = b"\x00\x00\x00\x0f\x02\x00\x00\x07\x00\x53\x14\xc0\x02\x01\x40";
+    peer.send_bytes(frame).await;
+    peer.expect_close_with(condition::INVALID_FIELD).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn d_018_d_032_a_settled_delivery_is_not_answered() {
+    let settled = Transfer {
+        settled: Some(true),
+        ..peer::transfer(0)
+    };
+    let (mut peer, _receiver, delivery) =
+        deliver(ReceiverOptions::default(), [(settled, &b"x"[..])]).await;
+    assert!(delivery.is_settled());
+    delivery.accept().unwrap();
+    drop(delivery);
+    peer.expect_nothing().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn d_027_the_first_frame_of_a_resumed_delivery_says_so() {
+    let (mut peer, sender) = scene::sender().await;
+    peer.grant(0, 1).await;
+    let tag = amqp10::DeliveryTag::try_from(&b"old"[..]).unwrap();
+    let large = OutgoingMessage::from(vec![7; 300_000]).resumed(tag);
+    let _receipt = sender.send_with_receipt(large).await.unwrap();
+    let (first, _) = peer.expect_transfer().await;
+    assert!(first.resume && first.more);
 }

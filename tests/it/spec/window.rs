@@ -230,7 +230,7 @@ async fn w_015_a_next_outgoing_id_that_goes_back_ends_the_session() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn w_003_w_007_w_016_our_flow_says_what_came_since_the_peers_begin() {
+async fn w_003_w_004_w_007_w_016_our_flow_says_what_came_since_the_peers_begin() {
     let begin = Begin {
         next_outgoing_id: u32::MAX,
         ..peer::begin()
@@ -421,4 +421,21 @@ async fn what_was_sent_settled_leaves_though_every_handle_is_dropped() {
     assert_eq!(octets, 10_000 + 8);
     assert!(peer.expect_detach().await.closed);
     peer.expect_end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn w_018_a_flow_without_handle_says_nothing_of_links() {
+    let (mut peer, session) = session_with_window(100, 0).await;
+    let echo = Flow {
+        echo: true,
+        // What has no meaning without a handle is passed over.
+        link_credit: Some(5),
+        ..peer.flow()
+    };
+    peer.send(echo).await;
+    let flow = peer.expect_flow().await;
+    assert_eq!(flow.handle, None);
+    assert_eq!((flow.delivery_count, flow.link_credit), (None, None));
+    assert_eq!((flow.available, flow.drain), (None, false));
+    assert!(!session.is_ended());
 }

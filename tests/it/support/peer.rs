@@ -193,6 +193,11 @@ impl Peer {
         self.stream.write_all(octets).await.expect("is read");
     }
 
+    /// The same, to somebody who may have stopped reading.
+    pub async fn send_if_read(&mut self, octets: &[u8]) {
+        let _ = self.stream.write_all(octets).await;
+    }
+
     /// Sends one performative in the peer's first session.
     pub async fn send(&mut self, performative: impl Into<Performative>) {
         self.send_on(CHANNEL, performative).await;

@@ -3,16 +3,16 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The splitmix64 generator: good enough to spread pauses, and shared without a lock.
-pub(super) struct Random(AtomicU64);
+pub(crate) struct Random(AtomicU64);
 
 impl Random {
     /// The same seed gives the same numbers; without one they are new each time.
-    pub(super) fn new(seed: Option<u64>) -> Self {
+    pub(crate) fn new(seed: Option<u64>) -> Self {
         let seed = seed.unwrap_or_else(|| uuid::Uuid::new_v4().as_u64_pair().0);
         Self(AtomicU64::new(seed))
     }
 
-    pub(super) fn next(&self) -> u64 {
+    pub(crate) fn next(&self) -> u64 {
         const STEP: u64 = 0x9E37_79B9_7F4A_7C15;
         let mut z = self.0.fetch_add(STEP, Ordering::Relaxed).wrapping_add(STEP);
         z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
