@@ -43,6 +43,7 @@
 //! |---|---|---|
 //! | `tls` | yes | `amqps://`, by rustls with the cryptography of graviola: no C |
 //! | `eventhubs` | yes | [`eventhubs`] |
+//! | `json` | no | event bodies and CloudEvents in JSON, by serde |
 //! | `emulator` | no | `emulator`: an Event Hubs namespace within the process |
 //! | `cli` | no | the program `amqp10` |
 //!

@@ -55,7 +55,8 @@ impl BatchOptions {
 }
 
 /// Events that are published together. Made by [`Producer::create_batch`](super::Producer::create_batch), filled by
-/// [`try_add`](Self::try_add), sent by [`Producer::send_batch`](super::Producer::send_batch).
+/// [`try_add`](Self::try_add), sent by [`Producer::send_batch`](super::Producer::send_batch); or the same with an
+/// [`IdempotentProducer`](super::IdempotentProducer).
 ///
 /// Each event is encoded once, when it is added, so that the size is exact and sending copies no event again. `Debug` shows
 /// no event.

@@ -5,6 +5,8 @@
 //!
 //! ```text
 //! Client ── Producer ─────────── EventBatch ── Event          publish
+//!    │  ├── BufferedProducer      one event at a time, sent in batches from the background
+//!    │  ├── IdempotentProducer    each event stored once, however often it is sent
 //!    │  └── PartitionConsumer ── Position  ── ReceivedEvent   read
 //!    │
 //!  namespace: connections, their tokens, their links; made anew here when they fail, as `retry` says

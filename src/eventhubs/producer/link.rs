@@ -86,6 +86,16 @@ impl PublishingLink {
         }
     }
 
+    /// Whether there is a link that lives, or one is being attached.
+    pub(super) fn is_attached(&self) -> bool {
+        match self.attached.try_lock() {
+            Ok(slot) => slot
+                .as_ref()
+                .is_some_and(|attached| !attached.link.is_closed()),
+            Err(_) => true,
+        }
+    }
+
     /// The link, attached if there is none that lives.
     async fn attached(&self) -> Result<Arc<Attached<Sender>>, EventHubsError> {
         // `lock` alone may have a task wait that has done much, though the lock is free, and others overtake it.

@@ -158,6 +158,8 @@ impl Producer {
         if let Some(link) = links.get(&address) {
             return Ok(link.clone());
         }
+        // There may be any number of publishers in the course of time.
+        links.retain(|_, link| Arc::strong_count(link) > 1 || link.is_attached());
         let link = PublishingLink::new(namespace.clone(), address.clone(), options);
         Ok(links.entry(address).or_insert(Arc::new(link)).clone())
     }

@@ -1,14 +1,20 @@
 //! The Event Hubs client against the emulator.
 
 mod authorization;
+mod buffered;
+mod buffered_faults;
 mod connections;
 mod fault_example;
 mod faults;
+mod idempotent;
 mod idleness;
+mod in_flight;
+mod large;
 mod publishing;
 mod reading;
 mod recovery;
 mod renewal;
+mod script;
 mod scripted;
 mod simulation;
 mod watching;
