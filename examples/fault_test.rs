@@ -61,8 +61,8 @@ async fn orders_without_invoice(seed: u64, checkpoint: Checkpoint) -> Vec<String
         let streams = emulator.clone();
         let options = ClientOptions::default().clock(clock.clone()).seed(seed);
         let options = options.connector(Connector::streams(move || streams.connect()));
-        let client = Client::connect(&emulator.connection_string_for(hub), options);
-        client.await.unwrap()
+        let address = emulator.connection_string_for(hub);
+        Client::connect(&address, options).await.unwrap()
     };
     let (orders, invoices) = (connect("orders").await, connect("invoices").await);
     let producer = orders.producer(ProducerOptions::default().retry_unknown(true));
