@@ -49,7 +49,7 @@
 //! | partition of a publisher | not published | by its name, as if it were a key |
 //! | offsets | opaque, may hold a replication epoch | decimal text that rises by the size of each event; a client must not rely on it |
 //! | empty partition | last time is a date long ago | last sequence number -1, last offset `-1`, last time 1970 |
-//! | throttling, quotas | by throughput units | message size, connections, readers of a partition; no throttling |
+//! | throttling, quotas | by throughput units | message size, connections, readers of a partition; no throttling but by [`faults`] |
 //! | idle links, idle connections | closed after minutes | never, unless [`idle_link`](EmulatorOptions::idle_link) and [`idle_connection`](EmulatorOptions::idle_connection) say so |
 //! | idempotent producers | on some tiers, in preview | always, on links to a partition; at most 4096 producers are remembered per partition |
 //! | management | `READ`, and more over HTTPS | `READ` of hubs and partitions |
