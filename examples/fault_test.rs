@@ -57,30 +57,27 @@ async fn orders_without_invoice(seed: u64, checkpoint: Checkpoint) -> Vec<String
     let hubs = EmulatorOptions::new().hub("orders", 1).hub("invoices", 1);
     let options = hubs.clock(clock.clone()).faults(Faults::seed(seed));
     let emulator = Arc::new(Emulator::in_process(options).await.unwrap());
-    let connect = async |hub: &str| {
+    let connect = async |hub| {
         let streams = emulator.clone();
         let options = ClientOptions::default().clock(clock.clone()).seed(seed);
         let options = options.connector(Connector::streams(move || streams.connect()));
-        Client::connect(&emulator.connection_string_for(hub), options)
-            .await
-            .unwrap()
+        let address = emulator.connection_string_for(hub);
+        Client::connect(&address, options).await.unwrap()
     };
     let (orders, invoices) = (connect("orders").await, connect("invoices").await);
     let producer = orders.producer(ProducerOptions::default().retry_unknown(true));
-    for number in 0..30 {
-        while producer.send(format!("order {number}")).await.is_err() {}
+    let all: Vec<String> = (0..30).map(|number| format!("order {number}")).collect();
+    for order in &all {
+        while producer.send(order.as_str()).await.is_err() {}
     }
-    // Whenever the program fails, somebody starts it again; after a quiet hour it has nothing left to do.
+    // Whenever the program fails, it is started again; after a quiet hour it has nothing left to do.
     let (done, hour) = (Cell::new(-1), Duration::from_secs(3600));
     let program = || send_invoices(&orders, &invoices, &done, checkpoint);
     while tokio::time::timeout(hour, program()).await.is_ok() {}
     let invoices = emulator.stored("invoices", "0").into_iter();
     let invoices: Vec<Body> = invoices.map(|invoice| invoice.body).collect();
-    let lost = |order: &String| !invoices.contains(&Body::Data(order.clone().into()));
-    (0..30)
-        .map(|number| format!("order {number}"))
-        .filter(lost)
-        .collect()
+    let has_none = |order: &String| !invoices.contains(&Body::Data(order.clone().into()));
+    all.into_iter().filter(has_none).collect()
 }
 // The test ends.
 

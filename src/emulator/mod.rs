@@ -59,7 +59,7 @@
 //! | geo-replication | capability offered by namespaces that have it | not offered |
 //! | empty partition | last time is a date long ago | last sequence number -1, last offset `-1`, last time 1970 |
 //! | quotas | by tier | message size, receivers of a partition and of a group, groups of a hub, connections: each an option |
-//! | throttling | by throughput units | none, unless [`throughput`](EmulatorOptions::throughput) sets a limit for the namespace; reading is not limited |
+//! | throttling | by throughput units | none, unless [`throughput`](EmulatorOptions::throughput) sets a limit for the namespace, or [`faults`] say so; reading is not limited |
 //! | idle links and connections | closed after minutes | never, unless [`idle_link`](EmulatorOptions::idle_link), [`idle_connection`](EmulatorOptions::idle_connection) and [`idle_new_connection`](EmulatorOptions::idle_new_connection) say when |
 //! | silence | 240 s announced | the same, or as [`silence`](EmulatorOptions::silence) says |
 //! | idempotent producers | on some tiers, in preview; what happens to a second link of the same epoch is not published | always, on links to a partition; the newest link wins; 4096 producers are remembered per partition |

@@ -8,6 +8,8 @@ mod connections;
 mod counting;
 #[cfg(feature = "entra")]
 mod entra;
+mod fault_example;
+mod faults;
 mod file_store;
 mod idempotent;
 mod idleness;
