@@ -15,6 +15,8 @@ pub struct ReconnectOptions {
     /// Attempts after which waiting operations fail; the next operation begins anew. `None`: they wait for as long as it takes.
     /// Default 10, which is about two minutes.
     pub max_attempts: Option<u32>,
+    /// How long one attempt to connect may take, whoever makes it. Default 60 s.
+    pub attempt_timeout: Duration,
     /// Whether a message is sent again whose outcome was lost: at least once instead of at most once. Default `true`.
     pub retry_unknown: bool,
     /// The seed of the chance in pauses, for runs that can be repeated. Default `None`: a random one.
@@ -27,6 +29,7 @@ impl Default for ReconnectOptions {
             first_delay: Duration::from_millis(200),
             max_delay: Duration::from_secs(30),
             max_attempts: Some(10),
+            attempt_timeout: Duration::from_secs(60),
             retry_unknown: true,
             seed: None,
         }
@@ -49,6 +52,12 @@ impl ReconnectOptions {
     /// Sets [`max_attempts`](Self::max_attempts).
     pub fn max_attempts(mut self, attempts: impl Into<Option<u32>>) -> Self {
         self.max_attempts = attempts.into();
+        self
+    }
+
+    /// Sets [`attempt_timeout`](Self::attempt_timeout).
+    pub fn attempt_timeout(mut self, timeout: Duration) -> Self {
+        self.attempt_timeout = timeout;
         self
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
@@ -28,6 +29,7 @@ struct Shared {
     /// Held while the link is attached and what was lost is sent again, so that nothing overtakes it.
     link: tokio::sync::Mutex<Option<Sender>>,
     unsettled: Mutex<Unsettled>,
+    is_closed: AtomicBool,
 }
 
 /// Messages without an outcome, in the order in which they were sent first.
@@ -73,6 +75,7 @@ impl ReconnectingSender {
                 options,
                 link: tokio::sync::Mutex::default(),
                 unsettled: Mutex::default(),
+                is_closed: AtomicBool::new(false),
             }),
         }
     }
@@ -113,6 +116,7 @@ impl ReconnectingSender {
     ///
     /// The detach is sent in any case.
     pub async fn close(&self) -> Result<(), LinkError> {
+        self.shared.is_closed.store(true, Ordering::Release);
         match self.shared.link.lock().await.take() {
             Some(sender) => sender.close().await,
             None => Ok(()),
@@ -175,31 +179,46 @@ impl Drop for Kept<'_> {
 impl Shared {
     /// The outcome of a message on this attachment: it is sent, unless whoever attached the link has done that.
     async fn outcome(&self, number: u64, sender: &Sender) -> Result<Outcome, SendError> {
-        let receipt = match self.take_progress(number) {
+        let receipt = match self.take_replayed(number) {
             Some(Progress::Concluded(outcome)) => return Ok(outcome),
             Some(Progress::Replayed(receipt)) => receipt,
             _ => {
                 let Some(message) = self.message(number) else {
                     return Err(SendError::NotSent(LinkError::LocalDetached));
                 };
-                let sent = sender.send_with_receipt(message).await;
-                if sent.is_err() {
-                    self.set_progress(number, Progress::New);
-                }
-                sent?
+                let receipt = sender.send_with_receipt(message).await?;
+                // Not before: whoever attaches the link anew sends again what is in flight.
+                self.set_progress(number, Progress::InFlight);
+                receipt
             }
         };
         let outcome = receipt.await;
         if let Err(SendError::NotSent(_)) = &outcome {
-            self.set_progress(number, Progress::New);
+            self.not_sent(number);
         }
         outcome
     }
 
-    fn take_progress(&self, number: u64) -> Option<Progress> {
+    /// What whoever attached the link anew has done for a message, if anything.
+    fn take_replayed(&self, number: u64) -> Option<Progress> {
         let mut unsettled = lock(&self.unsettled);
         let entry = unsettled.entries.get_mut(&number)?;
-        Some(std::mem::replace(&mut entry.progress, Progress::InFlight))
+        match entry.progress {
+            Progress::New | Progress::InFlight => None,
+            Progress::Replayed(_) | Progress::Concluded(_) => {
+                Some(std::mem::replace(&mut entry.progress, Progress::InFlight))
+            }
+        }
+    }
+
+    /// A message did not leave on a link that is lost; it may have been sent again on the next one since.
+    fn not_sent(&self, number: u64) {
+        let mut unsettled = lock(&self.unsettled);
+        if let Some(entry) = unsettled.entries.get_mut(&number)
+            && matches!(entry.progress, Progress::InFlight)
+        {
+            entry.progress = Progress::New;
+        }
     }
 
     fn set_progress(&self, number: u64, progress: Progress) {
@@ -217,6 +236,9 @@ impl Shared {
     /// The link, attached anew if it is lost. One that lives failed for one message only.
     async fn attached(&self) -> Result<Sender, ReconnectError> {
         let mut slot = self.link.lock().await;
+        if self.is_closed.load(Ordering::Acquire) {
+            return Err(ReconnectError::Closed);
+        }
         if let Some(sender) = slot.as_ref().filter(|sender| !sender.is_closed()) {
             return Ok(sender.clone());
         }
