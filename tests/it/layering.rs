@@ -398,3 +398,23 @@ fn the_reader_of_paths_finds_forbidden_ones() {
         .collect();
     assert_eq!(forbidden.len(), 4, "{forbidden:?}");
 }
+
+/// What `select!` would leave to chance, no seed could repeat.
+#[test]
+fn every_select_goes_by_order() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    for path in sources(&root) {
+        if path.starts_with(root.join("bin")) || path.ends_with("tests.rs") {
+            continue; // neither is part of any simulation
+        }
+        let code = code(&path);
+        for rest in code.split("select! {").skip(1) {
+            let is_biased = rest.trim_start().starts_with("biased;");
+            assert!(
+                is_biased,
+                "{} has a select that is not biased",
+                path.display()
+            );
+        }
+    }
+}

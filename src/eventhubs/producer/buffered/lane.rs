@@ -172,6 +172,7 @@ impl Lane {
                 Due::Now => return true,
                 Due::WhenFilled => self.wake.notified().await,
                 Due::At(moment) => tokio::select! {
+                    biased; // no chance: runs of one seed are alike
                     () = tokio::time::sleep_until(moment) => {}
                     () = self.wake.notified() => {}
                 },
