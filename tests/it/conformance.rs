@@ -108,9 +108,11 @@ fn tests() -> BTreeMap<String, BTreeSet<String>> {
     let mut found: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for path in paths {
         let text = fs::read_to_string(&path).unwrap();
-        let names = text
-            .lines()
-            .filter_map(|line| line.trim_start().trim_start_matches("async ").strip_prefix("fn "));
+        let names = text.lines().filter_map(|line| {
+            line.trim_start()
+                .trim_start_matches("async ")
+                .strip_prefix("fn ")
+        });
         for name in names.filter_map(|line| line.split('(').next()) {
             for row in rows_in(name) {
                 found.entry(row).or_default().insert(name.to_owned());
@@ -136,7 +138,10 @@ fn account() -> Account {
     let (tests, exceptions, catalogue) = (tests(), exceptions(), catalogue());
     let known: BTreeSet<&str> = catalogue.iter().map(|row| row.id.as_str()).collect();
     for id in exceptions.keys().chain(tests.keys()) {
-        assert!(known.contains(id.as_str()), "{id} is no row of the catalogue");
+        assert!(
+            known.contains(id.as_str()),
+            "{id} is no row of the catalogue"
+        );
     }
     let mut account = Account {
         covered: 0,
@@ -218,7 +223,10 @@ fn every_row_has_a_test_or_a_reason() {
 fn names_of_tests_are_read() {
     assert_eq!(rows_in("l_013_refusal"), ["L-013"]);
     assert_eq!(rows_in("k_004_k_001_a_null"), ["K-004", "K-001"]);
-    assert_eq!(rows_in("t_001_to_t_003_widths"), ["T-001", "T-002", "T-003"]);
+    assert_eq!(
+        rows_in("t_001_to_t_003_widths"),
+        ["T-001", "T-002", "T-003"]
+    );
     assert!(rows_in("a_dropped_delivery").is_empty());
     assert!(rows_in("c_3_peers").is_empty());
 }
