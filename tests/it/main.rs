@@ -16,3 +16,4 @@ mod layering;
 mod limits;
 mod spec;
 mod support;
+mod transport;
