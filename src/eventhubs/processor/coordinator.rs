@@ -222,8 +222,8 @@ impl Coordinator {
         fresh
     }
 
-    /// Starts partitions after their checkpoints. Where these cannot be read, the partitions are ours without being read, and
-    /// started after the next look.
+    /// Starts partitions after their checkpoints. While the store does not tell these, the partitions are ours without being
+    /// read, and started after the next look; where waiting does not help, they are left to others.
     async fn start(
         &mut self,
         fresh: Vec<Ownership>,
@@ -235,33 +235,51 @@ impl Coordinator {
         }
         let shared = self.shared.clone();
         let listing = shared.store.list_checkpoints(&shared.group);
-        let checkpoints = shared.ask("list the checkpoints", listing).await?;
+        let checkpoints = match shared.ask("list the checkpoints", listing).await {
+            Ok(checkpoints) => checkpoints,
+            Err(error) => {
+                if !error.is_retryable() {
+                    self.give_up(fresh).await;
+                }
+                return Err(error);
+            }
+        };
+        let mut unreadable = Vec::new();
         for record in fresh {
+            let Some(position) = self.position(&record.partition, &checkpoints) else {
+                unreadable.push(record);
+                continue;
+            };
             let of_this = |known: &&Ownership| known.partition == record.partition;
             let owner = before.iter().find(of_this).map(|known| known.owner.clone());
             shared.tell(ProcessorEvent::Claimed {
                 partition: record.partition.clone(),
                 previous_owner: owner.filter(|owner| !owner.is_empty()),
             });
-            let position = self.position(&record.partition, &checkpoints);
             self.hand_out(record, position, until);
         }
+        for record in &unreadable {
+            let attempt = format!("start partition {}", record.partition);
+            let error = StoreError::refused(attempt, "its checkpoint cannot be read");
+            let pause = shared.options.ownership_expiration;
+            shared.tell(ProcessorEvent::StoreFailed { error, pause });
+        }
+        self.give_up(unreadable).await;
         Ok(())
     }
 
-    fn position(&self, partition: &str, checkpoints: &[Checkpoint]) -> Position {
+    /// Where reading starts; `None` if there is a checkpoint and it cannot be read.
+    fn position(&self, partition: &str, checkpoints: &[Checkpoint]) -> Option<Position> {
         let of_this = |checkpoint: &&Checkpoint| checkpoint.partition == partition;
-        let checkpoint = checkpoints.iter().find(of_this);
-        let offset = checkpoint.and_then(|checkpoint| checkpoint.offset.as_deref());
-        let number = checkpoint.and_then(|checkpoint| checkpoint.sequence_number);
-        match (offset.filter(|offset| !offset.is_empty()), number) {
-            (Some(offset), _) => Position::offset(offset),
-            (None, Some(number)) => Position::sequence_number(number),
-            (None, None) => {
-                let options = &self.shared.options;
-                let start = options.starts.get(partition);
-                start.unwrap_or(&options.start).clone()
-            }
+        let Some(checkpoint) = checkpoints.iter().find(of_this) else {
+            let options = &self.shared.options;
+            let start = options.starts.get(partition);
+            return Some(start.unwrap_or(&options.start).clone());
+        };
+        let offset = checkpoint.offset.as_deref();
+        match offset.filter(|offset| !offset.is_empty()) {
+            Some(offset) => Some(Position::offset(offset)),
+            None => checkpoint.sequence_number.map(Position::sequence_number),
         }
     }
 
@@ -296,30 +314,39 @@ impl Coordinator {
                 continue;
             };
             if matches!(reason, StopReason::GivenUp | StopReason::Shutdown) {
-                let expiration = self.shared.options.ownership_expiration;
-                self.given_up
-                    .insert(partition.clone(), Instant::now() + expiration);
-                released.push(held.record.claimed_by(""));
+                released.push(held.record);
             }
             expired |= reason == StopReason::OwnershipExpired;
             self.shared
                 .tell(ProcessorEvent::Stopped { partition, reason });
         }
+        self.give_up(released).await;
+        expired
+    }
+
+    /// Leaves partitions to others, until an ownership would have expired.
+    async fn give_up(&mut self, records: Vec<Ownership>) {
+        let until = Instant::now() + self.shared.options.ownership_expiration;
+        let partitions = records.iter().map(|record| record.partition.clone());
+        self.given_up
+            .extend(partitions.map(|partition| (partition, until)));
         // What fails here is done by the next look, or at the end.
-        if let Err(error) = self.release(released).await {
+        if let Err(error) = self.release(&records).await {
             let pause = Duration::ZERO;
             self.shared
                 .tell(ProcessorEvent::StoreFailed { error, pause });
         }
-        expired
     }
 
-    async fn release(&self, records: Vec<Ownership>) -> Result<(), StoreError> {
+    async fn release(&self, records: &[Ownership]) -> Result<(), StoreError> {
         if records.is_empty() {
             return Ok(());
         }
         let shared = &self.shared;
-        let releasing = shared.store.claim_ownerships(&shared.group, records);
+        let releases = records.iter().map(|record| record.claimed_by(""));
+        let releasing = shared
+            .store
+            .claim_ownerships(&shared.group, releases.collect());
         for record in shared.ask("give partitions up", releasing).await? {
             let partition = record.partition;
             shared.tell(ProcessorEvent::Released { partition });
@@ -366,10 +393,9 @@ impl Coordinator {
     async fn release_all(&self) -> Result<(), StoreError> {
         let shared = &self.shared;
         let listing = shared.store.list_ownerships(&shared.group);
-        let records = shared.ask("list the ownerships", listing).await?;
-        let ours = records.iter().filter(|record| record.owner == shared.owner);
-        self.release(ours.map(|record| record.claimed_by("")).collect())
-            .await
+        let mut ours = shared.ask("list the ownerships", listing).await?;
+        ours.retain(|record| record.owner == shared.owner);
+        self.release(&ours).await
     }
 }
 

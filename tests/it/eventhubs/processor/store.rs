@@ -11,6 +11,7 @@ use amqp10::eventhubs::checkpoint::{
 const WORKS: u8 = 0;
 const FAILS: u8 = 1;
 const STALLS: u8 = 2;
+const REFUSES_CHECKPOINTS: u8 = 3;
 
 /// The way of one processor to the store of all.
 pub(super) struct UnreliableStore {
@@ -34,13 +35,18 @@ impl UnreliableStore {
         self.mood.store(FAILS, Ordering::Relaxed);
     }
 
+    /// Ownerships go on, but no checkpoint is told any more.
+    pub(super) fn refuse_checkpoints(&self) {
+        self.mood.store(REFUSES_CHECKPOINTS, Ordering::Relaxed);
+    }
+
     pub(super) fn stall(&self) {
         self.mood.store(STALLS, Ordering::Relaxed);
     }
 
     fn answer<'a, T: 'a>(&self, good: StoreFuture<'a, T>) -> StoreFuture<'a, T> {
         match self.mood.load(Ordering::Relaxed) {
-            WORKS => good,
+            WORKS | REFUSES_CHECKPOINTS => good,
             FAILS => Box::pin(async { Err(StoreError::unavailable("ask", "it is told to fail")) }),
             _ => Box::pin(std::future::pending()),
         }
@@ -67,6 +73,9 @@ impl CheckpointStore for UnreliableStore {
         &'a self,
         group: &'a ConsumerGroupId,
     ) -> StoreFuture<'a, Vec<Checkpoint>> {
+        if self.mood.load(Ordering::Relaxed) == REFUSES_CHECKPOINTS {
+            return Box::pin(async { Err(StoreError::refused("list", "it is not allowed")) });
+        }
         self.answer(self.good.list_checkpoints(group))
     }
 
