@@ -43,8 +43,16 @@ pub(super) struct Coordinator {
     held: BTreeMap<String, Held>,
     /// Partitions that the program gave up, and until when they are not taken back.
     given_up: HashMap<String, Instant>,
+    /// Which version of each partition's record was seen last, and since when.
+    versions: HashMap<String, Version>,
     /// Failures of the store in a row.
     failures: u32,
+}
+
+/// A version of a record, as this processor has seen it.
+struct Version {
+    etag: Option<String>,
+    since: Instant,
 }
 
 /// A partition with a client.
@@ -70,6 +78,7 @@ impl Coordinator {
             partitions: Vec::new(),
             held: BTreeMap::new(),
             given_up: HashMap::new(),
+            versions: HashMap::new(),
             failures: 0,
         }
     }
@@ -132,6 +141,7 @@ impl Coordinator {
 
     async fn balance(&mut self) -> Result<(), StoreError> {
         let shared = self.shared.clone();
+        let asked = Instant::now();
         let listing = shared.store.list_ownerships(&shared.group);
         let (partitions, ownerships) = tokio::join!(
             partitions_of(&shared),
@@ -141,7 +151,8 @@ impl Coordinator {
             self.partitions = partitions;
         }
         let ownerships = ownerships?;
-        let claims = self.plan(&ownerships);
+        let unchanged = self.compare(&ownerships, asked);
+        let claims = self.plan(&ownerships, &unchanged);
         // The time of the records will be later than this.
         let until = Instant::now() + shared.options.ownership_expiration;
         let won = match claims.is_empty() {
@@ -156,8 +167,35 @@ impl Coordinator {
         self.start(fresh, &ownerships, until).await
     }
 
+    /// For how long each record has been the same, if it is what it was at the moment `asked`.
+    fn compare(&mut self, ownerships: &[Ownership], asked: Instant) -> HashMap<String, Duration> {
+        let mut before = std::mem::take(&mut self.versions);
+        let mut unchanged = HashMap::new();
+        for Ownership {
+            partition, etag, ..
+        } in ownerships
+        {
+            let known = before.remove(partition);
+            let version = match known.filter(|known| known.etag == *etag) {
+                Some(known) => known,
+                None => Version {
+                    etag: etag.clone(),
+                    since: Instant::now(),
+                },
+            };
+            let age = asked.saturating_duration_since(version.since);
+            unchanged.insert(partition.clone(), age);
+            self.versions.insert(partition.clone(), version);
+        }
+        unchanged
+    }
+
     /// What to write: renewals, releases that have not succeeded yet, and new claims.
-    fn plan(&mut self, ownerships: &[Ownership]) -> Vec<Ownership> {
+    fn plan(
+        &mut self,
+        ownerships: &[Ownership],
+        unchanged: &HashMap<String, Duration>,
+    ) -> Vec<Ownership> {
         let now = Instant::now();
         self.given_up.retain(|_, until| *until > now);
         let options = &self.shared.options;
@@ -173,6 +211,7 @@ impl Coordinator {
             owner: &self.shared.owner,
             now: options.clock.now(),
             expiration: options.ownership_expiration,
+            unchanged,
             avoided: &avoided,
         };
         let mut plan = view.renewals();
