@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 
 use super::balancer::View;
@@ -47,7 +48,12 @@ pub(super) struct Coordinator {
     versions: HashMap<String, Version>,
     /// Failures of the store in a row.
     failures: u32,
+    /// Claims under way. They go on when the look that made them is given up: the store may carry them out all the same.
+    claiming: Option<JoinHandle<Claimed>>,
 }
+
+/// The claims that were won.
+type Claimed = Result<Vec<Ownership>, StoreError>;
 
 /// A version of a record, as this processor has seen it.
 struct Version {
@@ -80,6 +86,7 @@ impl Coordinator {
             given_up: HashMap::new(),
             versions: HashMap::new(),
             failures: 0,
+            claiming: None,
         }
     }
 
@@ -108,7 +115,7 @@ impl Coordinator {
                     }
                 }
                 () = sleep_until(next_look) => {
-                    // Not waited for where there is no time left: what it claims is found, and given up, at the end.
+                    // Not waited for where there is no time left: what it claims is waited for, and given up, at the end.
                     let pause = tokio::select! {
                         biased;
                         pause = self.look() => pause,
@@ -127,11 +134,13 @@ impl Coordinator {
         match self.balance().await {
             Ok(()) => {
                 self.failures = 0;
-                spread(interval, self.shared.random.next())
+                let pause = spread(interval, self.shared.random.next());
+                pause.min(self.time_to_renew())
             }
             Err(error) => {
                 self.failures = self.failures.saturating_add(1);
                 let pause = self.shared.pause(self.failures).min(interval);
+                let pause = pause.min(self.time_to_renew());
                 self.shared
                     .tell(ProcessorEvent::StoreFailed { error, pause });
                 pause
@@ -139,8 +148,20 @@ impl Coordinator {
         }
     }
 
+    /// Half of the time that the first lease to end has left; the rest is for asking the store. Not so little that the store
+    /// would be asked all the time.
+    fn time_to_renew(&self) -> Duration {
+        let leases = self.held.values().map(|held| *held.lease.borrow());
+        let alive = leases.filter(|lease| lease.lost().is_none());
+        let left = alive.map(|lease| lease.until.saturating_duration_since(Instant::now()));
+        let half = left.min().map_or(Duration::MAX, |left| left / 2);
+        half.max(self.shared.options.interval / 10)
+    }
+
     async fn balance(&mut self) -> Result<(), StoreError> {
         let shared = self.shared.clone();
+        // Those of a look that was given up: what became of them is in the list.
+        let _ = self.claims_made().await;
         let asked = Instant::now();
         let listing = shared.store.list_ownerships(&shared.group);
         let (partitions, ownerships) = tokio::join!(
@@ -157,14 +178,29 @@ impl Coordinator {
         let until = Instant::now() + shared.options.ownership_expiration;
         let won = match claims.is_empty() {
             true => Vec::new(),
-            false => {
-                let store = &shared.store;
-                let claiming = store.claim_ownerships(&shared.group, claims.clone());
-                shared.ask("claim partitions", claiming).await?
-            }
+            false => self.claim(claims.clone()).await?,
         };
         let fresh = self.settle(&claims, won, until);
         self.start(fresh, &ownerships, until).await
+    }
+
+    async fn claim(&mut self, claims: Vec<Ownership>) -> Claimed {
+        let shared = self.shared.clone();
+        self.claiming = Some(tokio::spawn(async move {
+            let claiming = shared.store.claim_ownerships(&shared.group, claims);
+            shared.ask("claim partitions", claiming).await
+        }));
+        self.claims_made().await
+    }
+
+    /// Waits for the claims under way, as long as the store is given for any call.
+    async fn claims_made(&mut self) -> Claimed {
+        let Some(claiming) = &mut self.claiming else {
+            return Ok(Vec::new());
+        };
+        let made = claiming.await;
+        self.claiming = None;
+        made.unwrap_or_else(|error| Err(StoreError::unavailable("claim partitions", error)))
     }
 
     /// For how long each record has been the same, if it is what it was at the moment `asked`.
@@ -406,11 +442,15 @@ impl Coordinator {
     }
 
     /// Gives up whatever is left.
-    async fn finish(self) {
+    async fn finish(mut self) {
         for held in self.held.values() {
             // From now on, checkpoints are the next owner's.
             held.lease
                 .send_modify(|lease| lease.until = lease.until.min(Instant::now()));
+        }
+        // Whatever is claimed after the list is not given up.
+        if let Err(error) = self.claims_made().await {
+            tracing::debug!(%error, "the last claims failed");
         }
         let mut released = self.release_all().await;
         for failures in 1..=RELEASE_RETRIES {

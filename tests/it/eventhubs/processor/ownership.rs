@@ -318,3 +318,18 @@ async fn partitions_are_left_to_others_where_checkpoints_may_not_be_listed() {
     scene.assert_all_handled().await;
     drop((worker, other));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_claim_that_is_under_way_at_the_shutdown_is_given_up_too() {
+    let scene = Scene::new().await;
+    let worker = scene.worker("one").await;
+    worker.store.claim_late();
+    while !worker.store.is_claiming() {
+        sleep(Duration::from_millis(10)).await;
+    }
+    worker.shutdown().await;
+    sleep(EXPIRATION).await;
+    let owners = scene.owners().await;
+    assert!(!owners.is_empty());
+    assert!(owners.iter().all(String::is_empty), "{owners:?}");
+}
