@@ -387,6 +387,26 @@ async fn a_token_is_kept_until_its_end_and_replaced_when_it_is_refused() {
     );
 }
 
+#[tokio::test]
+async fn a_token_that_does_not_come_ends_its_try_only() {
+    let server = Server::start([OK]).await;
+    let asked = Arc::new(Mutex::new(0));
+    let source = TokenFn::new(move |_, _| {
+        *lock(&asked) += 1;
+        let stalls = *lock(&asked) == 1;
+        async move {
+            if stalls {
+                std::future::pending::<()>().await;
+            }
+            Ok(Token::new("token", TokenKind::Jwt, None))
+        }
+    });
+    let url = format!("http://{}/account/checkpoints", server.address);
+    let store = BlobCheckpointStore::with_token_source(&url, source, server.options()).unwrap();
+    let created = tokio::time::timeout(Duration::from_secs(20), store.create_container());
+    created.await.expect("a deadline").unwrap();
+}
+
 #[test]
 fn tokens_are_not_sent_in_the_clear() {
     let source = || TokenFn::new(|_, _| async { Ok(Token::new("hush", TokenKind::Jwt, None)) });

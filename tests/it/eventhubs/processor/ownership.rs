@@ -279,7 +279,8 @@ async fn a_checkpoint_that_cannot_be_read_stops_its_partition_only() {
     scene.publish(2).await;
     let mut broken = Checkpoint::new("0", "", 0);
     broken.sequence_number = None;
-    let update = scene.store.update_checkpoint(&scene.group(), broken);
+    let group = scene.group();
+    let update = scene.store.update_checkpoint(&group, broken);
     update.await.unwrap();
     let worker = scene.worker("one").await;
     sleep(SETTLED).await;
@@ -295,7 +296,7 @@ async fn a_checkpoint_that_cannot_be_read_stops_its_partition_only() {
 
     // Repaired, it is read from there on.
     let repaired = Checkpoint::new("0", "", 0);
-    let update = scene.store.update_checkpoint(&scene.group(), repaired);
+    let update = scene.store.update_checkpoint(&group, repaired);
     update.await.unwrap();
     sleep(EXPIRATION + SETTLED).await;
     assert_eq!(scene.owners().await[0], "one");
