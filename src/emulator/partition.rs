@@ -214,6 +214,12 @@ impl Partition {
         lock(&files.segments).fill_the_disk();
     }
 
+    #[cfg(test)]
+    pub(crate) fn fail_to_sync(&self) {
+        let files = self.files.as_ref().unwrap();
+        lock(&files.segments).fail_to_sync();
+    }
+
     /// Takes no more events, for this reason.
     pub(crate) fn retire(&self, reason: AmqpError) {
         lock(&self.contents).failure = Some(reason);

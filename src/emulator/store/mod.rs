@@ -63,7 +63,7 @@ impl Store {
         retention: Retention,
     ) -> Result<(Store, Vec<StoredHub>, Writer), EmulatorError> {
         let folder = &settings.folder;
-        fs::create_dir_all(folder).map_err(EmulatorError::at(folder))?;
+        make_folder(folder).map_err(EmulatorError::at(folder))?;
         let (journal, writer) = Journal::new(take_lock(&folder.join("lock"))?);
         let mut store = Store {
             settings: settings.clone(),
@@ -122,6 +122,8 @@ impl Store {
         for id in 0..options.partitions {
             Segments::create(&unfinished.join(id.to_string()), &self.settings)?;
         }
+        // The name must not last longer than what it stands for.
+        sync_folder(&unfinished);
         fs::rename(&unfinished, &folder).map_err(EmulatorError::at(&unfinished))?;
         sync_folder(&self.settings.folder);
         self.read_hub(folder, retention)
@@ -197,6 +199,19 @@ fn folder_name(number: u64, hub: &str) -> String {
         .chars()
         .map(|c| if c.is_ascii_alphanumeric() { c } else { '_' });
     format!("{number}-{}", shown.take(40).collect::<String>())
+}
+
+/// Makes a folder, and those above it, to last.
+fn make_folder(folder: &Path) -> io::Result<()> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    fs::create_dir_all(folder)?;
+    for parent in folder.ancestors().skip(1) {
+        let here = parent.as_os_str().is_empty();
+        sync_folder(if here { Path::new(".") } else { parent });
+    }
+    Ok(())
 }
 
 /// Makes new names in a folder last. Not every system can do it; a kill loses nothing without.

@@ -108,6 +108,20 @@ impl Record {
         out[frame + 4..frame + FRAME_HEADER].copy_from_slice(&checksum.to_le_bytes());
     }
 
+    /// Takes the next frame off the front of a file's contents, whatever is in it. Whether there was a whole one.
+    pub(super) fn skip(contents: &mut Bytes) -> bool {
+        let mut rest = contents.clone();
+        let Ok(length) = rest.try_get_u32_le() else {
+            return false;
+        };
+        let frame = FRAME_HEADER.saturating_add(length as usize);
+        let is_whole = frame <= contents.len();
+        if is_whole {
+            contents.advance(frame);
+        }
+        is_whole
+    }
+
     /// Takes the next record off the front of a file's contents; messages stay slices of it.
     pub(super) fn read(contents: &mut Bytes) -> Result<Record, RecordError> {
         let mut rest = contents.clone();

@@ -31,6 +31,8 @@ pub(crate) struct Segments {
     length: u64,
     /// As of the last record written.
     tail: Tail,
+    #[cfg(test)]
+    sync_fails: bool,
 }
 
 /// One file: `{number}.log`.
@@ -57,11 +59,13 @@ impl Segments {
             newest,
             length,
             tail,
+            #[cfg(test)]
+            sync_fails: false,
         })
     }
 
     /// Reads the files of a partition into its log. What is not whole at the end of the newest is cut off: nobody was told
-    /// that it is stored.
+    /// that it is stored. Where whole records follow, it is damage, and nothing is cut.
     pub(super) fn open(
         folder: &Path,
         settings: &Persistence,
@@ -92,9 +96,13 @@ impl Segments {
             });
             match read.torn {
                 None => {}
-                Some(torn) if number == newest_number => cut(&path, torn)?,
+                Some(torn) if number == newest_number && !torn.is_followed => cut(&path, torn)?,
                 Some(torn) => {
-                    let text = format!("it is damaged at octet {}: {}", torn.at, torn.why);
+                    let text = format!(
+                        "it is damaged at octet {}: {}; restore the file from a copy, or, to go on without what is stored \
+                         from there on, cut it there and delete the files after it",
+                        torn.at, torn.why
+                    );
                     return Err(EmulatorError::damaged(&path, text));
                 }
             }
@@ -112,6 +120,8 @@ impl Segments {
             newest,
             length,
             tail,
+            #[cfg(test)]
+            sync_fails: false,
         })
     }
 
@@ -128,13 +138,28 @@ impl Segments {
         if self.length >= self.settings.file_bytes {
             self.roll()?;
         }
-        match self.append(records) {
+        let written = self.append(records).and_then(|octets| {
+            self.sync()?;
+            Ok(octets)
+        });
+        match written {
             Ok(octets) => self.length += octets,
             Err(error) => {
-                // Half a record at the end would hide what is written behind it.
+                // Half a record at the end would hide what is written behind it, and who published a whole one hears that it
+                // is not stored: it must not be there after the next start.
                 self.newest.set_len(self.length)?;
+                self.newest.sync_all()?;
                 return Err(error);
             }
+        }
+        Ok(())
+    }
+
+    /// Waits for the storage device if the settings say so.
+    fn sync(&self) -> io::Result<()> {
+        #[cfg(test)]
+        if self.sync_fails {
+            return Err(io::Error::other("the device is told to fail"));
         }
         match self.settings.sync {
             true => self.newest.sync_data(),
@@ -175,6 +200,12 @@ impl Segments {
     #[cfg(test)]
     pub(crate) fn fill_the_disk(&mut self) {
         self.newest = File::options().write(true).open("/dev/full").unwrap();
+    }
+
+    /// Has the storage device fail from now on.
+    #[cfg(test)]
+    pub(crate) fn fail_to_sync(&mut self) {
+        self.sync_fails = true;
     }
 
     /// Deletes the files in which nothing is kept any more; `begin` is the sequence number of the oldest event kept.
@@ -226,6 +257,8 @@ struct Torn {
     at: u64,
     lost: usize,
     why: String,
+    /// Whether whole records come after it, which may have been acknowledged.
+    is_followed: bool,
 }
 
 /// Reads what is whole in a file, events into the log.
@@ -246,6 +279,7 @@ fn read_file(contents: Bytes, path: &Path, log: &mut Log) -> Result<Contents, Em
     while rest.has_remaining() {
         let at = (whole - rest.len()) as u64;
         let lost = rest.len();
+        let broken = rest.clone();
         let read = Record::read(&mut rest).map_err(|error| error.to_string());
         match read.and_then(|record| in_order(&tail, record)) {
             Ok(record) => {
@@ -255,13 +289,28 @@ fn read_file(contents: Bytes, path: &Path, log: &mut Log) -> Result<Contents, Em
                 }
             }
             Err(why) => {
-                torn = Some(Torn { at, lost, why });
+                torn = Some(Torn {
+                    at,
+                    lost,
+                    why,
+                    is_followed: is_followed(broken),
+                });
                 break;
             }
         }
     }
     log.continue_from(&tail);
     Ok(Contents { begin, tail, torn })
+}
+
+/// Whether a record that can be read stands behind the first, which cannot.
+fn is_followed(mut contents: Bytes) -> bool {
+    while Record::skip(&mut contents) {
+        if Record::read(&mut contents.clone()).is_ok() {
+            return true;
+        }
+    }
+    false
 }
 
 /// The record, if its events are those that come next.

@@ -299,3 +299,51 @@ async fn what_cannot_be_written_is_refused_not_shown_and_told_as_ill_health() {
     let open = Open::new(options(&folder)).await;
     assert_eq!(open.events().await.len(), 1);
 }
+
+#[tokio::test]
+async fn damage_before_whole_records_is_an_error_and_nothing_is_cut() {
+    let folder = Folder::new();
+    let open = Open::new(options(&folder)).await;
+    let file = folder.newest_file();
+    let begin = fs::read(&file).unwrap().len();
+    open.store(&["a"]).await;
+    open.store(&["b"]).await;
+    open.store(&["c"]).await;
+    open.close().await;
+    let mut contents = fs::read(&file).unwrap();
+    // In the record, behind its length and checksum.
+    contents[begin + 12] ^= 1;
+    fs::write(&file, &contents).unwrap();
+    let error = Namespace::open(options(&folder)).await.unwrap_err();
+    let text = error.to_string();
+    assert!(text.contains(&format!("octet {begin}")), "{text}");
+    assert!(text.contains("restore"), "{text}");
+    assert_eq!(fs::read(&file).unwrap(), contents);
+}
+
+#[tokio::test]
+async fn zeros_at_the_end_are_cut_off() {
+    let folder = Folder::new();
+    let open = Open::new(options(&folder)).await;
+    open.store(&["a"]).await;
+    open.close().await;
+    let file = folder.newest_file();
+    let mut contents = fs::read(&file).unwrap();
+    contents.resize(contents.len() + 4099, 0);
+    fs::write(&file, &contents).unwrap();
+    let open = Open::new(options(&folder)).await;
+    assert_eq!(open.events().await.len(), 1);
+}
+
+#[tokio::test]
+async fn what_could_not_be_made_to_last_is_not_there_after_the_next_start() {
+    let folder = Folder::new();
+    let open = Open::new(options(&folder)).await;
+    open.store(&["a"]).await;
+    open.partition.fail_to_sync();
+    let mut storing = open.partition.append(vec![event("b")].into()).unwrap();
+    assert!(storing.done().await.is_err());
+    open.close().await;
+    let open = Open::new(options(&folder)).await;
+    assert_eq!(open.events().await.len(), 1);
+}

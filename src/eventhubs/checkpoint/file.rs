@@ -25,6 +25,9 @@ use crate::{Clock, percent};
 const OWNERSHIP: &str = "ownership";
 const CHECKPOINT: &str = "checkpoint";
 
+/// The version of an ownership record that cannot be read: it is nobody's, and can be claimed.
+const UNREADABLE: &str = "unreadable";
+
 /// The pause between two looks at a lock that another process holds.
 const LOCK_PAUSE: Duration = Duration::from_millis(2);
 
@@ -100,7 +103,7 @@ impl CheckpointStore for FileCheckpointStore {
         group: &'a ConsumerGroupId,
     ) -> StoreFuture<'a, Vec<Ownership>> {
         Box::pin(self.with_files("list the ownerships", group, |files| {
-            files.list(OWNERSHIP, read_ownership)
+            files.list(OWNERSHIP, read_ownership, unreadable_ownership)
         }))
     }
 
@@ -125,7 +128,7 @@ impl CheckpointStore for FileCheckpointStore {
         group: &'a ConsumerGroupId,
     ) -> StoreFuture<'a, Vec<Checkpoint>> {
         Box::pin(self.with_files("list the checkpoints", group, |files| {
-            files.list(CHECKPOINT, read_checkpoint)
+            files.list(CHECKPOINT, read_checkpoint, Checkpoint::unreadable)
         }))
     }
 
@@ -179,7 +182,10 @@ impl GroupFolder {
     /// Decides a claim. The lock is held.
     fn claim(&self, claim: Ownership, now: SystemTime) -> io::Result<Option<Ownership>> {
         let path = self.record(OWNERSHIP, &claim.partition);
-        let stored = read(&path, &claim.partition, read_ownership)?;
+        let stored = match read(&path, &claim.partition, read_ownership) {
+            Err(error) if is_unreadable(&error) => Some(unreadable_ownership(&claim.partition)),
+            read => read?,
+        };
         if claim.etag != stored.and_then(|record| record.etag) {
             return Ok(None);
         }
@@ -199,8 +205,13 @@ impl GroupFolder {
         Ok(Some(record))
     }
 
-    /// All records of a kind, as they are now: each is whole, so no lock is needed.
-    fn list<T>(&self, kind: &str, parse: Parse<T>) -> io::Result<Vec<T>> {
+    /// All records of a kind, as they are now: each is whole, so no lock is needed. Files of other names are not this store's.
+    fn list<T>(
+        &self,
+        kind: &str,
+        parse: Parse<T>,
+        unreadable: fn(&str) -> T,
+    ) -> io::Result<Vec<T>> {
         let folder = self.path.join(kind);
         let entries = match fs::read_dir(&folder) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -209,11 +220,16 @@ impl GroupFolder {
         let mut records = Vec::new();
         for entry in entries {
             let path = entry.map_err(at(&folder))?.path();
-            let name = path.file_name().and_then(|name| name.to_str());
-            let Some(partition) = name.and_then(|name| percent::decode(name).ok()) else {
-                return Err(at(&path)(unreadable("its name is no partition's")));
+            let Some(partition) = partition_of(&path) else {
+                continue;
             };
-            records.extend(read(&path, &partition, parse)?);
+            match read(&path, &partition, parse) {
+                Err(error) if is_unreadable(&error) => {
+                    tracing::warn!(%error, "passed over a record that cannot be read");
+                    records.push(unreadable(&partition));
+                }
+                read => records.extend(read?),
+            }
         }
         Ok(records)
     }
@@ -251,9 +267,22 @@ fn read<T>(path: &Path, partition: &str, parse: Parse<T>) -> io::Result<Option<T
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         text => text.map_err(at(path))?,
     };
+    let no_record = || io::Error::new(io::ErrorKind::InvalidData, "it is no record of this store");
     match parse(partition, Fields(&text)) {
         Some(record) => Ok(Some(record)),
-        None => Err(at(path)(unreadable("it is no record of this store"))),
+        None => Err(at(path)(no_record())),
+    }
+}
+
+/// Whether it is the record's contents that are wrong.
+fn is_unreadable(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::InvalidData
+}
+
+fn unreadable_ownership(partition: &str) -> Ownership {
+    Ownership {
+        etag: Some(UNREADABLE.to_owned()),
+        ..Ownership::new(partition, "")
     }
 }
 
@@ -290,6 +319,13 @@ impl Fields<'_> {
         let (_, value) = fields.find(|(field, _)| *field == name)?;
         percent::decode(value).ok()
     }
+}
+
+/// The partition whose record the file is, if it has the name of one.
+fn partition_of(path: &Path) -> Option<String> {
+    let name = path.file_name()?.to_str()?;
+    let partition = percent::decode(name).ok()?;
+    (file_name(&partition) == name && path.is_file()).then_some(partition)
 }
 
 /// A name as every file system takes it, and told apart from all others.
@@ -338,10 +374,6 @@ fn sync_folder(path: &Path) -> io::Result<()> {
 /// Adds to an error which file it is about.
 fn at(path: &Path) -> impl Fn(io::Error) -> io::Error {
     move |error| io::Error::new(error.kind(), format!("{}: {error}", path.display()))
-}
-
-fn unreadable(what: &str) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, what)
 }
 
 /// Whether the error may go away by itself.
@@ -438,19 +470,39 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_file_that_is_no_record_is_named_and_stands() {
+    async fn a_record_that_cannot_be_read_is_nobodys_and_holds_up_no_other() {
         let folder = Folder::new();
         let store = folder.store();
         let claims = vec![Ownership::new("7", "me")];
         store.claim_ownerships(&group(), claims).await.unwrap();
         let record = folder.0.join("ns/hub/%24default/ownership/7");
         fs::write(&record, "owner=me\netag=%").unwrap();
-        let error = store.list_ownerships(&group()).await.unwrap_err();
-        assert!(!error.is_retryable());
-        assert!(error.to_string().contains("ownership/7"), "{error}");
-        let claims = vec![Ownership::new("7", "me")];
-        assert!(store.claim_ownerships(&group(), claims).await.is_err());
-        assert!(record.exists());
+        let listed = store.list_ownerships(&group()).await.unwrap();
+        assert_eq!(listed[0].owner, "");
+        let claims = vec![Ownership::new("7", "other"), Ownership::new("8", "other")];
+        let won = store.claim_ownerships(&group(), claims).await.unwrap();
+        assert_eq!(won[0].partition, "8");
+        let claims = vec![listed[0].claimed_by("me"), listed[0].claimed_by("late")];
+        let won = store.claim_ownerships(&group(), claims).await.unwrap();
+        assert_eq!(won.len(), 1);
+        assert_eq!(won[0].owner, "me");
+    }
+
+    #[tokio::test]
+    async fn checkpoints_are_listed_whatever_else_is_in_the_folder() {
+        let folder = Folder::new();
+        let store = folder.store();
+        let checkpoint = Checkpoint::new("0", "100", 1);
+        update(&store, &checkpoint).await.unwrap();
+        let records = folder.0.join("ns/hub/%24default/checkpoint");
+        fs::create_dir(records.join("2")).unwrap();
+        for stray in [".DS_Store", "0%", "a b", "#0#"] {
+            fs::write(records.join(stray), "\0\u{1}Bud1").unwrap();
+        }
+        fs::write(records.join("1"), [0xff, 0xfe]).unwrap();
+        let mut listed = store.list_checkpoints(&group()).await.unwrap();
+        listed.sort_by(|a, b| a.partition.cmp(&b.partition));
+        assert_eq!(listed, [checkpoint, Checkpoint::unreadable("1")]);
     }
 
     #[tokio::test]

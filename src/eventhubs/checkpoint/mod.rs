@@ -94,6 +94,9 @@ impl Ownership {
 }
 
 /// How far a group has come in a partition: the last event that needs no more work.
+///
+/// One with neither an offset nor a number stands for a record that cannot be read: the partition is not started, so that
+/// no event is skipped or handled again unnoticed, until somebody repairs or deletes the record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Checkpoint {
@@ -106,6 +109,21 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
+    /// A record of a partition that cannot be read.
+    fn unreadable(partition: &str) -> Self {
+        Self {
+            partition: partition.to_owned(),
+            offset: None,
+            sequence_number: None,
+        }
+    }
+
+    /// Whether it says how far the group has come.
+    pub(super) fn is_readable(&self) -> bool {
+        let offset = self.offset.as_deref().unwrap_or_default();
+        !offset.is_empty() || self.sequence_number.is_some()
+    }
+
     /// A checkpoint at an event of a partition.
     pub fn new(
         partition: impl Into<String>,
@@ -140,7 +158,8 @@ pub trait CheckpointStore: Send + Sync {
         claims: Vec<Ownership>,
     ) -> StoreFuture<'a, Vec<Ownership>>;
 
-    /// All checkpoints of a group.
+    /// All checkpoints of a group. A record that cannot be read is no failure of the others: it is a checkpoint without offset
+    /// and number.
     fn list_checkpoints<'a>(
         &'a self,
         group: &'a ConsumerGroupId,

@@ -36,6 +36,8 @@ pub(super) struct View<'a> {
     pub(super) now: SystemTime,
     /// A record that is older has no owner.
     pub(super) expiration: Duration,
+    /// For how long the processor has seen the record of a partition unchanged, by its own clock.
+    pub(super) unchanged: &'a HashMap<String, Duration>,
     /// Partitions that the processor does not take now.
     pub(super) avoided: &'a HashSet<String>,
 }
@@ -76,8 +78,10 @@ impl View<'_> {
         let age = record
             .last_modified
             .and_then(|written| self.now.duration_since(written).ok());
-        // A record from the future, by our clock, is fresh.
-        !record.owner.is_empty() && age.unwrap_or_default() <= self.expiration
+        // A record from the future, by our clock, is as old as we know it.
+        let seen = self.unchanged.get(&record.partition).copied();
+        let age = age.max(seen).unwrap_or_default();
+        !record.owner.is_empty() && age <= self.expiration
     }
 
     fn shares(&self) -> Shares {

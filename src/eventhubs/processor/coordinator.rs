@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 
 use super::balancer::View;
@@ -43,8 +44,21 @@ pub(super) struct Coordinator {
     held: BTreeMap<String, Held>,
     /// Partitions that the program gave up, and until when they are not taken back.
     given_up: HashMap<String, Instant>,
+    /// Which version of each partition's record was seen last, and since when.
+    versions: HashMap<String, Version>,
     /// Failures of the store in a row.
     failures: u32,
+    /// Claims under way. They go on when the look that made them is given up: the store may carry them out all the same.
+    claiming: Option<JoinHandle<Claimed>>,
+}
+
+/// The claims that were won.
+type Claimed = Result<Vec<Ownership>, StoreError>;
+
+/// A version of a record, as this processor has seen it.
+struct Version {
+    etag: Option<String>,
+    since: Instant,
 }
 
 /// A partition with a client.
@@ -70,7 +84,9 @@ impl Coordinator {
             partitions: Vec::new(),
             held: BTreeMap::new(),
             given_up: HashMap::new(),
+            versions: HashMap::new(),
             failures: 0,
+            claiming: None,
         }
     }
 
@@ -99,7 +115,7 @@ impl Coordinator {
                     }
                 }
                 () = sleep_until(next_look) => {
-                    // Not waited for where there is no time left: what it claims is found, and given up, at the end.
+                    // Not waited for where there is no time left: what it claims is waited for, and given up, at the end.
                     let pause = tokio::select! {
                         biased;
                         pause = self.look() => pause,
@@ -118,11 +134,13 @@ impl Coordinator {
         match self.balance().await {
             Ok(()) => {
                 self.failures = 0;
-                spread(interval, self.shared.random.next())
+                let pause = spread(interval, self.shared.random.next());
+                pause.min(self.time_to_renew())
             }
             Err(error) => {
                 self.failures = self.failures.saturating_add(1);
                 let pause = self.shared.pause(self.failures).min(interval);
+                let pause = pause.min(self.time_to_renew());
                 self.shared
                     .tell(ProcessorEvent::StoreFailed { error, pause });
                 pause
@@ -130,8 +148,21 @@ impl Coordinator {
         }
     }
 
+    /// Half of the time that the first lease to end has left; the rest is for asking the store. Not so little that the store
+    /// would be asked all the time.
+    fn time_to_renew(&self) -> Duration {
+        let leases = self.held.values().map(|held| *held.lease.borrow());
+        let alive = leases.filter(|lease| lease.lost().is_none());
+        let left = alive.map(|lease| lease.until.saturating_duration_since(Instant::now()));
+        let half = left.min().map_or(Duration::MAX, |left| left / 2);
+        half.max(self.shared.options.interval / 10)
+    }
+
     async fn balance(&mut self) -> Result<(), StoreError> {
         let shared = self.shared.clone();
+        // Those of a look that was given up: what became of them is in the list.
+        let _ = self.claims_made().await;
+        let asked = Instant::now();
         let listing = shared.store.list_ownerships(&shared.group);
         let (partitions, ownerships) = tokio::join!(
             partitions_of(&shared),
@@ -141,23 +172,66 @@ impl Coordinator {
             self.partitions = partitions;
         }
         let ownerships = ownerships?;
-        let claims = self.plan(&ownerships);
+        let unchanged = self.compare(&ownerships, asked);
+        let claims = self.plan(&ownerships, &unchanged);
         // The time of the records will be later than this.
         let until = Instant::now() + shared.options.ownership_expiration;
         let won = match claims.is_empty() {
             true => Vec::new(),
-            false => {
-                let store = &shared.store;
-                let claiming = store.claim_ownerships(&shared.group, claims.clone());
-                shared.ask("claim partitions", claiming).await?
-            }
+            false => self.claim(claims.clone()).await?,
         };
         let fresh = self.settle(&claims, won, until);
         self.start(fresh, &ownerships, until).await
     }
 
+    async fn claim(&mut self, claims: Vec<Ownership>) -> Claimed {
+        let shared = self.shared.clone();
+        self.claiming = Some(tokio::spawn(async move {
+            let claiming = shared.store.claim_ownerships(&shared.group, claims);
+            shared.ask("claim partitions", claiming).await
+        }));
+        self.claims_made().await
+    }
+
+    /// Waits for the claims under way, as long as the store is given for any call.
+    async fn claims_made(&mut self) -> Claimed {
+        let Some(claiming) = &mut self.claiming else {
+            return Ok(Vec::new());
+        };
+        let made = claiming.await;
+        self.claiming = None;
+        made.unwrap_or_else(|error| Err(StoreError::unavailable("claim partitions", error)))
+    }
+
+    /// For how long each record has been the same, if it is what it was at the moment `asked`.
+    fn compare(&mut self, ownerships: &[Ownership], asked: Instant) -> HashMap<String, Duration> {
+        let mut before = std::mem::take(&mut self.versions);
+        let mut unchanged = HashMap::new();
+        for Ownership {
+            partition, etag, ..
+        } in ownerships
+        {
+            let known = before.remove(partition);
+            let version = match known.filter(|known| known.etag == *etag) {
+                Some(known) => known,
+                None => Version {
+                    etag: etag.clone(),
+                    since: Instant::now(),
+                },
+            };
+            let age = asked.saturating_duration_since(version.since);
+            unchanged.insert(partition.clone(), age);
+            self.versions.insert(partition.clone(), version);
+        }
+        unchanged
+    }
+
     /// What to write: renewals, releases that have not succeeded yet, and new claims.
-    fn plan(&mut self, ownerships: &[Ownership]) -> Vec<Ownership> {
+    fn plan(
+        &mut self,
+        ownerships: &[Ownership],
+        unchanged: &HashMap<String, Duration>,
+    ) -> Vec<Ownership> {
         let now = Instant::now();
         self.given_up.retain(|_, until| *until > now);
         let options = &self.shared.options;
@@ -173,6 +247,7 @@ impl Coordinator {
             owner: &self.shared.owner,
             now: options.clock.now(),
             expiration: options.ownership_expiration,
+            unchanged,
             avoided: &avoided,
         };
         let mut plan = view.renewals();
@@ -222,8 +297,8 @@ impl Coordinator {
         fresh
     }
 
-    /// Starts partitions after their checkpoints. Where these cannot be read, the partitions are ours without being read, and
-    /// started after the next look.
+    /// Starts partitions after their checkpoints. While the store does not tell these, the partitions are ours without being
+    /// read, and started after the next look; where waiting does not help, they are left to others.
     async fn start(
         &mut self,
         fresh: Vec<Ownership>,
@@ -235,33 +310,51 @@ impl Coordinator {
         }
         let shared = self.shared.clone();
         let listing = shared.store.list_checkpoints(&shared.group);
-        let checkpoints = shared.ask("list the checkpoints", listing).await?;
+        let checkpoints = match shared.ask("list the checkpoints", listing).await {
+            Ok(checkpoints) => checkpoints,
+            Err(error) => {
+                if !error.is_retryable() {
+                    self.give_up(fresh).await;
+                }
+                return Err(error);
+            }
+        };
+        let mut unreadable = Vec::new();
         for record in fresh {
+            let Some(position) = self.position(&record.partition, &checkpoints) else {
+                unreadable.push(record);
+                continue;
+            };
             let of_this = |known: &&Ownership| known.partition == record.partition;
             let owner = before.iter().find(of_this).map(|known| known.owner.clone());
             shared.tell(ProcessorEvent::Claimed {
                 partition: record.partition.clone(),
                 previous_owner: owner.filter(|owner| !owner.is_empty()),
             });
-            let position = self.position(&record.partition, &checkpoints);
             self.hand_out(record, position, until);
         }
+        for record in &unreadable {
+            let attempt = format!("start partition {}", record.partition);
+            let error = StoreError::refused(attempt, "its checkpoint cannot be read");
+            let pause = shared.options.ownership_expiration;
+            shared.tell(ProcessorEvent::StoreFailed { error, pause });
+        }
+        self.give_up(unreadable).await;
         Ok(())
     }
 
-    fn position(&self, partition: &str, checkpoints: &[Checkpoint]) -> Position {
+    /// Where reading starts; `None` if there is a checkpoint and it cannot be read.
+    fn position(&self, partition: &str, checkpoints: &[Checkpoint]) -> Option<Position> {
         let of_this = |checkpoint: &&Checkpoint| checkpoint.partition == partition;
-        let checkpoint = checkpoints.iter().find(of_this);
-        let offset = checkpoint.and_then(|checkpoint| checkpoint.offset.as_deref());
-        let number = checkpoint.and_then(|checkpoint| checkpoint.sequence_number);
-        match (offset.filter(|offset| !offset.is_empty()), number) {
-            (Some(offset), _) => Position::offset(offset),
-            (None, Some(number)) => Position::sequence_number(number),
-            (None, None) => {
-                let options = &self.shared.options;
-                let start = options.starts.get(partition);
-                start.unwrap_or(&options.start).clone()
-            }
+        let Some(checkpoint) = checkpoints.iter().find(of_this) else {
+            let options = &self.shared.options;
+            let start = options.starts.get(partition);
+            return Some(start.unwrap_or(&options.start).clone());
+        };
+        let offset = checkpoint.offset.as_deref();
+        match offset.filter(|offset| !offset.is_empty()) {
+            Some(offset) => Some(Position::offset(offset)),
+            None => checkpoint.sequence_number.map(Position::sequence_number),
         }
     }
 
@@ -296,30 +389,39 @@ impl Coordinator {
                 continue;
             };
             if matches!(reason, StopReason::GivenUp | StopReason::Shutdown) {
-                let expiration = self.shared.options.ownership_expiration;
-                self.given_up
-                    .insert(partition.clone(), Instant::now() + expiration);
-                released.push(held.record.claimed_by(""));
+                released.push(held.record);
             }
             expired |= reason == StopReason::OwnershipExpired;
             self.shared
                 .tell(ProcessorEvent::Stopped { partition, reason });
         }
+        self.give_up(released).await;
+        expired
+    }
+
+    /// Leaves partitions to others, until an ownership would have expired.
+    async fn give_up(&mut self, records: Vec<Ownership>) {
+        let until = Instant::now() + self.shared.options.ownership_expiration;
+        let partitions = records.iter().map(|record| record.partition.clone());
+        self.given_up
+            .extend(partitions.map(|partition| (partition, until)));
         // What fails here is done by the next look, or at the end.
-        if let Err(error) = self.release(released).await {
+        if let Err(error) = self.release(&records).await {
             let pause = Duration::ZERO;
             self.shared
                 .tell(ProcessorEvent::StoreFailed { error, pause });
         }
-        expired
     }
 
-    async fn release(&self, records: Vec<Ownership>) -> Result<(), StoreError> {
+    async fn release(&self, records: &[Ownership]) -> Result<(), StoreError> {
         if records.is_empty() {
             return Ok(());
         }
         let shared = &self.shared;
-        let releasing = shared.store.claim_ownerships(&shared.group, records);
+        let releases = records.iter().map(|record| record.claimed_by(""));
+        let releasing = shared
+            .store
+            .claim_ownerships(&shared.group, releases.collect());
         for record in shared.ask("give partitions up", releasing).await? {
             let partition = record.partition;
             shared.tell(ProcessorEvent::Released { partition });
@@ -340,11 +442,15 @@ impl Coordinator {
     }
 
     /// Gives up whatever is left.
-    async fn finish(self) {
+    async fn finish(mut self) {
         for held in self.held.values() {
             // From now on, checkpoints are the next owner's.
             held.lease
                 .send_modify(|lease| lease.until = lease.until.min(Instant::now()));
+        }
+        // Whatever is claimed after the list is not given up.
+        if let Err(error) = self.claims_made().await {
+            tracing::debug!(%error, "the last claims failed");
         }
         let mut released = self.release_all().await;
         for failures in 1..=RELEASE_RETRIES {
@@ -366,10 +472,9 @@ impl Coordinator {
     async fn release_all(&self) -> Result<(), StoreError> {
         let shared = &self.shared;
         let listing = shared.store.list_ownerships(&shared.group);
-        let records = shared.ask("list the ownerships", listing).await?;
-        let ours = records.iter().filter(|record| record.owner == shared.owner);
-        self.release(ours.map(|record| record.claimed_by("")).collect())
-            .await
+        let mut ours = shared.ask("list the ownerships", listing).await?;
+        ours.retain(|record| record.owner == shared.owner);
+        self.release(&ours).await
     }
 }
 

@@ -39,8 +39,8 @@ pub struct ProcessorOptions {
     /// How often it looks at the store, renews what it owns and takes or loses partitions; spread by a fifth in both
     /// directions, so that processors do not move in step. Default 10 s.
     pub interval: Duration,
-    /// After how long without renewal a partition belongs to nobody. The same for all processors of a group, and longer than
-    /// the interval: several times, or a store that is slow once makes partitions change hands. Default 60 s.
+    /// After how long without renewal a partition belongs to nobody. The same for all processors of a group, and at least twice
+    /// the interval: better several times, or a store that is slow once makes partitions change hands. Default 60 s.
     pub ownership_expiration: Duration,
     /// Where reading starts in a partition without a checkpoint. Default [`Position::earliest`]: with
     /// [`latest`](Position::latest) the events are skipped that are stored between the moment when an owner is lost, before
@@ -204,9 +204,9 @@ impl ProcessorOptions {
         if self.interval.is_zero() {
             return refused("the interval is zero");
         }
-        if self.ownership_expiration <= self.interval {
+        if self.ownership_expiration < self.interval.saturating_mul(2) {
             return refused(
-                "ownerships expire before they are renewed: expected an expiration longer than the interval",
+                "ownerships may expire before they are renewed: expected an expiration of at least twice the interval",
             );
         }
         if self.max_batch == 0 {
@@ -253,7 +253,9 @@ mod tests {
     fn what_cannot_work_is_refused() {
         let options = ProcessorOptions::default;
         assert!(options().check().is_ok());
-        let expiration = options().interval;
+        let twice = options().interval * 2;
+        assert!(options().ownership_expiration(twice).check().is_ok());
+        let expiration = twice - Duration::from_millis(1);
         for (wrong, word) in [
             (options().ownership_expiration(expiration), "expiration"),
             (options().interval(Duration::ZERO), "interval"),

@@ -96,11 +96,7 @@ impl Partition {
     /// # Cancel safety
     /// Dropped, the checkpoint may be written or not.
     pub async fn checkpoint(&mut self, event: &ReceivedEvent) -> Result<(), PartitionError> {
-        let number = event.sequence_number();
-        if self.received.is_none_or(|received| number > received) {
-            let what = "the event is none of those that came from this partition";
-            return Err(StoreError::refused("write a checkpoint", what).into());
-        }
+        self.check_received(event)?;
         self.write(self.at(event)).await
     }
 
@@ -108,13 +104,15 @@ impl Partition {
     /// [automatic checkpoints](super::Checkpoints::Automatic) one is written if it is due; without, this does nothing.
     ///
     /// # Errors
-    /// As [`checkpoint`](Self::checkpoint). What was said is kept, and written later.
+    /// As [`checkpoint`](Self::checkpoint). Unless the event has not been handed out here, what was said is kept, and written
+    /// later.
     ///
     /// # Cancel safety
     /// Dropped, a checkpoint that was due is written later.
     pub async fn processed(&mut self, event: &ReceivedEvent) -> Result<(), PartitionError> {
+        self.check_received(event)?;
         let number = event.sequence_number();
-        let before = self.processed.unwrap_or(number - 1);
+        let before = self.processed.unwrap_or(number.saturating_sub(1));
         if let Ok(events @ 1..) = u64::try_from(number.saturating_sub(before)) {
             self.processed = Some(number);
             self.progress.processed(self.at(event), events);
@@ -122,6 +120,18 @@ impl Partition {
         match self.progress.is_due() {
             true => self.write_pending().await,
             false => Ok(()),
+        }
+    }
+
+    /// Refuses an event that cannot have come from this partition: with it, the next owner would skip what has not come yet.
+    fn check_received(&self, event: &ReceivedEvent) -> Result<(), StoreError> {
+        let number = event.sequence_number();
+        match self.received {
+            Some(received) if number <= received => Ok(()),
+            _ => Err(StoreError::refused(
+                "write a checkpoint",
+                "the event is none of those that came from this partition",
+            )),
         }
     }
 

@@ -4,6 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use hyper::Method;
 use hyper::header::{ETAG, HeaderName, IF_MATCH, IF_NONE_MATCH, LAST_MODIFIED, USER_AGENT};
+use tokio::time::timeout;
 
 use super::BlobCheckpointStoreOptions;
 use super::account::{Credential, Place};
@@ -11,6 +12,7 @@ use super::error::BlobError;
 use super::http::{HttpClient, Reply, Request};
 use super::listing::{self, Blob, unquoted};
 use crate::eventhubs::RetryPolicy;
+use crate::eventhubs::auth::TokenError;
 use crate::random::Random;
 use crate::{Clock, percent};
 
@@ -226,7 +228,12 @@ impl Container {
 
     async fn attempt(&self, mut request: Request) -> Result<Reply, BlobError> {
         let now = self.clock.now();
-        self.credential.authorize(&mut request, now).await?;
+        let limit = self.retry.try_timeout;
+        let authorized = timeout(limit, self.credential.authorize(&mut request, now)).await;
+        authorized.unwrap_or_else(|_| {
+            let reason = format!("none came within {limit:?}");
+            Err(TokenError::transient(reason).into())
+        })?;
         let reply = self.http.send(&request).await?;
         match reply.status {
             200..=299 => Ok(reply),

@@ -245,9 +245,10 @@ impl BlobCheckpointStore {
                 let Some(partition) = partition_of(&blob, &folder) else {
                     continue;
                 };
-                let checkpoint = checkpoint_of(&blob, &partition)?;
+                let checkpoint = checkpoint_of(&blob, &partition);
                 let rank = |blob: &Blob, checkpoint: &Checkpoint| {
-                    (blob.last_modified, checkpoint.sequence_number)
+                    let readable = checkpoint.is_readable();
+                    (readable, blob.last_modified, checkpoint.sequence_number)
                 };
                 let is_later = latest
                     .get(&partition)
@@ -346,20 +347,20 @@ fn partition_of(blob: &Blob, folder: &str) -> Option<String> {
 }
 
 /// A number that is none is as good as absent where there is an offset.
-fn checkpoint_of(blob: &Blob, partition: &str) -> Result<Checkpoint, StoreError> {
+fn checkpoint_of(blob: &Blob, partition: &str) -> Checkpoint {
     let text = |key| blob.metadata(key).filter(|text| !text.is_empty());
     let checkpoint = Checkpoint {
         partition: partition.to_owned(),
         offset: text(OFFSET).map(str::to_owned),
         sequence_number: text(SEQUENCE_NUMBER).and_then(|number| number.parse().ok()),
     };
-    if checkpoint.offset.is_none() && checkpoint.sequence_number.is_none() {
-        return Err(StoreError::refused(
-            format!("read the checkpoint of partition {partition}"),
-            "the blob's metadata has neither `offset` nor `sequencenumber`",
-        ));
+    if !checkpoint.is_readable() {
+        tracing::warn!(
+            blob = blob.name,
+            "no checkpoint: the metadata has neither `offset` nor `sequencenumber`"
+        );
     }
-    Ok(checkpoint)
+    checkpoint
 }
 
 impl CheckpointStore for BlobCheckpointStore {

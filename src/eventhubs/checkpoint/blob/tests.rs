@@ -306,12 +306,22 @@ async fn a_checkpoint_makes_its_blob_where_there_is_none() {
 }
 
 #[tokio::test]
-async fn records_that_cannot_be_written_or_read_are_refused() {
-    let nameless = "<EnumerationResults><Blobs><Blob><Name>ns.example/orders/$default/checkpoint/0</Name>\
-                    <Metadata><sequencenumber>many</sequencenumber></Metadata></Blob></Blobs></EnumerationResults>";
-    let server = Server::start([Reply("200 OK", "", nameless)]).await;
+async fn a_checkpoint_that_cannot_be_read_holds_up_no_other() {
+    let list = "<EnumerationResults><Blobs><Blob><Name>ns.example/orders/$default/checkpoint/0</Name>\
+                <Metadata><sequencenumber>many</sequencenumber></Metadata></Blob>\
+                <Blob><Name>ns.example/orders/$default/checkpoint/1</Name>\
+                <Metadata><sequencenumber>7</sequencenumber></Metadata></Blob></Blobs></EnumerationResults>";
+    let server = Server::start([Reply("200 OK", "", list), Reply("200 OK", "", EMPTY_LIST)]).await;
+    let listed = server.store().list_checkpoints(&group()).await.unwrap();
+    let numbers: Vec<_> = listed.iter().map(|one| one.sequence_number).collect();
+    assert_eq!(numbers, [None, Some(7)]);
+    assert!(!listed[0].is_readable());
+}
+
+#[tokio::test]
+async fn records_that_cannot_be_written_are_refused() {
+    let server = Server::start([]).await;
     let store = server.store();
-    let read = store.list_checkpoints(&group()).await.map(drop);
     let mut nowhere = Checkpoint::new("0", "1", 1);
     (nowhere.offset, nowhere.sequence_number) = (None, None);
     let written = store.update_checkpoint(&group(), nowhere).await;
@@ -320,10 +330,10 @@ async fn records_that_cannot_be_written_or_read_are_refused() {
         .claim_ownerships(&group(), vec![strange])
         .await
         .map(drop);
-    for result in [read, written, claimed] {
+    for result in [written, claimed] {
         assert!(!result.unwrap_err().is_retryable());
     }
-    assert_eq!(server.requests().len(), 1);
+    assert_eq!(server.requests().len(), 0);
 }
 
 #[tokio::test]
@@ -375,6 +385,26 @@ async fn a_token_is_kept_until_its_end_and_replaced_when_it_is_refused() {
             .iter()
             .all(|resource| resource == "https://storage.azure.com")
     );
+}
+
+#[tokio::test]
+async fn a_token_that_does_not_come_ends_its_try_only() {
+    let server = Server::start([OK]).await;
+    let asked = Arc::new(Mutex::new(0));
+    let source = TokenFn::new(move |_, _| {
+        *lock(&asked) += 1;
+        let stalls = *lock(&asked) == 1;
+        async move {
+            if stalls {
+                std::future::pending::<()>().await;
+            }
+            Ok(Token::new("token", TokenKind::Jwt, None))
+        }
+    });
+    let url = format!("http://{}/account/checkpoints", server.address);
+    let store = BlobCheckpointStore::with_token_source(&url, source, server.options()).unwrap();
+    let created = tokio::time::timeout(Duration::from_secs(20), store.create_container());
+    created.await.expect("a deadline").unwrap();
 }
 
 #[test]

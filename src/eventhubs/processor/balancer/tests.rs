@@ -31,6 +31,7 @@ fn claimed(partitions: usize, ownerships: &[Ownership], strategy: LoadBalancing)
         owner: "me",
         now: at(1000),
         expiration: EXPIRATION,
+        unchanged: &HashMap::new(),
         avoided: &HashSet::new(),
     };
     view.claims(strategy, &Random::new(Some(1)))
@@ -102,6 +103,34 @@ fn given_up_and_expired_records_are_free_at_once_and_claimed_by_their_version() 
 }
 
 #[test]
+fn a_record_that_stays_unchanged_expires_whatever_its_time_says() {
+    let ahead = |last_modified| Ownership {
+        last_modified,
+        ..record(0, "ahead", 0)
+    };
+    for (last_modified, seconds, taken) in [
+        (Some(at(9999)), 60, 0),
+        (Some(at(9999)), 61, 1),
+        (None, 60, 0),
+        (None, 61, 1),
+        (Some(at(1000)), 61, 1),
+    ] {
+        let unchanged = HashMap::from([("0".to_owned(), Duration::from_secs(seconds))]);
+        let view = View {
+            partitions: &ids(1),
+            ownerships: &[ahead(last_modified)],
+            owner: "me",
+            now: at(1000),
+            expiration: EXPIRATION,
+            unchanged: &unchanged,
+            avoided: &HashSet::new(),
+        };
+        let claims = view.claims(LoadBalancing::Greedy, &Random::new(Some(1)));
+        assert_eq!(claims.len(), taken, "{last_modified:?} {seconds}");
+    }
+}
+
+#[test]
 fn avoided_partitions_and_those_of_other_hubs_are_left() {
     let records = [record(0, "a", 1), record(7, "b", 1), record(1, "", 1)];
     let avoided = HashSet::from(["1".to_owned(), "2".to_owned()]);
@@ -111,6 +140,7 @@ fn avoided_partitions_and_those_of_other_hubs_are_left() {
         owner: "me",
         now: at(1000),
         expiration: EXPIRATION,
+        unchanged: &HashMap::new(),
         avoided: &avoided,
     };
     let claims = view.claims(LoadBalancing::Greedy, &Random::new(Some(1)));
@@ -126,6 +156,7 @@ fn all_records_with_the_own_name_are_renewed() {
         owner: "me",
         now: at(1000),
         expiration: EXPIRATION,
+        unchanged: &HashMap::new(),
         avoided: &HashSet::from(["0".to_owned()]),
     };
     let expected = [records[0].claimed_by("me"), records[1].claimed_by("me")];
@@ -237,6 +268,7 @@ impl World {
             owner,
             now: at(self.seconds),
             expiration: EXPIRATION,
+            unchanged: &HashMap::new(),
             avoided: &HashSet::new(),
         };
         let mut claims = view.renewals();

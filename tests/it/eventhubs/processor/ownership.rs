@@ -1,6 +1,7 @@
 //! Who owns what, and what happens to the events, while processors come and go.
 
 use amqp10::eventhubs::ConsumerOptions;
+use amqp10::eventhubs::checkpoint::Checkpoint;
 use amqp10::eventhubs::processor::StopReason;
 
 use super::*;
@@ -270,4 +271,66 @@ async fn a_lost_connection_is_no_reason_to_lose_partitions() {
     let stopped = |event: &ProcessorEvent| matches!(event, ProcessorEvent::Stopped { .. });
     assert_eq!(scene.told("one", stopped), 0);
     one.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_checkpoint_that_cannot_be_read_stops_its_partition_only() {
+    let scene = Scene::new().await;
+    scene.publish(2).await;
+    let mut broken = Checkpoint::new("0", "", 0);
+    broken.sequence_number = None;
+    let group = scene.group();
+    let update = scene.store.update_checkpoint(&group, broken);
+    update.await.unwrap();
+    let worker = scene.worker("one").await;
+    sleep(SETTLED).await;
+    let owners = scene.owners().await;
+    assert_eq!(owners[0], "", "left to others");
+    assert!(owners[1..].iter().all(|owner| owner == "one"), "{owners:?}");
+    assert!(
+        scene.told("one", |event| matches!(
+            event,
+            ProcessorEvent::StoreFailed { .. }
+        )) > 0
+    );
+
+    // Repaired, it is read from there on.
+    let repaired = Checkpoint::new("0", "", 0);
+    let update = scene.store.update_checkpoint(&group, repaired);
+    update.await.unwrap();
+    sleep(EXPIRATION + SETTLED).await;
+    assert_eq!(scene.owners().await[0], "one");
+    let handled = scene.seen.handled.lock().unwrap().clone();
+    assert!(!handled.contains_key(&("0".into(), 0)));
+    assert!(handled.contains_key(&("0".into(), 1)));
+    drop(worker);
+}
+
+#[tokio::test(start_paused = true)]
+async fn partitions_are_left_to_others_where_checkpoints_may_not_be_listed() {
+    let scene = Scene::new().await;
+    scene.publish(1).await;
+    let worker = scene.worker("one").await;
+    worker.store.refuse_checkpoints();
+    sleep(SETTLED).await;
+    assert!(scene.owners().await.iter().all(String::is_empty));
+    let other = scene.worker("two").await;
+    sleep(SETTLED).await;
+    scene.assert_all_handled().await;
+    drop((worker, other));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_claim_that_is_under_way_at_the_shutdown_is_given_up_too() {
+    let scene = Scene::new().await;
+    let worker = scene.worker("one").await;
+    worker.store.claim_late();
+    while !worker.store.is_claiming() {
+        sleep(Duration::from_millis(10)).await;
+    }
+    worker.shutdown().await;
+    sleep(EXPIRATION).await;
+    let owners = scene.owners().await;
+    assert!(!owners.is_empty());
+    assert!(owners.iter().all(String::is_empty), "{owners:?}");
 }

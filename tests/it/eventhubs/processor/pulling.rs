@@ -73,7 +73,10 @@ async fn an_event_that_did_not_come_from_the_partition_cannot_be_checkpointed() 
     let events = one.recv_batch(3, Duration::from_secs(1)).await.unwrap();
     let error = other.checkpoint(&events[0]).await.unwrap_err();
     assert!(matches!(error, PartitionError::Checkpoint(_)), "{error}");
+    let error = other.processed(&events[0]).await.unwrap_err();
+    assert!(matches!(error, PartitionError::Checkpoint(_)), "{error}");
     other.recv().await.unwrap();
+    assert!(other.processed(&events[2]).await.is_err());
     assert!(other.checkpoint(&events[2]).await.is_err());
     one.checkpoint(&events[2]).await.unwrap();
     assert_eq!(scene.checkpoints().await[one.id()], 2);
