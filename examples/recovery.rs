@@ -22,8 +22,8 @@ use amqp10::Body;
 use amqp10::codec::condition;
 use amqp10::emulator::{Emulator, EmulatorOptions, Fault};
 use amqp10::eventhubs::{
-    BatchOptions, Client, ClientEvent, ClientOptions, ConsumerOptions, ErrorKind, EventBatch,
-    EventHubsError, IdempotentOptions, Observer, Position, Producer, ProducerOptions,
+    BatchOptions, Client, ClientEvent, ClientObserver, ClientOptions, ConsumerOptions, ErrorKind,
+    EventBatch, EventHubsError, IdempotentProducerOptions, Position, Producer, ProducerOptions,
 };
 use tokio::sync::watch;
 
@@ -82,10 +82,10 @@ async fn main() -> Result<ExitCode, Box<dyn Error>> {
 /// What has befallen the clients.
 type Told = Arc<Mutex<Vec<ClientEvent>>>;
 
-fn observer() -> (Told, Observer) {
+fn observer() -> (Told, ClientObserver) {
     let told = Told::default();
     let notes = told.clone();
-    let observer = Observer::new(move |event| {
+    let observer = ClientObserver::new(move |event| {
         let mut notes = notes.lock().expect("no holder panics");
         notes.push(event.clone());
     });
@@ -180,7 +180,7 @@ async fn publish_in_turn(
 
 /// Publishes each event until it is stored.
 async fn publish_once(client: &Client, flow: &Flow) -> Result<(), EventHubsError> {
-    let options = IdempotentOptions::default();
+    let options = IdempotentProducerOptions::default();
     let mut producer = client.idempotent_producer(flow.partition, options).await?;
     while let Some(numbers) = flow.numbers() {
         let mut batch = producer.create_batch(None).await?;

@@ -21,14 +21,14 @@ use crate::{
 /// Options of a [`TransactionController`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct ControllerOptions {
+pub struct TransactionControllerOptions {
     /// What the coordinator is asked to be capable of: see [`capability`]. Default: local transactions, several at a time.
     pub desired: Vec<Symbol>,
     /// What it must be capable of, else attaching fails. Default: nothing, because some coordinators name no capability.
     pub required: Vec<Symbol>,
 }
 
-impl Default for ControllerOptions {
+impl Default for TransactionControllerOptions {
     fn default() -> Self {
         Self {
             desired: vec![
@@ -40,7 +40,7 @@ impl Default for ControllerOptions {
     }
 }
 
-impl ControllerOptions {
+impl TransactionControllerOptions {
     /// Sets [`desired`](Self::desired).
     pub fn desired(mut self, capabilities: impl IntoIterator<Item = Symbol>) -> Self {
         self.desired = capabilities.into_iter().collect();
@@ -59,10 +59,10 @@ impl ControllerOptions {
 /// Closing it, or losing it, rolls back every transaction that was declared on it and not discharged. Clones share the link.
 ///
 /// ```no_run
-/// use amqp10::transaction::{ControllerOptions, TransactionController};
+/// use amqp10::transaction::{TransactionControllerOptions, TransactionController};
 ///
 /// # async fn transfer(session: &amqp10::Session, from: amqp10::Receiver, to: amqp10::Sender) -> Result<(), Box<dyn std::error::Error>> {
-/// let controller = TransactionController::attach(session, ControllerOptions::default()).await?;
+/// let controller = TransactionController::attach(session, TransactionControllerOptions::default()).await?;
 ///
 /// // Takes a message from one node and sends it to another: both happen, or neither.
 /// let transaction = controller.declare().await?;
@@ -108,7 +108,7 @@ impl TransactionController {
     /// Dropped, the link is detached.
     pub async fn attach(
         session: &Session,
-        options: ControllerOptions,
+        options: TransactionControllerOptions,
     ) -> Result<Self, TransactionError> {
         let coordinator = Coordinator {
             capabilities: options.desired,

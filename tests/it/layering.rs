@@ -3,6 +3,7 @@
 //! ```text
 //! bin ─> the public API                       broker ─────────────┐
 //! emulator ─> eventhubs::wire, handles        handles <───────────┘
+//! transaction, reconnect ─> handles
 //! eventhubs ─> cbs, management ─> request ─> handles ─> transport ─> engine ─> codec
 //!                                                       transport ─> sasl   ─> codec
 //! ```
@@ -33,6 +34,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("sasl", &[]),
     ("time", &[]),
     ("percent", &[]),
+    ("backoff", &[]),
     ("random", &[]),
     ("lock", &[]),
     ("url", &["percent"]),
@@ -65,6 +67,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "url",
             "lock",
             "random",
+            "backoff",
             "engine::Payload", // what is kept of a message is its encoding
         ],
     ),
@@ -90,6 +93,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "time",
             "percent",
             "random",
+            "backoff",
             "lock",
         ],
     ),
@@ -108,6 +112,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "url",
             "time",
             "percent",
+            "random",
             "lock",
         ],
     ),

@@ -3,7 +3,7 @@
 use amqp10::codec::{
     ApplicationProperties, Attach, Encode, Map, Properties, Source, Value, Writer,
 };
-use amqp10::eventhubs::Observer;
+use amqp10::eventhubs::ClientObserver;
 use amqp10::eventhubs::wire::annotation;
 use amqp10::memory::{self, MemoryStream};
 use amqp10::{
@@ -97,7 +97,7 @@ impl Service {
         *self.partition.lock().unwrap() = Box::new(partition);
     }
 
-    pub async fn client(&self, observer: Observer) -> Client {
+    pub async fn client(&self, observer: ClientObserver) -> Client {
         let service = self.clone();
         let connector = Connector::new(move |options| {
             let (ours, theirs) = memory::pipe(1 << 16);
