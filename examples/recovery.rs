@@ -6,27 +6,34 @@
 //!
 //! A producer and an idempotent producer publish 10 000 events each, to a partition each, and a consumer reads each
 //! partition. Meanwhile the connections are cut in the middle of a frame, the links detached, the tokens ended, and the
-//! consumers' links silenced. Time to recover is counted from the failure until a consumer gets an event that was published
-//! after it, or a producer is told that one is stored.
+//! consumers' links silenced. Outcomes are told a little late, as over a network, so that each failure meets batches in
+//! flight. Time to recover is counted from the failure until a consumer gets an event that was published after it, or a
+//! producer is told that one is stored; each failure must also have been noticed, by every link or connection it befalls.
 
 use std::collections::HashMap;
 use std::error::Error;
+use std::ops::Range;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use amqp10::Body;
+use amqp10::codec::condition;
 use amqp10::emulator::{Emulator, EmulatorOptions, Fault};
 use amqp10::eventhubs::{
-    BatchOptions, Client, ClientOptions, ConsumerOptions, ErrorKind, EventBatch, EventHubsError,
-    IdempotentProducerOptions, Position, ProducerOptions,
+    BatchOptions, Client, ClientEvent, ClientObserver, ClientOptions, ConsumerOptions, ErrorKind,
+    EventBatch, EventHubsError, IdempotentProducerOptions, Position, Producer, ProducerOptions,
 };
 use tokio::sync::watch;
 
 const EVENTS: u32 = 10_000;
 const BATCH: u32 = 10;
-/// So that events flow for long enough to meet all failures.
-const PAUSE: Duration = Duration::from_millis(8);
+/// Batches of the plain producer that are in flight at once.
+const IN_FLIGHT: u32 = 4;
+/// How late an outcome is told to the idempotent producer, which has one batch in flight: events flow for long enough to
+/// meet all failures. The plain one waits longer, so that both keep pace.
+const LATENCY: Duration = Duration::from_millis(8);
 /// How long a link may bring nothing before it is suspected. The default of a minute would make this program a long one.
 const WATCHDOG: Duration = Duration::from_secs(2);
 
@@ -34,29 +41,35 @@ const WATCHDOG: Duration = Duration::from_secs(2);
 async fn main() -> Result<ExitCode, Box<dyn Error>> {
     let emulator = Emulator::start(EmulatorOptions::new().hub("orders", 2)).await?;
     let address = emulator.connection_string_for("orders");
-    let client = Client::connect(&address, ClientOptions::default()).await?;
+    for (partition, latency) in [("0", LATENCY * IN_FLIGHT), ("1", LATENCY)] {
+        let late = Fault::delay_outcomes(u32::MAX, latency).publishers();
+        emulator.inject(late.partition(partition));
+    }
+    let (told, observer) = observer();
+    let options = ClientOptions::default().observer(observer);
+    let client = Client::connect(&address, options.clone()).await?;
     let (plain, idempotent) = (Flow::new("0"), Flow::new("1"));
     let (producers, consumers) = tokio::join!(
         async {
             let published = tokio::try_join!(
                 publish(&client, &plain),
                 publish_once(&client, &idempotent),
-                fail(&emulator, [&plain, &idempotent]),
+                fail(&emulator, [&plain, &idempotent], &told),
             );
             plain.is_over.send_replace(true);
             idempotent.is_over.send_replace(true);
             published
         },
         async {
-            let client = Client::connect(&address, ClientOptions::default()).await?;
+            let client = Client::connect(&address, options).await?;
             tokio::try_join!(
                 consume(&emulator, &client, &plain),
                 consume(&emulator, &client, &idempotent)
             )
         },
     );
-    let ((reports, ..), (received, received_once)) = (producers?, consumers?);
-    let is_sound = judge(&emulator, &reports, [received, received_once]);
+    let ((reports, _, all_noticed), (received, received_once)) = (producers?, consumers?);
+    let is_sound = judge(&emulator, &reports, [received, received_once]) && all_noticed;
     client.close().await?;
     emulator.shutdown().await;
     Ok(if is_sound {
@@ -66,12 +79,25 @@ async fn main() -> Result<ExitCode, Box<dyn Error>> {
     })
 }
 
+/// What has befallen the clients.
+type Told = Arc<Mutex<Vec<ClientEvent>>>;
+
+fn observer() -> (Told, ClientObserver) {
+    let told = Told::default();
+    let notes = told.clone();
+    let observer = ClientObserver::new(move |event| {
+        let mut notes = notes.lock().expect("no holder panics");
+        notes.push(event.clone());
+    });
+    (told, observer)
+}
+
 /// The events of one partition on their way: how far they are.
 struct Flow {
     partition: &'static str,
     /// The number of the next event.
     next: AtomicU32,
-    /// The newest event that is known to be stored, and when that was told.
+    /// The newest event that is known to be stored.
     stored: watch::Sender<u32>,
     /// The newest event that the consumer got.
     received: watch::Sender<u32>,
@@ -89,18 +115,27 @@ impl Flow {
         }
     }
 
-    /// The numbers of the next batch.
-    fn numbers(&self) -> impl Iterator<Item = u32> + use<> {
+    /// The numbers of the next batch, if there is one.
+    fn numbers(&self) -> Option<Range<u32>> {
         let first = self.next.fetch_add(BATCH, Ordering::Relaxed);
-        first..first + BATCH
+        (first < EVENTS).then(|| first..first + BATCH)
     }
 
-    fn fill(&self, batch: &mut EventBatch, numbers: impl Iterator<Item = u32>) {
+    fn fill(&self, batch: &mut EventBatch, numbers: Range<u32>) {
         for number in numbers {
             batch
                 .try_add(number.to_string())
                 .expect("ten small events fit a batch");
         }
+    }
+
+    fn is_stored(&self, numbers: Range<u32>) {
+        let last = numbers.end - 1;
+        self.stored.send_if_modified(|newest| {
+            let is_newer = last > *newest;
+            *newest = last.max(*newest);
+            is_newer
+        });
     }
 }
 
@@ -112,26 +147,33 @@ enum Report {
     Unknown,
 }
 
-/// Publishes each event with one send, and notes what was told of it.
-async fn publish(client: &Client, flow: &Flow) -> Result<Vec<Report>, EventHubsError> {
+/// Publishes each event with one send, several batches at once, and notes what was told of it.
+async fn publish(client: &Client, flow: &Flow) -> Result<HashMap<u32, Report>, EventHubsError> {
     let producer = client.producer(ProducerOptions::default());
+    let turn = || publish_in_turn(&producer, flow);
+    let (a, b, c, d) = tokio::try_join!(turn(), turn(), turn(), turn())?;
+    Ok([a, b, c, d].into_iter().flatten().collect())
+}
+
+/// Publishes one batch after the other.
+async fn publish_in_turn(
+    producer: &Producer,
+    flow: &Flow,
+) -> Result<Vec<(u32, Report)>, EventHubsError> {
     let mut reports = Vec::new();
-    while reports.len() < EVENTS as usize {
-        let mut numbers = flow.numbers();
-        let mut batch = producer
-            .create_batch(BatchOptions::partition(flow.partition))
-            .await?;
-        flow.fill(&mut batch, &mut numbers);
+    while let Some(numbers) = flow.numbers() {
+        let options = BatchOptions::partition(flow.partition);
+        let mut batch = producer.create_batch(options).await?;
+        flow.fill(&mut batch, numbers.clone());
         let report = match producer.send_batch(batch).await {
             Ok(()) => Report::Accepted,
             Err(error) if error.kind() == ErrorKind::OutcomeUnknown => Report::Unknown,
             Err(_) => Report::NotSent,
         };
-        reports.extend([report; BATCH as usize]);
+        reports.extend(numbers.clone().map(|number| (number, report)));
         if report == Report::Accepted {
-            flow.stored.send_replace(reports.len() as u32 - 1);
+            flow.is_stored(numbers);
         }
-        tokio::time::sleep(PAUSE).await;
     }
     Ok(reports)
 }
@@ -140,9 +182,9 @@ async fn publish(client: &Client, flow: &Flow) -> Result<Vec<Report>, EventHubsE
 async fn publish_once(client: &Client, flow: &Flow) -> Result<(), EventHubsError> {
     let options = IdempotentProducerOptions::default();
     let mut producer = client.idempotent_producer(flow.partition, options).await?;
-    for batches in 1..=EVENTS / BATCH {
+    while let Some(numbers) = flow.numbers() {
         let mut batch = producer.create_batch(None).await?;
-        flow.fill(&mut batch, flow.numbers());
+        flow.fill(&mut batch, numbers.clone());
         let mut sent = producer.send_batch(batch.clone()).await;
         while let Err(error) = sent {
             sent = match error.kind() {
@@ -150,8 +192,7 @@ async fn publish_once(client: &Client, flow: &Flow) -> Result<(), EventHubsError
                 _ => producer.send_batch(batch.clone()).await,
             };
         }
-        flow.stored.send_replace(batches * BATCH - 1);
-        tokio::time::sleep(PAUSE).await;
+        flow.is_stored(numbers);
     }
     Ok(())
 }
@@ -186,19 +227,57 @@ async fn consume(
     }
 }
 
-/// Has things go wrong, one after the other, and tells how long each took to mend.
-async fn fail(emulator: &Emulator, flows: [&Flow; 2]) -> Result<(), EventHubsError> {
-    let failures = [
-        ("connection cut", Fault::cut(100)),
-        ("link detached", Fault::detach()),
-        ("token expired", Fault::expire_tokens()),
-        ("link silenced", Fault::silence()),
-    ];
-    for (round, (name, fault)) in failures.into_iter().enumerate() {
-        let due = EVENTS / 5 * (round as u32 + 1);
-        reached(&flows[0].stored, due).await;
+/// Something that goes wrong, and what the clients make of it.
+struct Failure {
+    name: &'static str,
+    fault: Fault,
+    is_noticed: fn(&ClientEvent) -> bool,
+    /// By how many links or connections, at least.
+    noticed_by: usize,
+}
+
+/// Two clients, each with a connection; two links of producers and two of consumers.
+fn failures() -> [Failure; 4] {
+    [
+        Failure {
+            name: "connection cut",
+            fault: Fault::cut(100),
+            is_noticed: |event| matches!(event, ClientEvent::Reconnected { .. }),
+            noticed_by: 2,
+        },
+        Failure {
+            name: "link detached",
+            fault: Fault::detach(),
+            is_noticed: |event| has_lost_link(event, &condition::DETACH_FORCED),
+            noticed_by: 4,
+        },
+        Failure {
+            name: "token expired",
+            fault: Fault::expire_tokens(),
+            is_noticed: |event| has_lost_link(event, &condition::UNAUTHORIZED_ACCESS),
+            noticed_by: 4,
+        },
+        Failure {
+            name: "link silenced",
+            fault: Fault::silence(),
+            is_noticed: |event| matches!(event, ClientEvent::LinkSilent { .. }),
+            noticed_by: 2,
+        },
+    ]
+}
+
+fn has_lost_link(event: &ClientEvent, condition: &str) -> bool {
+    matches!(event, ClientEvent::LinkLost { error, .. } if error.condition() == Some(condition))
+}
+
+/// Has things go wrong, one after the other, and tells how long each took to mend. `false` if one was not noticed.
+async fn fail(emulator: &Emulator, flows: [&Flow; 2], told: &Told) -> Result<bool, EventHubsError> {
+    let mut all_noticed = true;
+    for (round, failure) in (1..).zip(failures()) {
+        reached(&flows[0].stored, EVENTS / 5 * round).await;
+        told.lock().expect("no holder panics").clear();
         let began = Instant::now();
-        emulator.inject(fault);
+        emulator.inject(failure.fault);
         let next = flows.map(|flow| flow.next.load(Ordering::Relaxed));
         let since = async |progress: &watch::Sender<u32>, number| {
             reached(progress, number).await;
@@ -210,11 +289,16 @@ async fn fail(emulator: &Emulator, flows: [&Flow; 2]) -> Result<(), EventHubsErr
             since(&flows[0].received, next[0]),
             since(&flows[1].received, next[1]),
         );
+        let events = told.lock().expect("no holder panics");
+        let noticed = events.iter().filter(|event| (failure.is_noticed)(event));
+        let noticed = noticed.count();
         println!(
-            "fault=\"{name}\" recovery_ms: producer={producer} idempotent_producer={idempotent} consumers={consumer},{other}"
+            "fault=\"{}\" noticed={noticed} recovery_ms: producer={producer} idempotent_producer={idempotent} consumers={consumer},{other}",
+            failure.name
         );
+        all_noticed &= noticed >= failure.noticed_by;
     }
-    Ok(())
+    Ok(all_noticed)
 }
 
 async fn reached(progress: &watch::Sender<u32>, number: u32) {
@@ -237,7 +321,11 @@ fn stored(emulator: &Emulator, partition: &str) -> Vec<u32> {
 }
 
 /// Compares what was told and what came with what is stored.
-fn judge(emulator: &Emulator, reports: &[Report], received: [Vec<(i64, u32)>; 2]) -> bool {
+fn judge(
+    emulator: &Emulator,
+    reports: &HashMap<u32, Report>,
+    received: [Vec<(i64, u32)>; 2],
+) -> bool {
     let kept = ["0", "1"].map(|partition| stored(emulator, partition));
     let is_read_once_and_in_order = |partition: usize| {
         let expected = kept[partition].iter().enumerate();
@@ -250,8 +338,8 @@ fn judge(emulator: &Emulator, reports: &[Report], received: [Vec<(i64, u32)>; 2]
     kept[0]
         .iter()
         .for_each(|number| *times.entry(*number).or_default() += 1);
-    let misreported = (0..).zip(reports).filter(|(number, report)| {
-        let times = times.get(number).copied().unwrap_or_default();
+    let misreported = reports.iter().filter(|(number, report)| {
+        let times = times.get(*number).copied().unwrap_or_default();
         match report {
             Report::Accepted => times != 1,
             Report::NotSent => times != 0,
@@ -259,13 +347,12 @@ fn judge(emulator: &Emulator, reports: &[Report], received: [Vec<(i64, u32)>; 2]
         }
     });
     let misreported = misreported.count();
-    let count = |wanted| reports.iter().filter(|report| **report == wanted).count();
+    let count = |wanted| reports.values().filter(|report| **report == wanted).count();
+    let (accepted, unknown) = (count(Report::Accepted), count(Report::Unknown));
     println!(
-        "producer: published={} accepted={} not_sent={} unknown={} stored={} misreported={misreported}",
+        "producer: published={} accepted={accepted} not_sent={} unknown={unknown} stored={} misreported={misreported}",
         reports.len(),
-        count(Report::Accepted),
         count(Report::NotSent),
-        count(Report::Unknown),
         kept[0].len(),
     );
     let stored_once = kept[1].iter().copied().eq(0..EVENTS);
@@ -282,5 +369,8 @@ fn judge(emulator: &Emulator, reports: &[Report], received: [Vec<(i64, u32)>; 2]
             read[partition]
         );
     }
-    misreported == 0 && stored_once && read == [true; 2]
+    // Failures met batches in flight; and a producer that knows of none what became of it tells the truth, too.
+    let is_telling = unknown > 0 && accepted >= EVENTS as usize / 10 * 9;
+    let is_complete = reports.len() == EVENTS as usize;
+    is_complete && is_telling && misreported == 0 && stored_once && read == [true; 2]
 }

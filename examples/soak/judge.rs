@@ -13,6 +13,9 @@ use super::consume::EXPIRATION;
 use super::crew::Crew;
 use super::{HUB, PARTITIONS};
 
+/// How the events begin that show that each partition has one reader.
+pub const MARK: &str = "mark-";
+
 #[derive(Default)]
 pub struct Ledger {
     books: Mutex<Books>,
@@ -52,45 +55,47 @@ impl Ledger {
         books.events.values().filter(|times| **times == 0).count()
     }
 
+    /// Says what has become of the events. `false` if it is not what it should be.
+    pub fn tell(&self, owned: usize) -> bool {
+        let missing = self.missing();
+        let books = self.books();
+        let (published, processed) = (books.events.len(), books.processed);
+        let duplicates = books.events.values().map(|times| times.saturating_sub(1));
+        let duplicates: usize = duplicates.sum();
+        let marks = books.events.iter().filter(|(id, _)| id.starts_with(MARK));
+        let read_once = marks.filter(|(_, times)| **times == 1).count();
+        println!(
+            "published={published} acknowledged={} processed={processed} missing={missing} duplicates={duplicates} \
+             read_once={read_once}/{PARTITIONS} owned={owned}/{PARTITIONS}",
+            books.acknowledged,
+        );
+        books.acknowledged == published as u64
+            && processed >= published
+            && books.unknown == 0
+            && missing == 0
+            && [read_once, owned] == [PARTITIONS as usize; 2]
+    }
+
     fn books(&self) -> MutexGuard<'_, Books> {
         self.books.lock().expect("no holder panics")
     }
 }
 
-/// Waits until all is processed and owned, then says what is. `false` if it is not what it should be.
-pub async fn wait(
+/// Waits until all is processed and owned, or for the deadline. Returns how many partitions are owned.
+pub async fn rest(
     ledger: &Ledger,
     folder: &Path,
-    crew: &mut Crew,
-    patience: Duration,
-) -> Result<bool, Box<dyn Error + Send + Sync>> {
-    let deadline = Instant::now() + patience;
-    let mut owned = 0;
-    while Instant::now() < deadline {
-        owned = owned_by(&crew.names(), folder).await?;
-        if owned == PARTITIONS as usize && ledger.missing() == 0 {
-            break;
+    crew: &Crew,
+    deadline: Instant,
+) -> Result<usize, Box<dyn Error + Send + Sync>> {
+    loop {
+        let owned = owned_by(&crew.names(), folder).await?;
+        let is_at_rest = owned == PARTITIONS as usize && ledger.missing() == 0;
+        if is_at_rest || Instant::now() >= deadline {
+            return Ok(owned);
         }
         sleep(Duration::from_millis(200)).await;
     }
-    let missing = ledger.missing();
-    let books = ledger.books();
-    let (published, processed) = (books.events.len(), books.processed);
-    let duplicates: usize = books
-        .events
-        .values()
-        .map(|times| times.saturating_sub(1))
-        .sum();
-    println!(
-        "published={published} acknowledged={} processed={processed} missing={missing} duplicates={duplicates} \
-         owned={owned}/{PARTITIONS}",
-        books.acknowledged,
-    );
-    Ok(books.acknowledged == published as u64
-        && processed >= published
-        && books.unknown == 0
-        && missing == 0
-        && owned == PARTITIONS as usize)
 }
 
 /// How many partitions have an owner who is alive and has renewed in time, if the shares are fair; otherwise none.

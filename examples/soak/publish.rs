@@ -7,7 +7,7 @@ use std::time::Duration;
 use amqp10::eventhubs::{BatchOptions, Client, Producer, ProducerOptions};
 use tokio::time::{Instant, sleep};
 
-use super::judge::Ledger;
+use super::judge::{Ledger, MARK};
 use super::{Dice, PARTITIONS, client_options};
 
 const PAUSE: Duration = Duration::from_millis(10);
@@ -45,6 +45,19 @@ pub async fn run(
         sleep(PAUSE).await;
     }
     Ok(())
+}
+
+/// Publishes an event to each partition, when nothing goes wrong any more.
+pub async fn mark(address: &str, ledger: &Ledger) -> Result<(), Box<dyn Error + Send + Sync>> {
+    let client = Client::connect(address, client_options()).await?;
+    let sender = client.producer(ProducerOptions::default());
+    for partition in 0..PARTITIONS {
+        let ids = [format!("{MARK}{partition}")];
+        ledger.published(&ids);
+        publish(&sender, &partition.to_string(), &ids).await?;
+        ledger.acknowledged(1);
+    }
+    Ok(client.close().await?)
 }
 
 async fn publish(

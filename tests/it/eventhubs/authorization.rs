@@ -8,10 +8,10 @@ use amqp10::eventhubs::{ClientEvent, ErrorKind};
 
 use super::*;
 
-const KEY_NAME: &str = "RootManageSharedAccessKey";
+pub(super) const KEY_NAME: &str = "RootManageSharedAccessKey";
 
 /// The key of a connection string.
-fn key(connection_string: &str) -> String {
+pub(super) fn key(connection_string: &str) -> String {
     let (_, rest) = connection_string.split_once("SharedAccessKey=").unwrap();
     rest.split(';').next().unwrap().to_owned()
 }

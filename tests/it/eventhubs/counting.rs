@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use amqp10::emulator::Fault;
 use amqp10::eventhubs::BatchOptions;
+use amqp10::eventhubs::auth::{SasKey, TokenError, TokenFn};
 use amqp10::eventhubs::checkpoint::MemoryCheckpointStore;
 use amqp10::eventhubs::processor::{Processor, ProcessorOptions};
 use metrics::{
@@ -11,6 +13,7 @@ use metrics::{
     SharedString, Unit,
 };
 
+use super::authorization::{KEY_NAME, key};
 use super::*;
 
 /// One value; of a histogram the last.
@@ -206,6 +209,84 @@ fn partitions_claimed_and_left_are_counted() {
             .unwrap();
         assert_eq!(of_group("partitions_owned"), 0.0);
         assert_eq!(of_group("partitions_lost_total"), 0.0);
+    });
+}
+
+#[test]
+fn throttles_and_retries_are_counted_one_by_one() {
+    counted(async |notebook| {
+        let emulator = emulator().await;
+        let client = client(&emulator).await;
+        let producer = client.producer(ProducerOptions::default().retry_unknown(true));
+        producer.send_to(to("0"), "x").await.unwrap();
+        let counts =
+            || ["throttles", "retries"].map(|name| notebook.value(&format!("{name}_total orders")));
+        assert_eq!(counts(), [0.0, 0.0]);
+        emulator.inject(Fault::throttle(2));
+        producer.send_to(to("0"), "x").await.unwrap();
+        assert_eq!(counts(), [2.0, 0.0]);
+        emulator.inject(Fault::lose_outcomes(1));
+        producer.send_to(to("0"), "x").await.unwrap();
+        assert_eq!(counts(), [2.0, 1.0]);
+        assert_eq!(notebook.value("events_sent_total orders 0"), 3.0);
+        assert_eq!(notebook.value("links_lost_total orders"), 1.0);
+    });
+}
+
+#[test]
+fn renewals_that_fail_are_counted() {
+    counted(async |notebook| {
+        let clock = simulated_clock();
+        let emulator = start(EmulatorOptions::new().clock(clock.clone())).await;
+        let text = emulator.connection_string();
+        let key = SasKey::new(KEY_NAME, key(&text));
+        let asked = AtomicU64::new(0);
+        // The second and the third time, there is none.
+        let source = TokenFn::new(move |resource: String, now| {
+            let token = match asked.fetch_add(1, Ordering::Relaxed) {
+                1 | 2 => Err(TokenError::fatal("no token today")),
+                _ => Ok(key.sign(&resource, now + Duration::from_secs(3600))),
+            };
+            async move { token }
+        });
+        let options = options(&emulator).clock(clock).token_source(source);
+        let client = Client::connect(&text, options).await.unwrap();
+        // It has a link, whose token is renewed.
+        let producer = producer(&client);
+        producer.send_to(to("0"), "x").await.unwrap();
+        tokio::time::sleep(Duration::from_secs(3500)).await;
+        assert_eq!(notebook.value("token_renewals_total orders failed"), 2.0);
+        assert_eq!(notebook.value("token_renewals_total orders ok"), 1.0);
+    });
+}
+
+#[test]
+fn partitions_that_another_takes_are_counted_as_lost() {
+    counted(async |notebook| {
+        let emulator = emulator().await;
+        let store = Arc::new(MemoryCheckpointStore::default());
+        let processor = async |owner: &str| {
+            let options = ProcessorOptions::default().owner(owner);
+            Processor::start(client(&emulator).await, store.clone(), options).unwrap()
+        };
+        let one = processor("one").await;
+        let mut held = Vec::new();
+        while held.len() < PARTITIONS as usize {
+            held.push(soon(one.next_partition()).await.unwrap());
+        }
+        let two = processor("two").await;
+        let mut taken = Vec::new();
+        while taken.len() < PARTITIONS as usize / 2 {
+            taken.push(two.next_partition().await.unwrap());
+        }
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        held.retain(|held| held.partition().stop_reason().is_none());
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert_eq!(held.len(), 2);
+        let of_group = |name: &str| notebook.value(&format!("{name} orders $Default"));
+        assert_eq!(of_group("partitions_lost_total"), 2.0);
+        assert_eq!(of_group("partitions_claimed_total"), 6.0);
+        assert_eq!(of_group("partitions_owned"), 4.0);
     });
 }
 

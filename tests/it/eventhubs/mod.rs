@@ -30,6 +30,7 @@ mod trace_context;
 mod transport;
 mod watching;
 
+use std::ops::Range;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -116,6 +117,20 @@ fn text(event: &ReceivedEvent) -> &str {
 async fn publish_numbers(producer: &Producer, first: u32, count: u32) {
     for number in first..first + count {
         producer.send_to(to("0"), number.to_string()).await.unwrap();
+    }
+}
+
+/// A number in the environment.
+fn variable(name: &str) -> Option<u64> {
+    let value = std::env::var(name).ok()?;
+    Some(value.parse().expect("a seed, or a number of seeds"))
+}
+
+/// The seeds to run: `AMQP10_SEED=n` is one, `AMQP10_SEEDS=n` is the first n; so many otherwise.
+fn seeds(count: u64) -> Range<u64> {
+    match variable("AMQP10_SEED") {
+        Some(seed) => seed..seed + 1,
+        None => 0..variable("AMQP10_SEEDS").unwrap_or(count),
     }
 }
 

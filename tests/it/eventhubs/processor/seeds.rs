@@ -1,10 +1,13 @@
 //! Any schedule, by seed: processors join, leave, die and stall while the emulator's faults fall on all of them.
+//!
+//! `AMQP10_SEED=n` replays one run, `AMQP10_SEEDS=n` makes n runs.
 
 use amqp10::emulator::Faults;
 
 use super::*;
+use crate::eventhubs::seeds;
 
-const SEEDS: std::ops::Range<u64> = 0..24;
+const RUNS: u64 = 24;
 const STEPS: usize = 25;
 
 /// The numbers of a seed, one after the other.
@@ -23,7 +26,7 @@ impl Dice {
 
 #[test]
 fn whatever_the_schedule_nothing_is_skipped_and_the_shares_are_fair_in_the_end() {
-    for seed in SEEDS {
+    for seed in seeds(RUNS) {
         // The last one that is shown is the one that failed.
         println!("seed {seed}");
         let runtime = tokio::runtime::Builder::new_current_thread()

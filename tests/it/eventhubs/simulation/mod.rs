@@ -24,6 +24,8 @@ use std::time::Duration;
 use dice::Dice;
 use world::World;
 
+use super::variable;
+
 const RUNS: u64 = 300;
 
 /// The virtual time that a run may take.
@@ -57,11 +59,6 @@ fn checked(seed: u64) -> Vec<String> {
         );
         resume_unwind(panic)
     })
-}
-
-fn variable(name: &str) -> Option<u64> {
-    let value = std::env::var(name).ok()?;
-    Some(value.parse().expect("a seed, or a number of seeds"))
 }
 
 #[test]
