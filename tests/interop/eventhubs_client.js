@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 // @azure/event-hubs, Microsoft's client for JavaScript. The command line is that of every official client here: README.md;
-// `send` also takes --buffered and --idempotent.
+// `send` also takes --buffered, --idempotent and --try-time MS: how long an answer may take.
 'use strict';
 
 const { readFileSync } = require('node:fs');
@@ -21,6 +21,7 @@ const { values: options, positionals: [connectionString, hub, verb, ...operands]
     websocket: { type: 'boolean' },
     endpoint: { type: 'string' },
     ca: { type: 'string' },
+    token: { type: 'string' },
     count: { type: 'string', default: '1' },
     size: { type: 'string', default: '100' },
     batch: { type: 'boolean' },
@@ -28,6 +29,7 @@ const { values: options, positionals: [connectionString, hub, verb, ...operands]
     idempotent: { type: 'boolean' },
     types: { type: 'boolean' },
     pause: { type: 'string', default: '0' },
+    'try-time': { type: 'string', default: '20000' },
     'partition-id': { type: 'string' },
     'partition-key': { type: 'string' },
     group: { type: 'string', default: '$Default' },
@@ -35,6 +37,7 @@ const { values: options, positionals: [connectionString, hub, verb, ...operands]
     from: { type: 'string', default: 'earliest' },
     inclusive: { type: 'boolean' },
     'owner-level': { type: 'string' },
+    metrics: { type: 'boolean' },
     blobs: { type: 'string' },
     container: { type: 'string' },
   },
@@ -44,7 +47,7 @@ const { values: options, positionals: [connectionString, hub, verb, ...operands]
 net.setDefaultAutoSelectFamilyAttemptTimeout(5000);
 
 const clientOptions = {
-  retryOptions: { maxRetries: 6, retryDelayInMs: 200, timeoutInMs: 20000 },
+  retryOptions: { maxRetries: 6, retryDelayInMs: 200, timeoutInMs: Number(options['try-time']) },
   ...(options.endpoint && { customEndpointAddress: options.endpoint }),
   ...(options.websocket && {
     webSocketOptions: { webSocket: require('ws'), webSocketConstructorOptions: options.ca && { ca: readFileSync(options.ca) } },
@@ -52,6 +55,11 @@ const clientOptions = {
 };
 const route = Object.fromEntries(
   [['partitionId', options['partition-id']], ['partitionKey', options['partition-key']]].filter(([, value]) => value !== undefined));
+
+// The key of the connection string, or a credential that hands out the token as one of Entra ID does.
+const host = () => new URL(connectionString.split(';')[0].replace('Endpoint=sb:', 'https:')).hostname;
+const credential = { getToken: async () => ({ token: options.token, expiresOnTimestamp: Date.now() + 3600000 }) };
+const namespace = () => (options.token ? [host(), hub, credential] : [connectionString, hub]);
 
 const show = (line) => process.stdout.write(`${JSON.stringify(line)}\n`);
 
@@ -107,7 +115,7 @@ function eventOfEveryType() {
 const eventsToSend = () => (options.types ? [eventOfEveryType()] : Array.from({ length: Number(options.count) }, (_, number) => numberedEvent(number)));
 
 async function send() {
-  const producer = new EventHubProducerClient(connectionString, hub, clientOptions);
+  const producer = new EventHubProducerClient(...namespace(), clientOptions);
   const batches = options.batch ? [eventsToSend()] : eventsToSend().map((event) => [event]);
   let sent = 0;
   for (const events of batches) {
@@ -125,7 +133,7 @@ async function send() {
 async function sendBuffered() {
   let failure;
   let sent = 0;
-  const producer = new EventHubBufferedProducerClient(connectionString, hub, {
+  const producer = new EventHubBufferedProducerClient(...namespace(), {
     ...clientOptions,
     maxWaitTimeInMs: 50,
     enableIdempotentRetries: Boolean(options.idempotent),
@@ -141,7 +149,7 @@ async function sendBuffered() {
 }
 
 async function properties() {
-  const producer = new EventHubProducerClient(connectionString, hub, clientOptions);
+  const producer = new EventHubProducerClient(...namespace(), clientOptions);
   const found = await producer.getEventHubProperties();
   const partitions = [];
   for (const id of found.partitionIds) {
@@ -176,6 +184,13 @@ function eventToJson(partition, event) {
   });
 }
 
+const lastEnqueuedToJson = (last) => toJson({
+  sequence_number: last.sequenceNumber,
+  offset: last.offset,
+  enqueued_time: last.enqueuedOn,
+  retrieval_time: last.retrievedOn,
+});
+
 function position() {
   const [kind, value] = options.from.split(':');
   const isInclusive = Boolean(options.inclusive);
@@ -189,14 +204,15 @@ function position() {
 }
 
 async function receive() {
-  const consumer = new EventHubConsumerClient(options.group, connectionString, hub, clientOptions);
+  const consumer = new EventHubConsumerClient(options.group, ...namespace(), clientOptions);
   let left = Number(operands[0]);
   let finish;
   const finished = new Promise((resolve, reject) => { finish = (failure) => (failure ? reject(failure) : resolve()); });
   const handlers = {
-    processEvents: async (events, { partitionId }) => {
+    processEvents: async (events, { partitionId, lastEnqueuedEventProperties }) => {
+      const metrics = options.metrics && { last_enqueued: lastEnqueuedToJson(lastEnqueuedEventProperties) };
       for (const event of events.slice(0, left)) {
-        show(eventToJson(partitionId, event));
+        show({ ...eventToJson(partitionId, event), ...metrics });
         left -= 1;
       }
       if (left === 0) finish();
@@ -204,7 +220,8 @@ async function receive() {
     processError: async (failure) => finish(failure),
   };
   const level = options['owner-level'];
-  const receiving = { startPosition: position(), maxWaitTimeInSeconds: 1, ...(level && { ownerLevel: Number(level) }) };
+  const tracking = { trackLastEnqueuedEventProperties: Boolean(options.metrics) };
+  const receiving = { startPosition: position(), maxWaitTimeInSeconds: 1, ...tracking, ...(level && { ownerLevel: Number(level) }) };
   const subscription = options.partition
     ? consumer.subscribe(options.partition, handlers, receiving)
     : consumer.subscribe(handlers, receiving);

@@ -41,7 +41,7 @@ def receive(consumer, arguments):
         nonlocal left
         with counting:
             for event in received[:left]:
-                events.show_event(arguments, context.partition_id, event)
+                events.show_event(arguments, context, event)
                 left -= 1
             if left == 0:
                 done.set()
@@ -103,13 +103,12 @@ def process(arguments):
 
 def main():
     arguments = events.parse(__doc__)
-    options = events.client_options(arguments)
     if arguments.verb == "process":
         process(arguments)
     elif arguments.verb == "receive":
-        receive(EventHubConsumerClient.from_connection_string(arguments.connection_string, arguments.group, **options), arguments)
+        receive(events.connect(EventHubConsumerClient, arguments, consumer_group=arguments.group), arguments)
     else:
-        with EventHubProducerClient.from_connection_string(arguments.connection_string, **options) as client:
+        with events.connect(EventHubProducerClient, arguments) as client:
             send(client, arguments) if arguments.verb == "send" else properties(client)
 
 

@@ -43,7 +43,7 @@ async def receive(consumer, arguments):
     async def on_events(context, received):
         nonlocal left
         for event in received[:left]:
-            events.show_event(arguments, context.partition_id, event)
+            events.show_event(arguments, context, event)
             left -= 1
         if left == 0:
             finish(None)
@@ -105,14 +105,14 @@ async def process(arguments):
 
 async def main():
     arguments = events.parse(__doc__)
-    options = events.client_options(arguments)
     if arguments.verb == "process":
         await process(arguments)
     elif arguments.verb == "receive":
-        consumer = EventHubConsumerClient.from_connection_string(arguments.connection_string, arguments.group, **options)
+        consumer = events.connect(
+            EventHubConsumerClient, arguments, events.StaticCredentialAio, consumer_group=arguments.group)
         await receive(consumer, arguments)
     else:
-        async with EventHubProducerClient.from_connection_string(arguments.connection_string, **options) as client:
+        async with events.connect(EventHubProducerClient, arguments, events.StaticCredentialAio) as client:
             await (send(client, arguments) if arguments.verb == "send" else properties(client))
 
 

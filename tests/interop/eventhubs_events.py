@@ -1,13 +1,14 @@
 """What the two programs on azure-eventhub share: their command line, numbered events, events as JSON.
 
-    PROGRAM [--websocket] [--endpoint URL] [--ca FILE] CONNECTION_STRING HUB properties
+    PROGRAM [--websocket] [--endpoint URL] [--ca FILE] [--token TEXT] CONNECTION_STRING HUB properties
     PROGRAM ... send [--count N] [--size BYTES] [--batch] [--types] [--partition-id P | --partition-key K] [--pause MS]
-    PROGRAM ... receive COUNT [--group G] [--partition P] [--from POSITION] [--inclusive] [--owner-level N] [--bodies]
+    PROGRAM ... receive COUNT [--group G] [--partition P] [--from POSITION] [--inclusive] [--owner-level N] [--bodies] [--metrics]
     PROGRAM ... process NAME... --blobs CONNECTION_STRING --container C [--group G]
 
 `properties` prints the hub's and its partitions' as one JSON object. `send` publishes events 0..N, one by one or as one batch, and
 prints {"sent": N} after each acknowledgement. `receive` reads one partition or all, and prints one JSON object an event, or only its
-body; positions are earliest, latest, offset:O, sequence:N and time:MILLISECONDS. `process` runs one processor a NAME over a
+body; positions are earliest, latest, offset:O, sequence:N and time:MILLISECONDS; with --metrics, what the service said of the
+partition's last event is part of each. --token stands for a credential that hands out this text. `process` runs one processor a NAME over a
 checkpoint store in blobs and prints what each claims, reads and loses; a name on stdin stops that one, the end of stdin all.
 """
 import argparse
@@ -17,8 +18,11 @@ import decimal
 import json
 import logging
 import threading
+import time
 import uuid
+from urllib.parse import urlsplit
 
+from azure.core.credentials import AccessToken
 from azure.eventhub import EventData, TransportType
 from azure.eventhub.amqp import AmqpMessageBodyType
 from azure.eventhub._pyamqp.types import AMQPTypes, TYPE, VALUE
@@ -119,6 +123,7 @@ def receive_options(arguments):
         "owner_level": arguments.owner_level,
         "starting_position": position(arguments.position),
         "starting_position_inclusive": arguments.inclusive,
+        "track_last_enqueued_event_properties": arguments.metrics,
         "max_batch_size": 1000,
         "max_wait_time": 1,
     }
@@ -146,8 +151,40 @@ def event_to_json(partition, event):
     }
 
 
-def show_event(arguments, partition, event):
-    show(to_json(event_body(event)) if arguments.bodies else event_to_json(partition, event))
+def show_event(arguments, context, event):
+    if arguments.bodies:
+        show(to_json(event_body(event)))
+        return
+    shown = event_to_json(context.partition_id, event)
+    if arguments.metrics:
+        shown["last_enqueued"] = to_json(context.last_enqueued_event_properties)
+    show(shown)
+
+
+class StaticCredential:
+    """What hands out one token, as a credential of Entra ID does."""
+
+    def __init__(self, text):
+        self.token = AccessToken(text, int(time.time()) + 3600)
+
+    def get_token(self, *_scopes, **_options):
+        return self.token
+
+
+class StaticCredentialAio(StaticCredential):
+    """The same for the asynchronous client."""
+
+    async def get_token(self, *_scopes, **_options):
+        return self.token
+
+
+def connect(client, arguments, credential=StaticCredential, **options):
+    """A client, with the key of the connection string or with the token."""
+    options |= client_options(arguments)
+    if not arguments.token:
+        return client.from_connection_string(arguments.connection_string, **options)
+    host = urlsplit(arguments.connection_string.split(";")[0].removeprefix("Endpoint=")).hostname
+    return client(host, credential=credential(arguments.token), **options)
 
 
 def client_options(arguments):
@@ -170,6 +207,7 @@ def parse(description):
     parser.add_argument("--websocket", action="store_true")
     parser.add_argument("--endpoint", help="where to dial instead, such as https://localhost:5671")
     parser.add_argument("--ca", help="file of root certificates")
+    parser.add_argument("--token", help="of a credential, instead of the key")
     parser.add_argument("--verbose", action="store_true", help="log frames to stderr")
     verbs = parser.add_subparsers(dest="verb", required=True)
     verbs.add_parser("properties")
@@ -189,6 +227,7 @@ def parse(description):
     receiving.add_argument("--inclusive", action="store_true")
     receiving.add_argument("--owner-level", type=int)
     receiving.add_argument("--bodies", action="store_true")
+    receiving.add_argument("--metrics", action="store_true", help="what the service says of the partition's last event")
     processing = verbs.add_parser("process")
     processing.add_argument("names", nargs="+")
     processing.add_argument("--group", default="$Default")

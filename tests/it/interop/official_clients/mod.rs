@@ -4,9 +4,11 @@
 //! with one command line and one notation of events.
 
 mod events;
+mod last_enqueued;
 mod ownership;
 #[cfg(feature = "blob")]
 mod processing;
+mod producers;
 mod reading;
 mod reconnecting;
 mod sending;
@@ -31,6 +33,9 @@ use crate::support::delay::DelayProxy;
 
 const HUB: &str = "orders";
 const PARTITIONS: u32 = 2;
+
+/// The hub's second consumer group.
+const GROUP: &str = "audit";
 
 /// Microsoft's Rust client may hang if the answer to a batch comes at once.
 const DISTANCE: Duration = Duration::from_millis(3);
@@ -72,7 +77,10 @@ impl Peers {
     /// `None` if the test is to be skipped for this client.
     async fn start(kind: Kind, partitions: u32) -> Option<Self> {
         let program = kind.program()?;
-        let options = EmulatorOptions::new().hub(HUB, partitions).port(0);
+        let options = EmulatorOptions::new()
+            .hub(HUB, partitions)
+            .consumer_group(HUB, GROUP)
+            .port(0);
         let emulator = Emulator::start(options).await.unwrap();
         let our_options = ClientOptions::default().hub(HUB);
         let ours = Client::connect(&emulator.connection_string(), our_options).await;
@@ -155,7 +163,8 @@ impl Peers {
         events
     }
 
-    /// What both clients read from the beginning: the same. In the order of partition and sequence number.
+    /// What both clients read from the beginning: the same. As theirs prints it, in the order of partition and sequence
+    /// number.
     async fn read_by_both(&self, count: usize) -> Vec<Json> {
         let ours = self.read(count).await;
         let mut theirs = self.theirs(&["receive", &count.to_string()]).await;
@@ -172,8 +181,18 @@ impl Peers {
                 assert!(events::is_same(theirs, ours), "{field}: {theirs} or {ours}");
             }
         }
-        ours
+        theirs
     }
+}
+
+/// The same with another key, which the emulator does not know.
+fn with_wrong_key(connection_string: &str) -> String {
+    let parts = connection_string.split(';');
+    let parts = parts.map(|part| match part.split_once('=') {
+        Some(("SharedAccessKey", _)) => "SharedAccessKey=d3Jvbmc=",
+        _ => part,
+    });
+    parts.collect::<Vec<_>>().join(";")
 }
 
 /// Runs a scenario with each of Microsoft's clients that there is, and a hub of two partitions.

@@ -69,18 +69,23 @@ async fn latest_is_what_is_sent_from_now_on() {
     .await;
 }
 
-/// Their readers of a hub read all partitions, and a second group reads all again.
+/// A reader that owns its partitions in one group does not disturb another group's, and each group reads all.
 #[tokio::test]
 async fn consumer_groups_read_apart() {
     with_each(|peers| async move {
         peers.send_ours("0", 0..5).await;
         peers.send_ours("1", 5..10).await;
-        for _ in 0..2 {
-            let events = peers
-                .theirs(&["receive", "10", "--group", "$Default"])
-                .await;
-            expect_numbered(&events, 100);
+        let receive = |count, group| ["receive", count, "--group", group, "--owner-level", "1"];
+        let mut stays = peers.start_theirs(&receive("11", "$Default"));
+        let mut read = Vec::new();
+        while read.len() < 10 {
+            read.push(stays.next().await.expect("an event"));
         }
+        expect_numbered(&read, 100);
+        expect_numbered(&peers.theirs(&receive("10", GROUP)).await, 100);
+        peers.send_ours("1", 10..11).await;
+        let last = stays.end().await.unwrap();
+        assert!(last.iter().map(number).eq([10]), "{last:?}");
     })
     .await;
 }

@@ -135,6 +135,35 @@ async fn javascript_by_its_buffered_producers() {
     .await;
 }
 
+/// It does not leave the choice to the service.
+#[tokio::test]
+async fn javascript_by_its_buffered_producer_finds_our_partitions_for_keys() {
+    const MANY: u32 = 32;
+    let keys = [
+        "device-42",
+        "é",
+        "日本",
+        "7",
+        "a key of more octets than one round of the hash takes",
+    ];
+    with_some(&[Kind::JavaScript], MANY, |peers| async move {
+        for key in keys {
+            let partition = partition_for_key(key, MANY.try_into().unwrap()).to_string();
+            let stored = || peers.emulator.stored(HUB, &partition).len();
+            let before = stored();
+            let send = ["send", "--buffered", "--partition-key", key];
+            let sent = peers.theirs(&send).await;
+            assert_eq!(
+                sent,
+                [json!({ "sent": 1, "partition": partition })],
+                "{key}"
+            );
+            assert_eq!(stored(), before + 1, "{key}");
+        }
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn both_see_the_same_properties_of_hub_and_partitions() {
     with_each(|peers| async move {
@@ -168,11 +197,7 @@ async fn both_see_the_same_properties_of_hub_and_partitions() {
 async fn a_wrong_key_and_an_unknown_hub_are_told() {
     with_each(|peers| async move {
         let right = peers.connection_string.clone();
-        let parts = right.split(';').map(|part| match part.split_once('=') {
-            Some(("SharedAccessKey", _)) => "SharedAccessKey=d3Jvbmc=",
-            _ => part,
-        });
-        let wrong = parts.collect::<Vec<_>>().join(";");
+        let wrong = with_wrong_key(&right);
         for (connection_string, hub) in [(&wrong, HUB), (&right, "nowhere")] {
             let error = peers.their_refusal(connection_string, hub).await;
             assert!(tells(peers.kind, hub, &error), "{hub}: {error}");

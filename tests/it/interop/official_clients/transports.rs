@@ -4,6 +4,9 @@ use std::path::PathBuf;
 
 use super::*;
 
+/// Those whose programs can be told how to come.
+const WITH_OPTIONS: [Kind; 3] = [Kind::Python, Kind::PythonAio, Kind::JavaScript];
+
 /// A namespace behind TLS, and how a client is told of it.
 struct Guarded {
     _emulator: Emulator,
@@ -17,7 +20,11 @@ struct Guarded {
 
 impl Guarded {
     async fn start() -> Self {
-        let options = EmulatorOptions::new().hub(HUB, 1).port(0).tls_generated();
+        let options = EmulatorOptions::new()
+            .hub(HUB, 1)
+            .port(0)
+            .tls_generated()
+            .accept_any_jwt(true);
         let emulator = Emulator::start(options).await.unwrap();
         let address = emulator.local_addr().unwrap();
         let distance = DelayProxy::start(address, DISTANCE).await.unwrap();
@@ -107,6 +114,20 @@ async fn all_come_by_tls() {
 
 #[tokio::test]
 async fn python_and_javascript_come_by_websocket() {
-    let kinds = [Kind::Python, Kind::PythonAio, Kind::JavaScript];
-    expect_round_trips(&kinds, &["--websocket"]).await;
+    expect_round_trips(&WITH_OPTIONS, &["--websocket"]).await;
+}
+
+/// A credential as those of Entra ID are, instead of the key, which is wrong here.
+#[tokio::test]
+async fn python_and_javascript_come_with_the_token_of_a_credential() {
+    let mut running = JoinSet::new();
+    for kind in WITH_OPTIONS {
+        running.spawn(async move {
+            let mut namespace = Guarded::start().await;
+            namespace.connection_string = with_wrong_key(&namespace.connection_string);
+            let options = ["--token", "a.bearer.token"];
+            namespace.expect_round_trip(kind, &options).await;
+        });
+    }
+    running.join_all().await;
 }
