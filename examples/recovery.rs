@@ -19,7 +19,7 @@ use amqp10::Body;
 use amqp10::emulator::{Emulator, EmulatorOptions, Fault};
 use amqp10::eventhubs::{
     BatchOptions, Client, ClientOptions, ConsumerOptions, ErrorKind, EventBatch, EventHubsError,
-    IdempotentOptions, Position, ProducerOptions,
+    IdempotentProducerOptions, Position, ProducerOptions,
 };
 use tokio::sync::watch;
 
@@ -138,7 +138,7 @@ async fn publish(client: &Client, flow: &Flow) -> Result<Vec<Report>, EventHubsE
 
 /// Publishes each event until it is stored.
 async fn publish_once(client: &Client, flow: &Flow) -> Result<(), EventHubsError> {
-    let options = IdempotentOptions::default();
+    let options = IdempotentProducerOptions::default();
     let mut producer = client.idempotent_producer(flow.partition, options).await?;
     for batches in 1..=EVENTS / BATCH {
         let mut batch = producer.create_batch(None).await?;

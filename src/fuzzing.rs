@@ -24,6 +24,14 @@ const PATIENCE: Duration = Duration::from_secs(1);
 const SMALL_PAYLOAD: &[u8] = &[0, 0x53, 0x75, 0xa0, 1, 42];
 const LARGE_PAYLOAD: &[u8] = &[0; 1500];
 
+/// Works on two engines that talk to each other, as `choices` say: see the engine's simulation, which does so by a seed.
+///
+/// # Panics
+/// Where the engines disagree, a message is lost or doubled, or a wait does not end.
+pub fn operate(choices: &[u8]) {
+    crate::engine::simulation::operate(choices);
+}
+
 /// Lets the peer say `stream` in portions, with an application at work in between; then the stream breaks, and every wait
 /// has to end. The first octet of the input chooses the portions, who begins, and how we write.
 ///

@@ -3,8 +3,9 @@
 //! ```text
 //! your program            your tests
 //!      │                      │
-//! eventhubs                emulator       events and batches │ hubs and partitions
+//! eventhubs                emulator       producers, consumers, processors │ hubs, partitions, faults
 //! cbs, management, request    │
+//! transaction, reconnect      │
 //!      └──────────┬───────────┘
 //! Connection  Session  Sender  Receiver  Delivery  Listener     lock, one call of the engine, unlock
 //!                 │
@@ -35,7 +36,8 @@
 //! # }
 //! ```
 //!
-//! For Event Hubs, begin with [`eventhubs::Client`]; to be a server, with [`Listener`].
+//! For Event Hubs, begin with [`eventhubs::Client`]; to be a server, with [`Listener`]; for connections that come back, with
+//! [`reconnect`]; for transactions, with [`transaction`].
 //!
 //! # Features
 //!
@@ -49,6 +51,7 @@
 //! | `entra` | no | tokens of Microsoft Entra ID, from any credential of `azure_core` |
 //! | `metrics` | no | counters and gauges of [`eventhubs`], by the facade `metrics` |
 //! | `emulator` | no | `emulator`: an Event Hubs namespace within the process |
+//! | `emulator-tls` | no | the emulator makes its own certificate |
 //! | `cli` | no | the program `amqp10` |
 //!
 //! # Where a new line goes
@@ -61,6 +64,7 @@
 
 pub use amqp10_codec as codec;
 
+mod backoff;
 pub mod cbs;
 mod connection;
 mod delivery;

@@ -31,6 +31,7 @@ pub(crate) async fn serve(listener: TcpListener, namespace: Arc<Namespace>) {
     let mut requests = JoinSet::new();
     loop {
         tokio::select! {
+            biased; // no chance: runs of one seed are alike
             accepted = listener.accept(), if requests.len() < MAX_CONNECTIONS => match accepted {
                 Ok((stream, _)) => {
                     let is_healthy = namespace.is_healthy();

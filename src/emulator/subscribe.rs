@@ -71,7 +71,7 @@ impl Reader {
         let seat = partition.admit(
             &group,
             candidate,
-            namespace.options.max_receivers_without_epoch,
+            namespace.options.max_receivers_without_owner_level,
         )?;
         let pump = Pump {
             namespace: Arc::clone(namespace),

@@ -46,7 +46,7 @@ impl Incoming {
     }
 
     /// Deliveries that arrived and are not settled.
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub(crate) fn unsettled(&self) -> usize {
         self.unsettled.len()
     }

@@ -51,8 +51,8 @@ mod sender;
 mod sending;
 mod serial;
 mod session;
-#[cfg(test)]
-mod simulation;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod simulation;
 mod timer;
 mod unsettled;
 mod violation;

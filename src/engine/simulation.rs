@@ -11,6 +11,7 @@ mod side;
 mod waits;
 
 use std::collections::HashMap;
+#[cfg(test)]
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::{Duration, Instant};
 
@@ -24,9 +25,12 @@ use random::Random;
 use side::{End, Side};
 use waits::Want;
 
+#[cfg(test)]
 const RUNS: u64 = 800;
+#[cfg(test)]
 const OPERATIONS: usize = 250;
 /// Every tenth run goes on for longer.
+#[cfg(test)]
 const MANY_OPERATIONS: usize = 1500;
 
 /// How a run ends.
@@ -48,8 +52,7 @@ struct World {
 }
 
 impl World {
-    fn new(seed: u64) -> Self {
-        let mut random = Random::new(seed);
+    fn new(mut random: Random) -> Self {
         let now = Instant::now();
         let sides = [
             Side::new("client", &mut random, now),
@@ -63,6 +66,7 @@ impl World {
         }
     }
 
+    #[cfg(test)]
     fn run(&mut self, ending: Ending) {
         self.settle_down();
         let operations = match self.random.chance(10) {
@@ -72,6 +76,10 @@ impl World {
         for _ in 0..operations {
             self.step();
         }
+        self.end(ending);
+    }
+
+    fn end(&mut self, ending: Ending) {
         match ending {
             Ending::Rest => self.rest(),
             Ending::Close => self.close(),
@@ -449,15 +457,35 @@ fn check_sessions(near: &Session, far: &Session) {
     }
 }
 
+const ENDINGS: [Ending; 3] = [Ending::Rest, Ending::Close, Ending::Cut];
+
+/// What the two octets a choice make of it: operations on both engines, as many as there are choices, and an end.
+#[cfg(fuzzing)]
+pub(crate) fn operate(choices: &[u8]) {
+    let Some((&ending, choices)) = choices.split_first() else {
+        return;
+    };
+    let mut world = World::new(Random::of_choices(choices));
+    world.settle_down();
+    while world.random.has_choices() {
+        world.step();
+    }
+    world.end(ENDINGS[usize::from(ending) % ENDINGS.len()]);
+}
+
+#[cfg(test)]
 fn run(seed: u64) {
-    let ending = [Ending::Rest, Ending::Close, Ending::Cut][(seed % 3) as usize];
-    let outcome = catch_unwind(AssertUnwindSafe(|| World::new(seed).run(ending)));
+    let ending = ENDINGS[(seed % 3) as usize];
+    let outcome = catch_unwind(AssertUnwindSafe(|| {
+        World::new(Random::new(seed)).run(ending)
+    }));
     if let Err(panic) = outcome {
         eprintln!("the simulation failed with AMQP10_SEED={seed} ({ending:?})");
         resume_unwind(panic);
     }
 }
 
+#[cfg(test)]
 fn number(variable: &str) -> Option<u64> {
     let text = std::env::var(variable).ok()?;
     Some(text.parse().expect("a number"))

@@ -77,7 +77,7 @@ impl Wakes {
         self.discard(waker.flatten());
     }
 
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub(crate) fn watching(&self) -> usize {
         self.watching.len()
     }

@@ -9,8 +9,8 @@ use super::error::EventHubsError;
 use super::namespace::Namespace;
 use super::options::{ClientOptions, Transport};
 use super::producer::{
-    BufferedProducer, BufferedProducerOptions, IdempotentOptions, IdempotentProducer, Producer,
-    ProducerOptions,
+    BufferedProducer, BufferedProducerOptions, IdempotentProducer, IdempotentProducerOptions,
+    Producer, ProducerOptions,
 };
 use super::properties::{HubProperties, PartitionProperties};
 use super::wire::WEBSOCKET_PATH;
@@ -123,7 +123,7 @@ impl Client {
     pub async fn idempotent_producer(
         &self,
         partition: &str,
-        options: IdempotentOptions,
+        options: IdempotentProducerOptions,
     ) -> Result<IdempotentProducer, EventHubsError> {
         IdempotentProducer::open(self.namespace.clone(), partition, options).await
     }

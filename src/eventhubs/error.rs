@@ -60,7 +60,7 @@ pub enum ErrorKind {
     Refused,
     /// What the service sent cannot be read.
     Malformed,
-    /// The client was closed, or the consumer has ended with an earlier error.
+    /// The client, producer or consumer was closed, or has ended with an earlier error; or a result was read before.
     Closed,
 }
 

@@ -7,7 +7,9 @@
 //! Client ── Producer ─────────── EventBatch ── Event          publish
 //!    │  ├── BufferedProducer      one event at a time, sent in batches from the background
 //!    │  ├── IdempotentProducer    each event stored once, however often it is sent
-//!    │  └── PartitionConsumer ── Position  ── ReceivedEvent   read
+//!    │  ├── PartitionConsumer ── Position  ── ReceivedEvent   read
+//!    │  └── Processor             partitions divided among processes: PartitionHandler, or PartitionClient
+//!    │       └── CheckpointStore  memory, files, Azure Blob Storage, or your own
 //!    │
 //!  namespace: connections, their tokens, their links; made anew here when they fail, as `retry` says
 //!    │
@@ -15,12 +17,13 @@
 //! ```
 //!
 //! What the client promises:
-//! - An event whose send returns `Ok` is stored, unless it was to be sent [settled](ProducerOptions::settled). One whose send fails is not stored, unless the error's kind is
-//!   [`OutcomeUnknown`](ErrorKind::OutcomeUnknown); that is never retried unless asked for.
+//! - An event whose send returns `Ok` is stored, unless it was to be sent [settled](ProducerOptions::settled). One whose send
+//!   fails is not stored, unless the error's kind is [`OutcomeUnknown`](ErrorKind::OutcomeUnknown); that is never retried unless
+//!   asked for.
 //! - A consumer hands out each stored event once and in order, across lost links and connections.
 //! - What the service closes for idleness comes back when it is needed. A link that lives and brings nothing, though there is
 //!   something to bring, is noticed by a [watchdog](ConsumerOptions::watchdog) and made anew.
-//! - What the client does on its own is told to an [`Observer`], a token that cannot be renewed well before its end.
+//! - What the client does on its own is told to a [`ClientObserver`]; that a token cannot be renewed is told well before its end.
 //! - Every step has a deadline, and every failure an error that says what was tried and what the service answered.
 //! - No key, token or payload is ever logged.
 //!
@@ -68,13 +71,13 @@ pub use consumer::{ConsumerOptions, PartitionConsumer};
 pub use error::{ErrorKind, EventHubsError, Scope};
 pub use event::{Event, LastEnqueued, ReceivedEvent};
 pub use numbering::PartitionPublishingState;
-pub use observer::{ClientEvent, Observer};
+pub use observer::{ClientEvent, ClientObserver};
 pub use options::{ClientOptions, Connector, Transport};
 pub use partition_key::partition_for_key;
 pub use position::Position;
 pub use producer::{
-    BufferedProducer, BufferedProducerOptions, EnqueueError, Enqueued, IdempotentOptions,
-    IdempotentProducer, Producer, ProducerOptions,
+    BufferedProducer, BufferedProducerOptions, EnqueueError, EventReceipt, IdempotentProducer,
+    IdempotentProducerOptions, Producer, ProducerOptions,
 };
 pub use properties::{HubProperties, PartitionProperties};
 pub use retry::RetryPolicy;

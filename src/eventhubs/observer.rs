@@ -9,7 +9,7 @@ use super::wire::Address;
 
 /// Something that befell a client on its way to the service, and that it takes care of by itself.
 ///
-/// Told to the [`Observer`] of the client and to `tracing`. None of it needs an action; it says what goes on where an
+/// Told to the [`ClientObserver`] of the client and to `tracing`. None of it needs an action; it says what goes on where an
 /// operation takes longer than usual, and what will hurt soon if nobody looks after it
 /// ([`TokenRenewalFailed`](Self::TokenRenewalFailed)).
 #[derive(Clone, Debug)]
@@ -148,11 +148,11 @@ impl ClientEvent {
 /// use std::sync::Arc;
 /// use std::sync::atomic::{AtomicU64, Ordering};
 ///
-/// use amqp10::eventhubs::{ClientEvent, ClientOptions, Observer};
+/// use amqp10::eventhubs::{ClientEvent, ClientOptions, ClientObserver};
 ///
 /// let reconnects = Arc::new(AtomicU64::new(0));
 /// let count = reconnects.clone();
-/// let options = ClientOptions::default().observer(Observer::new(move |event| {
+/// let options = ClientOptions::default().observer(ClientObserver::new(move |event| {
 ///     if let ClientEvent::Reconnected { .. } = event {
 ///         count.fetch_add(1, Ordering::Relaxed);
 ///     }
@@ -160,9 +160,9 @@ impl ClientEvent {
 /// # let _ = options;
 /// ```
 #[derive(Clone)]
-pub struct Observer(Arc<dyn Fn(&ClientEvent) + Send + Sync>);
+pub struct ClientObserver(Arc<dyn Fn(&ClientEvent) + Send + Sync>);
 
-impl Observer {
+impl ClientObserver {
     /// Calls `observe` for each event.
     pub fn new(observe: impl Fn(&ClientEvent) + Send + Sync + 'static) -> Self {
         Self(Arc::new(observe))
@@ -177,8 +177,8 @@ impl Observer {
     }
 }
 
-impl fmt::Debug for Observer {
+impl fmt::Debug for ClientObserver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Observer").finish_non_exhaustive()
+        f.debug_struct("ClientObserver").finish_non_exhaustive()
     }
 }

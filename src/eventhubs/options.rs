@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::auth::TokenSource;
-use super::observer::Observer;
+use super::observer::ClientObserver;
 use super::retry::RetryPolicy;
 use super::trace_context::TraceContextSource;
 use super::wire::{MAX_SESSIONS, WEBSOCKET_SUB_PROTOCOL};
@@ -54,7 +54,7 @@ pub struct ClientOptions {
     /// them. Default 1.
     pub connections: usize,
     /// Is told what befalls the client. Default `None`.
-    pub observer: Option<Observer>,
+    pub observer: Option<ClientObserver>,
     /// How failed operations are tried again.
     pub retry: RetryPolicy,
     /// What tells the time of day. Default: the system's clock.
@@ -151,7 +151,7 @@ impl ClientOptions {
     }
 
     /// Sets [`observer`](Self::observer).
-    pub fn observer(mut self, observer: Observer) -> Self {
+    pub fn observer(mut self, observer: ClientObserver) -> Self {
         self.observer = Some(observer);
         self
     }

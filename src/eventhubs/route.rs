@@ -56,7 +56,7 @@ impl Route {
                 partition: partition.clone(),
             }),
             Self::Publisher(publisher) if !is_publisher_name(publisher) => refused(format!(
-                "{publisher:?} is not the name of a publisher: expected 1 to {MAX_PUBLISHER_NAME_LENGTH} characters, none \\
+                "{publisher:?} is not the name of a publisher: expected 1 to {MAX_PUBLISHER_NAME_LENGTH} characters, none \
                  of them a slash"
             )),
             Self::Publisher(publisher) => Ok(Address::Publisher {

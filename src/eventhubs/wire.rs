@@ -33,7 +33,7 @@ pub const MAX_PARTITION_KEY_LENGTH: usize = 128;
 pub const MAX_PUBLISHER_NAME_LENGTH: usize = 128;
 
 /// Most receivers without an owner level that one partition serves in one consumer group.
-pub const MAX_RECEIVERS_WITHOUT_EPOCH: usize = 5;
+pub const MAX_RECEIVERS_WITHOUT_OWNER_LEVEL: usize = 5;
 
 /// Where AMQP inside TLS is served.
 pub const PORT_TLS: u16 = 5671;

@@ -13,7 +13,7 @@ use crate::codec::Str;
 use crate::random::Random;
 use crate::{
     ConnectError, Connection, ConnectionError, ConnectionOptions, LinkError, ReceiverOptions,
-    SendError, SenderOptions, Session, SessionOptions, Url,
+    SendError, SenderOptions, Session, SessionOptions, Stage, Url,
 };
 
 type ConnectFuture = Pin<Box<dyn Future<Output = Result<Connection, ConnectError>> + Send>>;
@@ -164,7 +164,12 @@ impl ReconnectingConnection {
             return Ok(session.clone());
         }
         *slot = None;
-        let connection = (self.shared.connect)().await?;
+        let limit = self.options().attempt_timeout;
+        let connecting = tokio::time::timeout(limit, (self.shared.connect)());
+        let connection = connecting.await.map_err(|_| ConnectError::Timeout {
+            stage: Stage::Open,
+            limit,
+        })??;
         let begun = connection.begin(SessionOptions::default()).await;
         let session = begun.map_err(LinkError::from)?;
         tracing::info!("connected");

@@ -16,8 +16,8 @@ pub enum ReconnectError {
     /// The message could not be sent, or its outcome was lost and it is not to be sent again.
     #[error(transparent)]
     Send(#[from] SendError),
-    /// The connection was closed by this side.
-    #[error("the connection was closed by this side")]
+    /// The link or the connection was closed by this side.
+    #[error("the link was closed by this side")]
     Closed,
 }
 

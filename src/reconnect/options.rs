@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::backoff::{doubled, spread};
+
 /// Options of a [`ReconnectingConnection`](super::ReconnectingConnection).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -13,8 +15,10 @@ pub struct ReconnectOptions {
     /// Attempts after which waiting operations fail; the next operation begins anew. `None`: they wait for as long as it takes.
     /// Default 10, which is about two minutes.
     pub max_attempts: Option<u32>,
+    /// How long one attempt to connect may take, whoever makes it. Default 60 s.
+    pub attempt_timeout: Duration,
     /// Whether a message is sent again whose outcome was lost: at least once instead of at most once. Default `true`.
-    pub replay_unknown: bool,
+    pub retry_unknown: bool,
     /// The seed of the chance in pauses, for runs that can be repeated. Default `None`: a random one.
     pub seed: Option<u64>,
 }
@@ -25,7 +29,8 @@ impl Default for ReconnectOptions {
             first_delay: Duration::from_millis(200),
             max_delay: Duration::from_secs(30),
             max_attempts: Some(10),
-            replay_unknown: true,
+            attempt_timeout: Duration::from_secs(60),
+            retry_unknown: true,
             seed: None,
         }
     }
@@ -50,9 +55,15 @@ impl ReconnectOptions {
         self
     }
 
-    /// Sets [`replay_unknown`](Self::replay_unknown).
-    pub fn replay_unknown(mut self, replay: bool) -> Self {
-        self.replay_unknown = replay;
+    /// Sets [`attempt_timeout`](Self::attempt_timeout).
+    pub fn attempt_timeout(mut self, timeout: Duration) -> Self {
+        self.attempt_timeout = timeout;
+        self
+    }
+
+    /// Sets [`retry_unknown`](Self::retry_unknown).
+    pub fn retry_unknown(mut self, replay: bool) -> Self {
+        self.retry_unknown = replay;
         self
     }
 
@@ -68,9 +79,8 @@ impl ReconnectOptions {
         if self.max_attempts.is_some_and(|most| attempt >= most) {
             return None;
         }
-        let factor = 1_u32.checked_shl(attempt).unwrap_or(u32::MAX);
-        let pause = self.first_delay.saturating_mul(factor).min(self.max_delay);
-        Some(pause.mul_f64(0.8 + 0.4 * (random % 1024) as f64 / 1024.0))
+        let pause = doubled(self.first_delay, attempt, self.max_delay);
+        Some(spread(pause, random))
     }
 }
 

@@ -26,6 +26,7 @@ struct Shared {
     /// Deliveries that were accepted here and that the sender has not confirmed.
     unconfirmed: Mutex<BTreeMap<Vec<u8>, DeliveryTag>>,
     was_attached: AtomicBool,
+    is_closed: AtomicBool,
 }
 
 impl ReconnectingReceiver {
@@ -46,6 +47,7 @@ impl ReconnectingReceiver {
                 link: tokio::sync::Mutex::default(),
                 unconfirmed: Mutex::default(),
                 was_attached: AtomicBool::new(false),
+                is_closed: AtomicBool::new(false),
             }),
         }
     }
@@ -64,7 +66,10 @@ impl ReconnectingReceiver {
         loop {
             let receiver = self.shared.attached().await?;
             match receiver.recv().await {
-                Ok(delivery) => return Ok(delivery),
+                Ok(delivery) => {
+                    self.shared.forget_namesake(&delivery);
+                    return Ok(delivery);
+                }
                 Err(RecvError::Link(error)) if error.is_retryable() => {
                     tracing::debug!(%error, "a link is lost and will be attached again");
                 }
@@ -83,7 +88,8 @@ impl ReconnectingReceiver {
     ///
     /// # Cancel safety
     ///
-    /// The outcome is stated in any case; only the wait is given up.
+    /// The outcome is stated in any case; only the wait is given up. The delivery's tag is kept then until the sender uses it
+    /// again or the link is attached anew.
     pub async fn accept_confirmed(&self, delivery: &Delivery) -> Result<(), LinkError> {
         let tag = delivery.delivery_tag();
         let key = tag.as_bytes().to_vec();
@@ -103,6 +109,7 @@ impl ReconnectingReceiver {
     ///
     /// The detach is sent in any case.
     pub async fn close(&self) -> Result<(), LinkError> {
+        self.shared.is_closed.store(true, Ordering::Release);
         match self.shared.link.lock().await.take() {
             Some(receiver) => receiver.close().await,
             None => Ok(()),
@@ -121,6 +128,9 @@ impl fmt::Debug for ReconnectingReceiver {
 impl Shared {
     async fn attached(&self) -> Result<Receiver, ReconnectError> {
         let mut slot = self.link.lock().await;
+        if self.is_closed.load(Ordering::Acquire) {
+            return Err(ReconnectError::Closed);
+        }
         if let Some(receiver) = slot.as_ref().filter(|receiver| !receiver.is_closed()) {
             return Ok(receiver.clone());
         }
@@ -163,6 +173,14 @@ impl Shared {
         let accepted = |tag: &DeliveryTag| (*tag, Some(Outcome::Accepted.into()));
         let map = UnsettledMap(entries.map(accepted).collect());
         (map, unconfirmed.len() <= most)
+    }
+
+    /// A sender uses a tag again once it has settled: what was accepted under it is confirmed.
+    fn forget_namesake(&self, delivery: &Delivery) {
+        let mut unconfirmed = lock(&self.unconfirmed);
+        if !unconfirmed.is_empty() {
+            unconfirmed.remove(delivery.delivery_tag().as_bytes());
+        }
     }
 
     /// What the sender does not name any more it has settled.

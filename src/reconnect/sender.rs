@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
@@ -26,14 +27,9 @@ struct Shared {
     address: Str,
     options: SenderOptions,
     /// Held while the link is attached and what was lost is sent again, so that nothing overtakes it.
-    link: tokio::sync::Mutex<Option<Attachment>>,
+    link: tokio::sync::Mutex<Option<Sender>>,
     unsettled: Mutex<Unsettled>,
-}
-
-#[derive(Clone)]
-struct Attachment {
-    number: u64,
-    sender: Sender,
+    is_closed: AtomicBool,
 }
 
 /// Messages without an outcome, in the order in which they were sent first.
@@ -41,7 +37,7 @@ struct Attachment {
 struct Unsettled {
     entries: BTreeMap<u64, Entry>,
     next_number: u64,
-    attachments: u64,
+    was_attached: bool,
 }
 
 struct Entry {
@@ -79,6 +75,7 @@ impl ReconnectingSender {
                 options,
                 link: tokio::sync::Mutex::default(),
                 unsettled: Mutex::default(),
+                is_closed: AtomicBool::new(false),
             }),
         }
     }
@@ -89,7 +86,7 @@ impl ReconnectingSender {
     /// # Errors
     ///
     /// What stood in the way at the last attempt; [`SendError::Unknown`] if the outcome was lost and
-    /// [`replay_unknown`](super::ReconnectOptions::replay_unknown) is off.
+    /// [`retry_unknown`](super::ReconnectOptions::retry_unknown) is off.
     ///
     /// # Cancel safety
     ///
@@ -99,11 +96,9 @@ impl ReconnectingSender {
         message: impl Into<OutgoingMessage>,
     ) -> Result<Outcome, ReconnectError> {
         let entry = self.remember(message.into())?;
-        let mut seen = 0;
         loop {
-            let attachment = self.shared.attached(seen).await?;
-            seen = attachment.number;
-            match self.shared.outcome(entry.number, &attachment).await {
+            let sender = self.shared.attached().await?;
+            match self.shared.outcome(entry.number, &sender).await {
                 Ok(outcome) => return Ok(outcome),
                 Err(error) if self.may_go_on(&error) => {}
                 Err(error) => return Err(error.into()),
@@ -121,8 +116,9 @@ impl ReconnectingSender {
     ///
     /// The detach is sent in any case.
     pub async fn close(&self) -> Result<(), LinkError> {
+        self.shared.is_closed.store(true, Ordering::Release);
         match self.shared.link.lock().await.take() {
-            Some(attachment) => attachment.sender.close().await,
+            Some(sender) => sender.close().await,
             None => Ok(()),
         }
     }
@@ -152,7 +148,7 @@ impl ReconnectingSender {
         match error {
             SendError::NotSent(error) => error.is_retryable(),
             SendError::Unknown(error) => {
-                error.is_retryable() && self.shared.connection.options().replay_unknown
+                error.is_retryable() && self.shared.connection.options().retry_unknown
             }
             _ => false,
         }
@@ -182,32 +178,47 @@ impl Drop for Kept<'_> {
 
 impl Shared {
     /// The outcome of a message on this attachment: it is sent, unless whoever attached the link has done that.
-    async fn outcome(&self, number: u64, attachment: &Attachment) -> Result<Outcome, SendError> {
-        let receipt = match self.take_progress(number) {
+    async fn outcome(&self, number: u64, sender: &Sender) -> Result<Outcome, SendError> {
+        let receipt = match self.take_replayed(number) {
             Some(Progress::Concluded(outcome)) => return Ok(outcome),
             Some(Progress::Replayed(receipt)) => receipt,
             _ => {
                 let Some(message) = self.message(number) else {
                     return Err(SendError::NotSent(LinkError::LocalDetached));
                 };
-                let sent = attachment.sender.send_with_receipt(message).await;
-                if sent.is_err() {
-                    self.set_progress(number, Progress::New);
-                }
-                sent?
+                let receipt = sender.send_with_receipt(message).await?;
+                // Not before: whoever attaches the link anew sends again what is in flight.
+                self.set_progress(number, Progress::InFlight);
+                receipt
             }
         };
         let outcome = receipt.await;
         if let Err(SendError::NotSent(_)) = &outcome {
-            self.set_progress(number, Progress::New);
+            self.not_sent(number);
         }
         outcome
     }
 
-    fn take_progress(&self, number: u64) -> Option<Progress> {
+    /// What whoever attached the link anew has done for a message, if anything.
+    fn take_replayed(&self, number: u64) -> Option<Progress> {
         let mut unsettled = lock(&self.unsettled);
         let entry = unsettled.entries.get_mut(&number)?;
-        Some(std::mem::replace(&mut entry.progress, Progress::InFlight))
+        match entry.progress {
+            Progress::New | Progress::InFlight => None,
+            Progress::Replayed(_) | Progress::Concluded(_) => {
+                Some(std::mem::replace(&mut entry.progress, Progress::InFlight))
+            }
+        }
+    }
+
+    /// A message did not leave on a link that is lost; it may have been sent again on the next one since.
+    fn not_sent(&self, number: u64) {
+        let mut unsettled = lock(&self.unsettled);
+        if let Some(entry) = unsettled.entries.get_mut(&number)
+            && matches!(entry.progress, Progress::InFlight)
+        {
+            entry.progress = Progress::New;
+        }
     }
 
     fn set_progress(&self, number: u64, progress: Progress) {
@@ -222,34 +233,30 @@ impl Shared {
         Some(entry.message().with_delivery_tag(tag(number)))
     }
 
-    /// The link, attached anew if it is lost or is the one that failed (`seen`).
-    async fn attached(&self, seen: u64) -> Result<Attachment, ReconnectError> {
+    /// The link, attached anew if it is lost. One that lives failed for one message only.
+    async fn attached(&self) -> Result<Sender, ReconnectError> {
         let mut slot = self.link.lock().await;
-        if let Some(attachment) = &*slot
-            && !attachment.sender.is_closed()
-            && attachment.number > seen
-        {
-            return Ok(attachment.clone());
+        if self.is_closed.load(Ordering::Acquire) {
+            return Err(ReconnectError::Closed);
         }
-        if let Some(attachment) = slot.as_ref().filter(|link| !link.sender.is_closed()) {
-            // It failed for one message only.
-            return Ok(attachment.clone());
+        if let Some(sender) = slot.as_ref().filter(|sender| !sender.is_closed()) {
+            return Ok(sender.clone());
         }
         *slot = None;
         let mut attempt = 0;
-        let attachment = loop {
+        let sender = loop {
             match self.attach().await {
-                Ok(attachment) => break attachment,
+                Ok(sender) => break sender,
                 Err(error) => self.connection.pause(attempt, error).await?,
             }
             attempt = attempt.saturating_add(1);
         };
-        *slot = Some(attachment.clone());
-        Ok(attachment)
+        *slot = Some(sender.clone());
+        Ok(sender)
     }
 
     /// One attempt, with as many attachments as it takes to compare all that is not settled.
-    async fn attach(&self) -> Result<Attachment, ReconnectError> {
+    async fn attach(&self) -> Result<Sender, ReconnectError> {
         let session = self.connection.session().await?;
         let mut left_before = usize::MAX;
         loop {
@@ -259,10 +266,8 @@ impl Shared {
             let left = self.in_flight().len();
             if (is_whole && !remote.incomplete_unsettled) || left >= left_before {
                 self.replay(&sender, remote.unsettled.as_ref()).await?;
-                let mut unsettled = lock(&self.unsettled);
-                unsettled.attachments += 1;
-                let number = unsettled.attachments;
-                return Ok(Attachment { number, sender });
+                lock(&self.unsettled).was_attached = true;
+                return Ok(sender);
             }
             left_before = left;
             self.conclude_known(&sender, remote.unsettled.as_ref())
@@ -278,7 +283,7 @@ impl Shared {
         is_incomplete: bool,
     ) -> Result<Sender, ReconnectError> {
         let mut options = self.options.clone();
-        if lock(&self.unsettled).attachments > 0 {
+        if lock(&self.unsettled).was_attached {
             options = options.unsettled(ours); // L-035: there is a terminus of this link
             options.incomplete_unsettled = is_incomplete;
         }
@@ -315,7 +320,7 @@ impl Shared {
     ) -> Result<(), ReconnectError> {
         for number in self.in_flight() {
             let known = replay(&tag(number), remote);
-            if known == Replay::Anew && !self.connection.options().replay_unknown {
+            if known == Replay::Anew && !self.connection.options().retry_unknown {
                 continue;
             }
             if let Some(progress) = self.replay_one(sender, number, known).await? {

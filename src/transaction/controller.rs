@@ -21,14 +21,14 @@ use crate::{
 /// Options of a [`TransactionController`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct ControllerOptions {
+pub struct TransactionControllerOptions {
     /// What the coordinator is asked to be capable of: see [`capability`]. Default: local transactions, several at a time.
     pub desired: Vec<Symbol>,
     /// What it must be capable of, else attaching fails. Default: nothing, because some coordinators name no capability.
     pub required: Vec<Symbol>,
 }
 
-impl Default for ControllerOptions {
+impl Default for TransactionControllerOptions {
     fn default() -> Self {
         Self {
             desired: vec![
@@ -40,7 +40,7 @@ impl Default for ControllerOptions {
     }
 }
 
-impl ControllerOptions {
+impl TransactionControllerOptions {
     /// Sets [`desired`](Self::desired).
     pub fn desired(mut self, capabilities: impl IntoIterator<Item = Symbol>) -> Self {
         self.desired = capabilities.into_iter().collect();
@@ -59,10 +59,10 @@ impl ControllerOptions {
 /// Closing it, or losing it, rolls back every transaction that was declared on it and not discharged. Clones share the link.
 ///
 /// ```no_run
-/// use amqp10::transaction::{ControllerOptions, TransactionController};
+/// use amqp10::transaction::{TransactionControllerOptions, TransactionController};
 ///
 /// # async fn transfer(session: &amqp10::Session, from: amqp10::Receiver, to: amqp10::Sender) -> Result<(), Box<dyn std::error::Error>> {
-/// let controller = TransactionController::attach(session, ControllerOptions::default()).await?;
+/// let controller = TransactionController::attach(session, TransactionControllerOptions::default()).await?;
 ///
 /// // Takes a message from one node and sends it to another: both happen, or neither.
 /// let transaction = controller.declare().await?;
@@ -108,7 +108,7 @@ impl TransactionController {
     /// Dropped, the link is detached.
     pub async fn attach(
         session: &Session,
-        options: ControllerOptions,
+        options: TransactionControllerOptions,
     ) -> Result<Self, TransactionError> {
         let coordinator = Coordinator {
             capabilities: options.desired,
@@ -239,11 +239,15 @@ impl Control {
     /// Rolls back what was dropped, before anything else is asked.
     async fn send_rollbacks(&self) -> Result<(), TransactionError> {
         loop {
-            let Some(txn_id) = lock(&self.to_roll_back).pop() else {
+            let Some(txn_id) = lock(&self.to_roll_back).first().cloned() else {
                 return Ok(());
             };
+            let fail = true;
+            let discharge = Discharge { txn_id, fail };
             // X-016: whatever the answer, the transaction is not committed.
-            let _ = self.ask(&Discharge { txn_id, fail: true }).await?;
+            let _ = self.ask(&discharge).await?;
+            // Not before: whoever asks may be dropped meanwhile.
+            lock(&self.to_roll_back).retain(|txn_id| *txn_id != discharge.txn_id);
         }
     }
 
@@ -474,12 +478,13 @@ impl Transaction {
 
     /// Takes back the credit of links that acquire, so that nothing more comes than what is part of the work (X-031).
     async fn stop_acquiring(&self) {
-        let acquiring = std::mem::take(&mut lock(&self.work).acquiring);
+        let acquiring = lock(&self.work).acquiring.clone();
         for receiver in acquiring {
             // A link that has ended, or a peer that does not answer, sends nothing more.
             let _ = receiver.drain().await;
             let _ = receiver.acquire_for(None);
         }
+        lock(&self.work).acquiring.clear();
     }
 
     async fn discharge(&mut self, fail: bool) -> Result<Outcome, TransactionError> {
@@ -501,6 +506,10 @@ impl Transaction {
 
 impl Drop for Transaction {
     fn drop(&mut self) {
+        for receiver in self.take_work().acquiring {
+            // A link that has ended acquires nothing.
+            let _ = receiver.acquire_for(None);
+        }
         if !self.is_discharged {
             self.lives.control.roll_back_soon(self.id.clone()); // X-041
         }

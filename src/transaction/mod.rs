@@ -17,7 +17,7 @@ mod error;
 use bytes::{Bytes, BytesMut};
 
 pub use self::control_link::{ControlLink, DeclareRequest, DischargeRequest, TransactionRequest};
-pub use self::controller::{ControllerOptions, Transaction, TransactionController};
+pub use self::controller::{Transaction, TransactionController, TransactionControllerOptions};
 pub use self::error::TransactionError;
 use crate::codec::code::{self, descriptor};
 pub use crate::codec::transaction::capability;

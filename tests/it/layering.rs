@@ -3,6 +3,7 @@
 //! ```text
 //! bin ─> the public API                       broker ─────────────┐
 //! emulator ─> eventhubs::wire, handles        handles <───────────┘
+//! transaction, reconnect ─> handles
 //! eventhubs ─> cbs, management ─> request ─> handles ─> transport ─> engine ─> codec
 //!                                                       transport ─> sasl   ─> codec
 //! ```
@@ -33,6 +34,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("sasl", &[]),
     ("time", &[]),
     ("percent", &[]),
+    ("backoff", &[]),
     ("random", &[]),
     ("lock", &[]),
     ("url", &["percent"]),
@@ -65,6 +67,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "url",
             "lock",
             "random",
+            "backoff",
             "engine::Payload", // what is kept of a message is its encoding
         ],
     ),
@@ -90,6 +93,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "time",
             "percent",
             "random",
+            "backoff",
             "lock",
         ],
     ),
@@ -108,6 +112,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "url",
             "time",
             "percent",
+            "random",
             "lock",
         ],
     ),
@@ -392,4 +397,24 @@ fn the_reader_of_paths_finds_forbidden_ones() {
         .filter(|path| !is_allowed("engine", path))
         .collect();
     assert_eq!(forbidden.len(), 4, "{forbidden:?}");
+}
+
+/// What `select!` would leave to chance, no seed could repeat.
+#[test]
+fn every_select_goes_by_order() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    for path in sources(&root) {
+        if path.starts_with(root.join("bin")) || path.ends_with("tests.rs") {
+            continue; // neither is part of any simulation
+        }
+        let code = code(&path);
+        for rest in code.split("select! {").skip(1) {
+            let is_biased = rest.trim_start().starts_with("biased;");
+            assert!(
+                is_biased,
+                "{} has a select that is not biased",
+                path.display()
+            );
+        }
+    }
 }

@@ -4,6 +4,7 @@ mod allocations;
 mod cancel;
 #[cfg(feature = "cli")]
 mod cli;
+mod conformance;
 mod driver;
 #[cfg(feature = "emulator")]
 mod emulator;

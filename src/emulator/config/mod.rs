@@ -22,7 +22,7 @@ use super::faults::Faults;
 use super::offset_text::OffsetText;
 use super::sas::AccessKey;
 use crate::error::TlsError;
-use crate::eventhubs::wire::{DEFAULT_MAX_MESSAGE_SIZE, MAX_RECEIVERS_WITHOUT_EPOCH};
+use crate::eventhubs::wire::{DEFAULT_MAX_MESSAGE_SIZE, MAX_RECEIVERS_WITHOUT_OWNER_LEVEL};
 use crate::{Clock, TlsServerConfig};
 
 /// The name of the key that every namespace has.
@@ -61,7 +61,7 @@ pub struct EmulatorOptions {
     /// Where to keep it, so that it survives the emulator. Default: in memory only.
     pub persistence: Option<Persistence>,
     /// Most receivers without an owner level on one partition in one consumer group. Default: 5.
-    pub max_receivers_without_epoch: usize,
+    pub max_receivers_without_owner_level: usize,
     /// Most receivers of one consumer group, over all partitions of its hub. Default: no limit.
     pub max_receivers_per_group: usize,
     /// Most consumer groups of a hub, `$Default` included. Default: 1000.
@@ -115,7 +115,7 @@ impl Default for EmulatorOptions {
             max_message_size: DEFAULT_MAX_MESSAGE_SIZE,
             retention: Retention::default(),
             persistence: None,
-            max_receivers_without_epoch: MAX_RECEIVERS_WITHOUT_EPOCH,
+            max_receivers_without_owner_level: MAX_RECEIVERS_WITHOUT_OWNER_LEVEL,
             max_receivers_per_group: usize::MAX,
             max_consumer_groups: 1000,
             max_connections: 5000,
@@ -276,8 +276,8 @@ impl EmulatorOptions {
     }
 
     /// Serves this many receivers without an owner level on one partition in one consumer group.
-    pub fn max_receivers_without_epoch(mut self, receivers: usize) -> EmulatorOptions {
-        self.max_receivers_without_epoch = receivers;
+    pub fn max_receivers_without_owner_level(mut self, receivers: usize) -> EmulatorOptions {
+        self.max_receivers_without_owner_level = receivers;
         self
     }
 

@@ -26,7 +26,7 @@
 //! each run where the whole program is in one thread and no real time passes: with a current-thread runtime that is started
 //! paused, streams in memory ([`Emulator::connect`](super::Emulator::connect)), one
 //! [`Clock::simulated`](crate::Clock::simulated) on both sides, and a seed for the client's pauses
-//! (`ClientOptions::seed`). Start a new runtime for each seed. A failing seed then fails each time that it is run; and
+//! (`ClientOptions::seed`; a processor also needs an `owner` of yours). Start a new runtime for each seed. A failing seed then fails each time that it is run; and
 //! since time that is waited is not spent, thousands of runs take seconds.
 //!
 //! | fault | what a client meets |

@@ -1,16 +1,42 @@
-//! A small seeded generator, so that a failing run is replayed by its number.
+//! A small seeded generator, so that a failing run is replayed by its number; or a list of choices, where a fuzzer makes them.
 
-/// Splitmix64: good enough to choose operations, and one line long.
-pub(super) struct Random(u64);
+use bytes::{Buf, Bytes};
+
+/// Splitmix64: good enough to choose operations, and one line long. Choices that were made beforehand come first.
+pub(super) struct Random {
+    seed: u64,
+    choices: Bytes,
+}
 
 impl Random {
     pub(super) fn new(seed: u64) -> Self {
-        Self(seed)
+        Self {
+            seed,
+            choices: Bytes::new(),
+        }
+    }
+
+    /// Two octets a choice; when they are used up, a fixed seed goes on.
+    #[cfg(fuzzing)]
+    pub(super) fn of_choices(choices: &[u8]) -> Self {
+        Self {
+            seed: 0,
+            choices: Bytes::copy_from_slice(choices),
+        }
+    }
+
+    /// Whether choices are left that were made beforehand.
+    #[cfg(fuzzing)]
+    pub(super) fn has_choices(&self) -> bool {
+        self.choices.len() >= 2
     }
 
     fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        if self.choices.len() >= 2 {
+            return self.choices.get_u16().into();
+        }
+        self.seed = self.seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.seed ^ (self.seed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         mixed ^ (mixed >> 31)
     }

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 #[cfg(feature = "blob")]
-pub use self::blob::{BlobCheckpointStore, BlobNames, BlobOptions};
+pub use self::blob::{BlobCheckpointStore, BlobCheckpointStoreOptions, BlobNames};
 pub use self::file::FileCheckpointStore;
 pub use self::memory::MemoryCheckpointStore;
 

@@ -29,7 +29,7 @@ use self::seats::Seats;
 use super::auth::TokenSource;
 use super::error::{Cause, ErrorKind, EventHubsError};
 use super::metrics::ClientMeters;
-use super::observer::{ClientEvent, Observer};
+use super::observer::{ClientEvent, ClientObserver};
 use super::options::ClientOptions;
 use super::retry::{Rebuild, Retries, Verdict, classify};
 use super::wire::Address;
@@ -123,7 +123,7 @@ impl Namespace {
             return;
         }
         self.meters.count(&event);
-        Observer::tell(self.options.observer.as_ref(), &event);
+        ClientObserver::tell(self.options.observer.as_ref(), &event);
     }
 
     /// Waits for the next try, or gives the error back if there is none.

@@ -14,6 +14,7 @@ use super::observer::ProcessorEvent;
 use super::partition::{Left, PartitionClient};
 use super::progress::LONGEST_WAIT;
 use super::shared::Shared;
+use crate::backoff::spread;
 use crate::eventhubs::Position;
 use crate::eventhubs::checkpoint::{Checkpoint, Ownership, StoreError};
 
@@ -117,8 +118,7 @@ impl Coordinator {
         match self.balance().await {
             Ok(()) => {
                 self.failures = 0;
-                let spread = 0.8 + 0.4 * (self.shared.random.next() % 1024) as f64 / 1024.0;
-                interval.mul_f64(spread)
+                spread(interval, self.shared.random.next())
             }
             Err(error) => {
                 self.failures = self.failures.saturating_add(1);

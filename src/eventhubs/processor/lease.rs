@@ -45,6 +45,7 @@ pub(super) async fn over(lease: &mut watch::Receiver<Lease>) -> StopReason {
             return reason;
         }
         tokio::select! {
+            biased; // no chance: runs of one seed are alike
             changed = lease.changed() => if changed.is_err() {
                 // The processor was dropped.
                 return StopReason::Shutdown;

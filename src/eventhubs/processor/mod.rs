@@ -167,6 +167,7 @@ impl Processor {
         let mut pumps = JoinSet::new();
         loop {
             tokio::select! {
+                biased; // no chance: runs of one seed are alike
                 client = self.next_partition() => match client {
                     Some(client) => {
                         let handler = handler_for(client.id());
@@ -213,6 +214,7 @@ impl Processor {
         });
         let mut phase = running.phase.subscribe();
         tokio::select! {
+            biased; // no chance: runs of one seed are alike
             stopped = phase.wait_for(|phase| matches!(phase, Phase::Stopped(_))) => match stopped.as_deref() {
                 Ok(Phase::Stopped(Some(error))) => Err(error.clone()),
                 _ => Ok(()),

@@ -22,12 +22,12 @@ use crate::{SendError, Sender, SenderOptions};
 /// Options of an [`IdempotentProducer`].
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
-pub struct IdempotentOptions {
+pub struct IdempotentProducerOptions {
     /// Where an earlier producer ended, to go on in its name. Default `None`: the service gives a new name.
     pub resume: Option<PartitionPublishingState>,
 }
 
-impl IdempotentOptions {
+impl IdempotentProducerOptions {
     /// Sets [`resume`](Self::resume).
     pub fn resume(mut self, state: PartitionPublishingState) -> Self {
         self.resume = Some(state);
@@ -50,7 +50,7 @@ impl IdempotentOptions {
 ///
 /// # Going on later
 /// [`state`](Self::state) says under which numbers events were stored. A program that saves it, and gives it to a
-/// [new producer](IdempotentOptions::resume), can send what came after that state again, in the same order: what was stored
+/// [new producer](IdempotentProducerOptions::resume), can send what came after that state again, in the same order: what was stored
 /// already is not stored twice. Events that were *not* sent before must not take the place of events that were: the
 /// service would take them for stored.
 ///
@@ -58,10 +58,10 @@ impl IdempotentOptions {
 /// [`Unsupported`](ErrorKind::Unsupported).
 ///
 /// ```no_run
-/// use amqp10::eventhubs::{Client, IdempotentOptions};
+/// use amqp10::eventhubs::{Client, IdempotentProducerOptions};
 ///
 /// # async fn run(client: &Client) -> Result<(), amqp10::eventhubs::EventHubsError> {
-/// let mut producer = client.idempotent_producer("0", IdempotentOptions::default()).await?;
+/// let mut producer = client.idempotent_producer("0", IdempotentProducerOptions::default()).await?;
 /// let mut batch = producer.create_batch(None).await?;
 /// for number in 0..100 {
 ///     batch.try_add(number.to_string()).expect("small events");
@@ -95,7 +95,7 @@ impl IdempotentProducer {
     pub(in crate::eventhubs) async fn open(
         namespace: Arc<Namespace>,
         partition: &str,
-        options: IdempotentOptions,
+        options: IdempotentProducerOptions,
     ) -> Result<Self, EventHubsError> {
         let address = Route::partition(partition).address(namespace.hub())?;
         let mut retries = namespace.retries();
@@ -252,7 +252,7 @@ impl IdempotentProducer {
 
     async fn publish_until_known(&mut self) -> Result<(), EventHubsError> {
         let namespace = self.namespace.clone();
-        let mut retries = namespace.retries().repeat_unknown(true);
+        let mut retries = namespace.retries().retry_unknown(true);
         loop {
             let Err(error) = self.try_publish_pending().await else {
                 return Ok(());

@@ -69,7 +69,7 @@ impl PublishingLink {
         publication: &mut Publication,
         retry_unknown: bool,
     ) -> Result<(), EventHubsError> {
-        let mut retries = self.namespace.retries().repeat_unknown(retry_unknown);
+        let mut retries = self.namespace.retries().retry_unknown(retry_unknown);
         loop {
             let Err(error) = self.try_publish(publication).await else {
                 return Ok(());

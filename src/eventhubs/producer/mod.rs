@@ -17,8 +17,8 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
-pub use buffered::{BufferedProducer, BufferedProducerOptions, EnqueueError, Enqueued};
-pub use idempotent::{IdempotentOptions, IdempotentProducer};
+pub use buffered::{BufferedProducer, BufferedProducerOptions, EnqueueError, EventReceipt};
+pub use idempotent::{IdempotentProducer, IdempotentProducerOptions};
 pub use options::ProducerOptions;
 
 use self::link::PublishingLink;

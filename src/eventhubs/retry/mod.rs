@@ -7,6 +7,7 @@ use std::time::Duration;
 pub(super) use self::verdict::classify;
 
 use super::error::{Cause, ErrorKind, EventHubsError};
+use crate::backoff::{doubled, spread};
 
 /// How often and how patiently failed operations are tried again.
 ///
@@ -69,10 +70,7 @@ impl RetryPolicy {
     /// The pause before retry number `retry` (from 0): doubled each time, then spread from 80 % to 120 % by `random`,
     /// so that clients that failed together do not come back together.
     pub fn delay(&self, retry: u32, random: u64) -> Duration {
-        let factor = 1_u32.checked_shl(retry).unwrap_or(u32::MAX);
-        let delay = self.first_delay.saturating_mul(factor).min(self.max_delay);
-        let spread = 0.8 + 0.4 * (random % 1024) as f64 / 1024.0;
-        delay.mul_f64(spread)
+        spread(doubled(self.first_delay, retry, self.max_delay), random)
     }
 }
 
@@ -119,7 +117,7 @@ pub(super) struct Retries {
     done: u32,
     token_renewed: bool,
     /// Whether an operation whose outcome is unknown may be repeated.
-    repeat_unknown: bool,
+    retry_unknown: bool,
 }
 
 impl Retries {
@@ -128,19 +126,19 @@ impl Retries {
             policy,
             done: 0,
             token_renewed: false,
-            repeat_unknown: false,
+            retry_unknown: false,
         }
     }
 
-    pub(super) fn repeat_unknown(mut self, allow: bool) -> Self {
-        self.repeat_unknown = allow;
+    pub(super) fn retry_unknown(mut self, allow: bool) -> Self {
+        self.retry_unknown = allow;
         self
     }
 
     /// The pause before the next try, or `None` if the error stands.
     pub(super) fn next(&mut self, error: &EventHubsError, random: u64) -> Option<Duration> {
         let verdict = match classify(error.cause()) {
-            (ErrorKind::OutcomeUnknown, _) if self.repeat_unknown => again(Rebuild::Link),
+            (ErrorKind::OutcomeUnknown, _) if self.retry_unknown => again(Rebuild::Link),
             (_, verdict) => verdict,
         };
         let Verdict::Again { rebuild, at_least } = verdict else {
@@ -208,7 +206,7 @@ mod tests {
         let unknown = EventHubsError::new("send", cause);
         let mut retries = Retries::new(RetryPolicy::default());
         assert_eq!(retries.next(&unknown, 0), None);
-        let mut retries = retries.repeat_unknown(true);
+        let mut retries = retries.retry_unknown(true);
         assert!(retries.next(&unknown, 0).is_some());
     }
 

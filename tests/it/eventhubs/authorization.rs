@@ -162,7 +162,7 @@ async fn a_renewal_that_fails_is_tried_again_and_told_before_it_hurts() {
     });
     let failures = Arc::new(Mutex::new(Vec::new()));
     let book = failures.clone();
-    let observer = Observer::new(move |event| match event {
+    let observer = ClientObserver::new(move |event| match event {
         ClientEvent::TokenRenewalFailed { left, error, .. } => {
             assert!(error.to_string().contains("no token today"), "{error}");
             book.lock().unwrap().push(left.as_secs());

@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 
 use amqp10::AcceptLinkOptions;
 use amqp10::eventhubs::{
-    BufferedProducer, BufferedProducerOptions, Enqueued, ErrorKind, partition_for_key,
+    BufferedProducer, BufferedProducerOptions, ErrorKind, EventReceipt, partition_for_key,
 };
 use tokio::time::Instant;
 
@@ -22,7 +22,7 @@ async fn buffered(client: &Client, options: BufferedProducerOptions) -> Buffered
     soon(client.buffered_producer(options)).await.unwrap()
 }
 
-async fn enqueue(producer: &BufferedProducer, partition: &str, text: &str) -> Enqueued {
+async fn enqueue(producer: &BufferedProducer, partition: &str, text: &str) -> EventReceipt {
     soon(producer.enqueue_to(to(partition), text))
         .await
         .unwrap()

@@ -49,7 +49,7 @@ async fn links_are_spread_over_connections_and_one_that_is_lost_takes_its_own_al
     let wires = Arc::new(Wires::default());
     let lost = Arc::new(Mutex::new(Vec::new()));
     let book = lost.clone();
-    let observer = Observer::new(move |event| match event {
+    let observer = ClientObserver::new(move |event| match event {
         ClientEvent::ConnectionLost { connection, .. } => {
             book.lock()
                 .unwrap()

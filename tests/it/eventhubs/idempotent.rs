@@ -2,7 +2,8 @@
 
 use amqp10::codec::{AmqpError, Attach, Body, Fields, Message, Symbol, Value};
 use amqp10::eventhubs::{
-    BatchOptions, ErrorKind, IdempotentOptions, IdempotentProducer, PartitionPublishingState,
+    BatchOptions, ErrorKind, IdempotentProducer, IdempotentProducerOptions,
+    PartitionPublishingState,
 };
 use amqp10::{AcceptLinkOptions, Receiver};
 
@@ -13,14 +14,14 @@ const ID: Symbol = Symbol::from_static("com.microsoft:producer-id");
 const EPOCH: Symbol = Symbol::from_static("com.microsoft:producer-epoch");
 const SEQUENCE: Symbol = Symbol::from_static("com.microsoft:producer-sequence-number");
 
-async fn idempotent(client: &Client, options: IdempotentOptions) -> IdempotentProducer {
+async fn idempotent(client: &Client, options: IdempotentProducerOptions) -> IdempotentProducer {
     soon(client.idempotent_producer("0", options))
         .await
         .unwrap()
 }
 
-fn resume(id: i64, epoch: i16, last: i32) -> IdempotentOptions {
-    IdempotentOptions::default().resume(PartitionPublishingState::new(id, epoch, last))
+fn resume(id: i64, epoch: i16, last: i32) -> IdempotentProducerOptions {
+    IdempotentProducerOptions::default().resume(PartitionPublishingState::new(id, epoch, last))
 }
 
 async fn publish(producer: &mut IdempotentProducer, texts: &[&str]) {
@@ -57,7 +58,7 @@ fn expected(texts: &[(&str, i32)]) -> Vec<(String, i32)> {
 async fn events_are_numbered_from_what_the_service_assigned() {
     let emulator = emulator().await;
     let client = client(&emulator).await;
-    let mut producer = idempotent(&client, IdempotentOptions::default()).await;
+    let mut producer = idempotent(&client, IdempotentProducerOptions::default()).await;
     let begin = producer.state();
     assert_eq!(begin.last_sequence, 0);
     publish(&mut producer, &["a", "b"]).await;
@@ -69,7 +70,7 @@ async fn events_are_numbered_from_what_the_service_assigned() {
     let all = expected(&[("a", 1), ("b", 2), ("c", 3)]);
     assert_eq!(stored(&client).await, all);
     // Another producer is somebody else.
-    let other = idempotent(&client, IdempotentOptions::default()).await;
+    let other = idempotent(&client, IdempotentProducerOptions::default()).await;
     assert_ne!(other.state().producer_id, begin.producer_id);
 }
 
@@ -78,12 +79,12 @@ async fn events_are_numbered_from_what_the_service_assigned() {
 async fn a_producer_goes_on_from_a_saved_state_and_repeats_are_stored_once() {
     let emulator = emulator().await;
     let client = client(&emulator).await;
-    let mut producer = idempotent(&client, IdempotentOptions::default()).await;
+    let mut producer = idempotent(&client, IdempotentProducerOptions::default()).await;
     publish(&mut producer, &["a", "b"]).await;
     let saved = producer.state();
     publish(&mut producer, &["c", "d"]).await;
     drop(producer);
-    let mut resumed = idempotent(&client, IdempotentOptions::default().resume(saved)).await;
+    let mut resumed = idempotent(&client, IdempotentProducerOptions::default().resume(saved)).await;
     assert_eq!(resumed.state(), saved);
     publish(&mut resumed, &["c", "d"]).await;
     publish(&mut resumed, &["e"]).await;
@@ -108,7 +109,7 @@ async fn the_number_after_the_greatest_is_zero() {
 async fn a_newer_epoch_ends_the_older_producer() {
     let emulator = emulator().await;
     let client = client(&emulator).await;
-    let mut old = idempotent(&client, IdempotentOptions::default()).await;
+    let mut old = idempotent(&client, IdempotentProducerOptions::default()).await;
     publish(&mut old, &["a"]).await;
     let state = old.state();
     let newer = resume(state.producer_id, state.epoch + 1, state.last_sequence);
@@ -138,9 +139,9 @@ async fn batches_are_for_the_producer_that_made_them() {
     let emulator = emulator().await;
     let client = client(&emulator).await;
     let plain = producer(&client);
-    let mut numbered = idempotent(&client, IdempotentOptions::default()).await;
+    let mut numbered = idempotent(&client, IdempotentProducerOptions::default()).await;
     let mut elsewhere = client
-        .idempotent_producer("1", IdempotentOptions::default())
+        .idempotent_producer("1", IdempotentProducerOptions::default())
         .await
         .unwrap();
     let batch = plain.create_batch(BatchOptions::partition("0")).await;
@@ -162,7 +163,7 @@ async fn batches_are_for_the_producer_that_made_them() {
 async fn each_event_is_stored_once_while_connections_are_cut() {
     let emulator = emulator().await;
     let client = client(&emulator).await;
-    let mut producer = idempotent(&client, IdempotentOptions::default()).await;
+    let mut producer = idempotent(&client, IdempotentProducerOptions::default()).await;
     let cutting = {
         let emulator = emulator.clone();
         tokio::spawn(async move {
@@ -232,7 +233,7 @@ fn forced() -> AmqpError {
 async fn opened(
     service: &mut Scripted,
     retry: RetryPolicy,
-    options: IdempotentOptions,
+    options: IdempotentProducerOptions,
 ) -> (IdempotentProducer, Attach, Receiver) {
     let client = service.client(retry).await;
     let last = options.resume.map_or(40, |state| state.last_sequence);
@@ -247,7 +248,7 @@ async fn opened(
 #[tokio::test(start_paused = true)]
 async fn what_is_unknown_is_repeated_under_the_same_numbers() {
     let mut service = Scripted::new();
-    let options = IdempotentOptions::default();
+    let options = IdempotentProducerOptions::default();
     let (mut producer, attach, publisher) =
         opened(&mut service, RetryPolicy::default(), options).await;
     assert_eq!(claimed(&attach), [Value::Null, Value::Null, Value::Null]);
@@ -374,7 +375,7 @@ async fn a_service_that_does_not_offer_it_is_told_at_once() {
     let mut service = Scripted::new();
     let client = service.client(RetryPolicy::default()).await;
     let (opened, _publisher) = tokio::join!(
-        soon(client.idempotent_producer("0", IdempotentOptions::default())),
+        soon(client.idempotent_producer("0", IdempotentProducerOptions::default())),
         service.publisher(),
     );
     let error = opened.unwrap_err();

@@ -36,7 +36,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use amqp10::emulator::{Emulator, EmulatorOptions};
 use amqp10::eventhubs::{
-    Client, ClientOptions, Connector, ConsumerOptions, Observer, PartitionConsumer, Position,
+    Client, ClientObserver, ClientOptions, Connector, ConsumerOptions, PartitionConsumer, Position,
     Producer, ProducerOptions, ReceivedEvent, RetryPolicy, Route,
 };
 use amqp10::{Clock, Connection};
@@ -124,10 +124,10 @@ async fn publish_numbers(producer: &Producer, first: u32, count: u32) {
 type Notes = Arc<Mutex<Vec<String>>>;
 
 /// An observer that notes what it is told.
-fn notes() -> (Observer, Notes) {
+fn notes() -> (ClientObserver, Notes) {
     let notes = Notes::default();
     let book = notes.clone();
-    let observer = Observer::new(move |event| {
+    let observer = ClientObserver::new(move |event| {
         let text = format!("{event:?}");
         let name = text.split([' ', '{']).next().unwrap();
         book.lock().unwrap().push(name.to_owned());

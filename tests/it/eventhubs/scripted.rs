@@ -3,7 +3,7 @@
 use amqp10::codec::{
     ApplicationProperties, Attach, Encode, Map, Properties, Source, Value, Writer,
 };
-use amqp10::eventhubs::Observer;
+use amqp10::eventhubs::ClientObserver;
 use amqp10::eventhubs::wire::annotation;
 use amqp10::memory::{self, MemoryStream};
 use amqp10::{
@@ -102,11 +102,11 @@ impl Service {
         *self.partition.lock().unwrap() = Box::new(|| None);
     }
 
-    pub async fn client(&self, observer: Observer) -> Client {
+    pub async fn client(&self, observer: ClientObserver) -> Client {
         self.client_over(1, observer).await
     }
 
-    pub async fn client_over(&self, connections: usize, observer: Observer) -> Client {
+    pub async fn client_over(&self, connections: usize, observer: ClientObserver) -> Client {
         let service = self.clone();
         let connector = Connector::new(move |options| {
             let (ours, theirs) = memory::pipe(1 << 16);

@@ -1,7 +1,7 @@
 //! Traces of events, from the producer to the consumer.
 
 use amqp10::eventhubs::{
-    BatchOptions, BufferedProducerOptions, Event, IdempotentOptions, TraceContext,
+    BatchOptions, BufferedProducerOptions, Event, IdempotentProducerOptions, TraceContext,
     TraceContextSource,
 };
 
@@ -43,7 +43,7 @@ async fn every_way_of_publishing_says_the_trace() {
     let buffered = buffered.await.unwrap();
     let enqueued = buffered.enqueue_to(to("0"), "buffered").await.unwrap();
     enqueued.await.unwrap();
-    let numbered = client.idempotent_producer("0", IdempotentOptions::default());
+    let numbered = client.idempotent_producer("0", IdempotentProducerOptions::default());
     numbered.await.unwrap().send("numbered").await.unwrap();
 
     let mut consumer = from_start(&client, "0").await;

@@ -7,8 +7,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use amqp10::TlsConfig;
 use amqp10::eventhubs::auth::{Token, TokenFn, TokenKind};
 use amqp10::eventhubs::checkpoint::{
-    BlobCheckpointStore, BlobNames, BlobOptions, Checkpoint, CheckpointStore, ConsumerGroupId,
-    Ownership, StoreError, conformance,
+    BlobCheckpointStore, BlobCheckpointStoreOptions, BlobNames, Checkpoint, CheckpointStore,
+    ConsumerGroupId, Ownership, StoreError, conformance,
 };
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD as URL_SAFE_NO_PAD;
@@ -46,7 +46,7 @@ fn uuid() -> String {
 }
 
 fn store(connection_string: &str, container: &str, names: BlobNames) -> BlobCheckpointStore {
-    let options = BlobOptions::default().names(names);
+    let options = BlobCheckpointStoreOptions::default().names(names);
     BlobCheckpointStore::with_connection_string(connection_string, container, options).unwrap()
 }
 
@@ -241,7 +241,9 @@ async fn a_signed_url_opens_a_container() {
     };
     let signed = shared.theirs(&["sign"]).await;
     let url = signed[0]["url"].as_str().unwrap();
-    let open = |url: &str| BlobCheckpointStore::with_signed_url(url, BlobOptions::default());
+    let open = |url: &str| {
+        BlobCheckpointStore::with_signed_url(url, BlobCheckpointStoreOptions::default())
+    };
     if let Err(failures) = conformance::check(Arc::new(open(url).unwrap())).await {
         panic!("{failures}");
     }
@@ -324,7 +326,8 @@ impl SecureAzurite {
             ))
         });
         let roots = include_bytes!("../../data/ca.pem");
-        let options = BlobOptions::default().tls(TlsConfig::with_root_certificates(roots).unwrap());
+        let options = BlobCheckpointStoreOptions::default()
+            .tls(TlsConfig::with_root_certificates(roots).unwrap());
         let url = format!("{}/devstoreaccount1/checkpoints", self.url);
         BlobCheckpointStore::with_token_source(&url, source, options).unwrap()
     }

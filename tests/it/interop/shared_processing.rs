@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use amqp10::emulator::{Emulator, EmulatorOptions};
 use amqp10::eventhubs::checkpoint::{
-    BlobCheckpointStore, BlobOptions, CheckpointStore, ConsumerGroupId,
+    BlobCheckpointStore, BlobCheckpointStoreOptions, CheckpointStore, ConsumerGroupId,
 };
 use amqp10::eventhubs::processor::{PartitionClient, Processor, ProcessorOptions};
 use amqp10::eventhubs::{Client, ClientOptions, ConnectionString, ProducerOptions, Route};
@@ -72,7 +72,7 @@ impl Scene {
         // Python's client takes host and port for the name of the namespace.
         let target: ConnectionString = emulator.connection_string().parse().unwrap();
         let namespace = format!("{}:{}", target.host(), target.port().unwrap());
-        let options = BlobOptions::default();
+        let options = BlobCheckpointStoreOptions::default();
         let store = BlobCheckpointStore::with_connection_string(&blobs, &container, options);
         Some(Self {
             group: ConsumerGroupId::new(namespace, HUB, "$Default"),
@@ -109,7 +109,7 @@ impl Scene {
         runtime.spawn(async move {
             let client = ClientOptions::default().hub(HUB);
             let client = Client::connect(&connection_string, client).await.unwrap();
-            let store = BlobOptions::default();
+            let store = BlobCheckpointStoreOptions::default();
             let store = BlobCheckpointStore::with_connection_string(&blobs.0, &blobs.1, store);
             let store = Arc::new(store.unwrap());
             let processor = Processor::start(client, store, options).unwrap();

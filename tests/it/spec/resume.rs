@@ -255,7 +255,7 @@ impl SmallFrames {
 
 #[tokio::test(start_paused = true)]
 async fn r_016_without_replay_what_was_in_flight_is_in_doubt() {
-    let options = ReconnectOptions::default().replay_unknown(false);
+    let options = ReconnectOptions::default().retry_unknown(false);
     let (mut peers, sender, mut sendings, _tags) = lost(&["a"], options).await;
     let failed = sendings.pop().unwrap().await.unwrap().unwrap_err();
     assert!(

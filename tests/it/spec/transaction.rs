@@ -6,8 +6,8 @@ use amqp10::codec::{
     TransactionalState, Transfer, Value, Writer, condition,
 };
 use amqp10::transaction::{
-    ControlLink, ControllerOptions, Transaction, TransactionController, TransactionError,
-    TransactionRequest, capability,
+    ControlLink, Transaction, TransactionController, TransactionControllerOptions,
+    TransactionError, TransactionRequest, capability,
 };
 use amqp10::{
     AcceptLinkOptions, AmqpError, Connection, Credit, Delivery, DeliveryState, LinkError, Outcome,
@@ -64,7 +64,7 @@ async fn answer_control_link(peer: &mut Peer, capabilities: Vec<Symbol>) -> Atta
 }
 
 async fn controller_with(
-    options: ControllerOptions,
+    options: TransactionControllerOptions,
     capabilities: Vec<Symbol>,
 ) -> (
     Peer,
@@ -81,7 +81,7 @@ async fn controller_with(
 
 async fn controller() -> (Peer, Session, TransactionController) {
     let (peer, session, controller) =
-        controller_with(ControllerOptions::default(), several()).await;
+        controller_with(TransactionControllerOptions::default(), several()).await;
     (peer, session, controller.unwrap())
 }
 
@@ -167,7 +167,7 @@ fn provisional(id: u32, outcome: Outcome) -> Disposition {
 #[tokio::test(start_paused = true)]
 async fn x_001_x_012_the_control_link_leads_to_a_coordinator_and_takes_rejected() {
     let (mut peer, session) = scene::session().await;
-    let options = ControllerOptions::default();
+    let options = TransactionControllerOptions::default();
     let (controller, asked) = tokio::join!(
         TransactionController::attach(&session, options),
         answer_control_link(&mut peer, several())
@@ -186,7 +186,8 @@ async fn x_001_x_012_the_control_link_leads_to_a_coordinator_and_takes_rejected(
 
 #[tokio::test(start_paused = true)]
 async fn x_005_a_required_capability_is_verified() {
-    let options = ControllerOptions::default().required([capability::DISTRIBUTED_TRANSACTIONS]);
+    let options =
+        TransactionControllerOptions::default().required([capability::DISTRIBUTED_TRANSACTIONS]);
     let (mut peer, _session, controller) = controller_with(options, several()).await;
     match controller {
         Err(TransactionError::MissingCapability(missing)) => {
@@ -201,7 +202,7 @@ async fn x_005_a_required_capability_is_verified() {
 async fn x_042_a_peer_without_coordinator_is_a_clear_error() {
     let (mut peer, session) = scene::session().await;
     let (controller, ()) = tokio::join!(
-        TransactionController::attach(&session, ControllerOptions::default()),
+        TransactionController::attach(&session, TransactionControllerOptions::default()),
         async {
             let asked = peer.expect_attach().await;
             peer.send(Attach {
@@ -251,7 +252,7 @@ async fn x_011_a_refused_declare_is_an_error_with_its_condition() {
 async fn x_007_without_the_capability_one_transaction_lives_at_a_time() {
     let local = vec![capability::LOCAL_TRANSACTIONS];
     let (mut peer, _session, controller) =
-        controller_with(ControllerOptions::default(), local).await;
+        controller_with(TransactionControllerOptions::default(), local).await;
     let controller = controller.unwrap();
     let first = declare(&mut peer, &controller).await;
     let second = controller.declare().await;
@@ -268,7 +269,7 @@ async fn x_007_without_the_capability_one_transaction_lives_at_a_time() {
 async fn x_007_without_the_capability_an_id_is_good_in_its_session_only() {
     let local = vec![capability::LOCAL_TRANSACTIONS];
     let (mut peer, session, controller) =
-        controller_with(ControllerOptions::default(), local).await;
+        controller_with(TransactionControllerOptions::default(), local).await;
     let controller = controller.unwrap();
     let transaction = declare(&mut peer, &controller).await;
     let connection: Connection = session.connection().clone();
@@ -305,7 +306,7 @@ async fn x_013_a_global_id_needs_distributed_transactions() {
 
     let distributed = vec![capability::DISTRIBUTED_TRANSACTIONS];
     let (mut peer, _session, controller) =
-        controller_with(ControllerOptions::default(), distributed).await;
+        controller_with(TransactionControllerOptions::default(), distributed).await;
     let controller = controller.unwrap();
     let (transaction, payload) = tokio::join!(
         controller.declare_global(7_u32),
@@ -543,7 +544,8 @@ async fn x_041_a_dropped_transaction_is_rolled_back() {
 #[tokio::test(start_paused = true)]
 async fn x_041_a_rollback_that_has_no_credit_goes_before_the_next_request() {
     let (mut peer, session) = scene::session().await;
-    let attaching = TransactionController::attach(&session, ControllerOptions::default());
+    let attaching =
+        TransactionController::attach(&session, TransactionControllerOptions::default());
     let (controller, ()) = tokio::join!(attaching, async {
         let asked = peer.expect_attach().await;
         let target = Coordinator {

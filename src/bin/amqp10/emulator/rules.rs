@@ -66,7 +66,7 @@ impl Rules {
             options = options.max_message_size(octets);
         }
         if let Some(receivers) = self.max_receivers {
-            options = options.max_receivers_without_epoch(receivers);
+            options = options.max_receivers_without_owner_level(receivers);
         }
         if let Some(receivers) = self.max_group_receivers {
             options = options.max_receivers_per_group(receivers);

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use hyper::Method;
 use hyper::header::{ETAG, HeaderName, IF_MATCH, IF_NONE_MATCH, LAST_MODIFIED, USER_AGENT};
 
-use super::BlobOptions;
+use super::BlobCheckpointStoreOptions;
 use super::account::{Credential, Place};
 use super::error::BlobError;
 use super::http::{HttpClient, Reply, Request};
@@ -58,7 +58,7 @@ pub(super) enum WriteOutcome {
 }
 
 impl Container {
-    pub(super) fn new(place: Place, options: &BlobOptions) -> Self {
+    pub(super) fn new(place: Place, options: &BlobCheckpointStoreOptions) -> Self {
         Self {
             http: HttpClient::new(place.endpoint, options),
             path: place.path,

@@ -11,7 +11,7 @@ use hyper::{HeaderMap, Method};
 use hyper_util::rt::TokioIo;
 use tokio::time::{Instant, timeout};
 
-use super::BlobOptions;
+use super::BlobCheckpointStoreOptions;
 use super::error::BlobError;
 use crate::eventhubs::auth::Secret;
 use crate::lock::lock;
@@ -132,7 +132,7 @@ pub(super) struct HttpClient {
 }
 
 impl HttpClient {
-    pub(super) fn new(endpoint: Endpoint, options: &BlobOptions) -> Self {
+    pub(super) fn new(endpoint: Endpoint, options: &BlobCheckpointStoreOptions) -> Self {
         let is_for_it = |proxy: &&Proxy| proxy.is_for(&endpoint.host);
         Self {
             tls: options.tls.clone(),

@@ -51,7 +51,7 @@ const MAX_CLAIMS: usize = 16;
 /// Options of a [`BlobCheckpointStore`].
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub struct BlobOptions {
+pub struct BlobCheckpointStoreOptions {
     /// How names are spelt. Default: in lower case.
     pub names: BlobNames,
     /// How requests that failed are tried again, and how long each may take. Default: three times, each at most 5 s.
@@ -66,7 +66,7 @@ pub struct BlobOptions {
     pub clock: Clock,
 }
 
-impl Default for BlobOptions {
+impl Default for BlobCheckpointStoreOptions {
     fn default() -> Self {
         Self {
             names: BlobNames::default(),
@@ -81,7 +81,7 @@ impl Default for BlobOptions {
     }
 }
 
-impl BlobOptions {
+impl BlobCheckpointStoreOptions {
     /// Sets [`names`](Self::names).
     pub fn names(mut self, names: BlobNames) -> Self {
         self.names = names;
@@ -118,10 +118,10 @@ impl BlobOptions {
 /// It connects when it is first asked, and must be asked within a tokio runtime. Clones share their connections.
 ///
 /// ```no_run
-/// use amqp10::eventhubs::checkpoint::{BlobCheckpointStore, BlobOptions};
+/// use amqp10::eventhubs::checkpoint::{BlobCheckpointStore, BlobCheckpointStoreOptions};
 ///
 /// # async fn run(connection_string: &str) -> Result<(), amqp10::eventhubs::checkpoint::StoreError> {
-/// let store = BlobCheckpointStore::with_connection_string(connection_string, "checkpoints", BlobOptions::default())?;
+/// let store = BlobCheckpointStore::with_connection_string(connection_string, "checkpoints", BlobCheckpointStoreOptions::default())?;
 /// store.create_container().await?;
 /// # Ok(())
 /// # }
@@ -141,7 +141,7 @@ impl BlobCheckpointStore {
     pub fn with_connection_string(
         connection_string: &str,
         container: &str,
-        options: BlobOptions,
+        options: BlobCheckpointStoreOptions,
     ) -> Result<Self, StoreError> {
         Self::new(
             Place::from_connection_string(connection_string, container),
@@ -154,7 +154,10 @@ impl BlobCheckpointStore {
     ///
     /// # Errors
     /// If it is no such URL. The error does not repeat it.
-    pub fn with_signed_url(url: &str, options: BlobOptions) -> Result<Self, StoreError> {
+    pub fn with_signed_url(
+        url: &str,
+        options: BlobCheckpointStoreOptions,
+    ) -> Result<Self, StoreError> {
         Self::new(Place::from_signed_url(url), options)
     }
 
@@ -166,12 +169,15 @@ impl BlobCheckpointStore {
     pub fn with_token_source(
         url: &str,
         source: impl TokenSource + 'static,
-        options: BlobOptions,
+        options: BlobCheckpointStoreOptions,
     ) -> Result<Self, StoreError> {
         Self::new(Place::from_url(url, Arc::new(source)), options)
     }
 
-    fn new(place: Result<Place, BlobError>, options: BlobOptions) -> Result<Self, StoreError> {
+    fn new(
+        place: Result<Place, BlobError>,
+        options: BlobCheckpointStoreOptions,
+    ) -> Result<Self, StoreError> {
         let place = place.map_err(|error| error.into_store_error("find the container"))?;
         Ok(Self {
             container: Arc::new(Container::new(place, &options)),

@@ -111,12 +111,12 @@ impl Server {
         }
     }
 
-    fn options(&self) -> BlobOptions {
+    fn options(&self) -> BlobCheckpointStoreOptions {
         let retry = RetryPolicy::default()
             .max_retries(2)
             .first_delay(Duration::from_millis(1))
             .try_timeout(Duration::from_millis(500));
-        BlobOptions::default().retry(retry)
+        BlobCheckpointStoreOptions::default().retry(retry)
     }
 
     fn store(&self) -> BlobCheckpointStore {
@@ -387,7 +387,11 @@ fn tokens_are_not_sent_in_the_clear() {
         ("https://account.example/checkpoints", true),
         ("https://account.example/checkpoints?sig=hush", false),
     ] {
-        let store = BlobCheckpointStore::with_token_source(url, source(), BlobOptions::default());
+        let store = BlobCheckpointStore::with_token_source(
+            url,
+            source(),
+            BlobCheckpointStoreOptions::default(),
+        );
         assert_eq!(store.is_ok(), usable, "{url}");
     }
 }

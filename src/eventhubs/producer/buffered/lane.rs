@@ -11,7 +11,7 @@ use super::options::BufferedProducerOptions;
 use super::outlet::{Outlet, aborted};
 use super::phase::{self, Phase};
 use super::queue::{Due, Load, Queue, Waiting};
-use super::receipt::Enqueued;
+use super::receipt::EventReceipt;
 use crate::SendError;
 use crate::eventhubs::error::EventHubsError;
 use crate::eventhubs::producer::gate::Place;
@@ -57,7 +57,11 @@ impl Lane {
     }
 
     /// Takes an event over, or says that the lane is closed.
-    pub(super) fn push(self: &Arc<Self>, event: EncodedEvent, place: Place) -> Option<Enqueued> {
+    pub(super) fn push(
+        self: &Arc<Self>,
+        event: EncodedEvent,
+        place: Place,
+    ) -> Option<EventReceipt> {
         let (verdict, result) = oneshot::channel();
         let is_served = {
             let mut queue = lock(&self.queue);
@@ -76,7 +80,7 @@ impl Lane {
             true => self.wake.notify_one(),
             false => drop(tokio::spawn(self.clone().run())),
         }
-        Some(Enqueued::new(self.partition.clone(), result))
+        Some(EventReceipt::new(self.partition.clone(), result))
     }
 
     /// Has what is there leave at once, and waits until all of it has its result.
@@ -168,6 +172,7 @@ impl Lane {
                 Due::Now => return true,
                 Due::WhenFilled => self.wake.notified().await,
                 Due::At(moment) => tokio::select! {
+                    biased; // no chance: runs of one seed are alike
                     () = tokio::time::sleep_until(moment) => {}
                     () = self.wake.notified() => {}
                 },

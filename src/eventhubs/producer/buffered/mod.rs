@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::watch;
 
 pub use options::BufferedProducerOptions;
-pub use receipt::{EnqueueError, Enqueued};
+pub use receipt::{EnqueueError, EventReceipt};
 
 use self::lane::Lane;
 use self::outlet::Outlet;
@@ -43,7 +43,7 @@ use crate::eventhubs::trace_context::TraceContextSource;
 /// The events of one partition that one task enqueues are stored in this order, also across failures, unless
 /// [more than one batch](BufferedProducerOptions::max_in_flight) may be under way. One that cannot be stored is left out.
 ///
-/// Every event that was enqueued gets exactly one result, by its [`Enqueued`]: stored, not stored, or unknown, as with
+/// Every event that was enqueued gets exactly one result, by its [`EventReceipt`]: stored, not stored, or unknown, as with
 /// [`Producer`]. A failure is also logged, for those who drop it.
 ///
 /// [`close`](Self::close) the producer at the end. Dropping its last clone is an [`abort`](Self::abort). The tasks, one for each
@@ -130,7 +130,7 @@ impl BufferedProducer {
     ///
     /// # Cancel safety
     /// As [`enqueue_to`](Self::enqueue_to).
-    pub async fn enqueue(&self, event: impl Into<Event>) -> Result<Enqueued, EventHubsError> {
+    pub async fn enqueue(&self, event: impl Into<Event>) -> Result<EventReceipt, EventHubsError> {
         self.enqueue_to(Route::Any, event).await
     }
 
@@ -139,7 +139,7 @@ impl BufferedProducer {
     ///
     /// # Errors
     /// If there is no such partition; if the route is a publisher's, which has no partition of its own; if the event cannot be
-    /// encoded; if the producer is closed. What comes of the event later, [`Enqueued`] tells.
+    /// encoded; if the producer is closed. What comes of the event later, [`EventReceipt`] tells.
     ///
     /// # Cancel safety
     /// Dropped before it resolves, the event was not taken.
@@ -147,7 +147,7 @@ impl BufferedProducer {
         &self,
         route: Route,
         event: impl Into<Event>,
-    ) -> Result<Enqueued, EventHubsError> {
+    ) -> Result<EventReceipt, EventHubsError> {
         let (lane, event) = self.encode(&route, &mut event.into())?;
         let place = self.shared.buffer.enter(event.len()).await;
         let place = place.map_err(|_| self.closed())?;
@@ -158,7 +158,7 @@ impl BufferedProducer {
     ///
     /// # Errors
     /// As [`try_enqueue_to`](Self::try_enqueue_to).
-    pub fn try_enqueue(&self, event: impl Into<Event>) -> Result<Enqueued, EnqueueError> {
+    pub fn try_enqueue(&self, event: impl Into<Event>) -> Result<EventReceipt, EnqueueError> {
         self.try_enqueue_to(Route::Any, event)
     }
 
@@ -171,7 +171,7 @@ impl BufferedProducer {
         &self,
         route: Route,
         event: impl Into<Event>,
-    ) -> Result<Enqueued, EnqueueError> {
+    ) -> Result<EventReceipt, EnqueueError> {
         let mut event = event.into();
         let enqueued = self.encode(&route, &mut event).and_then(|(lane, encoded)| {
             if *self.shared.phase.borrow() != Phase::Open {

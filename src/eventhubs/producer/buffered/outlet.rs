@@ -7,7 +7,7 @@ use super::phase::{Phase, unless_aborted};
 use crate::eventhubs::batch::{BatchOptions, EventBatch};
 use crate::eventhubs::error::{Cause, EventHubsError};
 use crate::eventhubs::producer::publication::Publication;
-use crate::eventhubs::producer::{IdempotentOptions, IdempotentProducer, Producer};
+use crate::eventhubs::producer::{IdempotentProducer, IdempotentProducerOptions, Producer};
 
 pub(super) enum Outlet {
     Plain(Producer),
@@ -41,7 +41,7 @@ impl Outlet {
                     Some(numbering) => numbering,
                     None => {
                         let namespace = producer.shared.namespace.clone();
-                        let options = IdempotentOptions::default();
+                        let options = IdempotentProducerOptions::default();
                         Box::new(IdempotentProducer::open(namespace, partition, options).await?)
                     }
                 };

@@ -18,13 +18,13 @@ use crate::eventhubs::event::Event;
 /// A mutable reference to it can be polled, dropped and polled again.
 #[derive(Debug)]
 #[must_use = "without it, nobody is told whether the event is stored"]
-pub struct Enqueued {
+pub struct EventReceipt {
     partition: Arc<str>,
     /// None once it was read.
     result: Option<oneshot::Receiver<Result<(), EventHubsError>>>,
 }
 
-impl Enqueued {
+impl EventReceipt {
     pub(super) fn new(
         partition: Arc<str>,
         result: oneshot::Receiver<Result<(), EventHubsError>>,
@@ -45,7 +45,7 @@ impl Enqueued {
     }
 }
 
-impl Future for Enqueued {
+impl Future for EventReceipt {
     type Output = Result<(), EventHubsError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {

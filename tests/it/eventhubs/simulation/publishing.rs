@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use amqp10::eventhubs::{
-    BatchOptions, Client, ErrorKind, EventHubsError, IdempotentOptions, IdempotentProducer,
+    BatchOptions, Client, ErrorKind, EventHubsError, IdempotentProducer, IdempotentProducerOptions,
     Producer, ProducerOptions, Route,
 };
 use tokio::task::JoinSet;
@@ -75,7 +75,7 @@ impl Publisher {
     async fn run_idempotent(&mut self, client: &Client) {
         let partition = self.dice.below(self.world.partitions).to_string();
         let mut producer = loop {
-            let options = IdempotentOptions::default();
+            let options = IdempotentProducerOptions::default();
             match client.idempotent_producer(&partition, options).await {
                 Ok(producer) => break producer,
                 Err(error) => self.world.tell(format!("{}: {error}", self.name)),
