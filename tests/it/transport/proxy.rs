@@ -135,7 +135,7 @@ async fn events_go_through_a_tunnel_with_a_login() {
         let options = ConsumerOptions::default().position(Position::earliest());
         let mut consumer = soon(client.consumer("0", options)).await.unwrap();
         let event = soon(consumer.recv()).await.unwrap();
-        assert_eq!(event.body().as_ref(), b"an event");
+        assert_eq!(event.body(), b"an event");
         soon(client.close()).await.unwrap();
         assert_eq!(soon(serving).await.unwrap(), request_for(&target));
     }
