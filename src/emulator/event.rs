@@ -103,26 +103,25 @@ impl NewEvent {
         self.annotate(annotation::SEQUENCE_NUMBER, position.sequence_number);
         self.annotate(annotation::OFFSET, position.offset.to_string());
         self.annotate(annotation::ENQUEUED_TIME, position.enqueued);
+        StoredEvent {
+            position,
+            message: self.written(),
+            header_end: self.hops.header_end,
+        }
+    }
 
+    /// The message with the annotations as they are now, and without those of the last hop.
+    fn written(&self) -> Bytes {
         let HopSections {
             header_end,
             annotations_end,
         } = self.hops;
-        let (header, rest) = (
+        with_section(
             &self.message[..header_end],
-            &self.message[annotations_end..],
-        );
-        let message = with_section(
-            header,
             descriptor::MESSAGE_ANNOTATIONS,
             &self.annotations,
-            rest,
-        );
-        StoredEvent {
-            position,
-            message,
-            header_end,
-        }
+            &self.message[annotations_end..],
+        )
     }
 }
 
@@ -189,6 +188,19 @@ impl StoredEvent {
     /// The encoded message.
     pub(crate) fn message(&self) -> Bytes {
         self.message.clone()
+    }
+
+    /// The event with its offset written in another way. The log has it as a number, whatever readers are told.
+    pub(crate) fn with_offset(self, offset: String) -> StoredEvent {
+        // It was decoded before it was stored.
+        let Ok(mut event) = NewEvent::decode(self.message()) else {
+            return self;
+        };
+        event.annotate(annotation::OFFSET, offset);
+        StoredEvent {
+            message: event.written(),
+            ..self
+        }
     }
 
     /// The encoded message with delivery annotations.

@@ -185,13 +185,14 @@ impl Service {
             max_message_size: Some(peer.namespace.options.max_message_size),
             // Publishers that ask for the second mode never settle: the outcome alone must end their wait.
             rcv_settle_mode: (attach.role == Role::Sender).then_some(ReceiverSettleMode::First),
-            offered_capabilities: self.offered_capabilities(attach),
+            offered_capabilities: self.offered_capabilities(peer, attach),
             properties: self.properties(),
             ..AcceptLinkOptions::default()
         }
     }
 
-    fn offered_capabilities(&self, attach: &Attach) -> Vec<Symbol> {
+    fn offered_capabilities(&self, peer: &Peer, attach: &Attach) -> Vec<Symbol> {
+        let is_replicated = peer.namespace.options.georeplication.is_some();
         let served: &[Symbol] = match self {
             Service::Read { .. } => &[capability::RECEIVER_RUNTIME_METRIC],
             Service::Publish { publisher, .. } if publisher.producer.is_some() => {
@@ -202,7 +203,9 @@ impl Service {
         attach
             .desired_capabilities
             .iter()
-            .filter(|desired| served.contains(desired))
+            .filter(|desired| {
+                served.contains(desired) || is_replicated && **desired == capability::GEOREPLICATION
+            })
             .cloned()
             .collect()
     }

@@ -56,7 +56,7 @@
 //! | partition of a key | not published | the algorithm of the official clients' buffered producers |
 //! | partition of a publisher | not published | by its name, as if it were a key |
 //! | offsets | opaque, may hold a replication epoch | decimal text that rises by the size of each event; a client must not rely on it |
-//! | geo-replication | capability offered by namespaces that have it | not offered |
+//! | geo-replication | capability offered by namespaces that have it; the form of offsets is not published | with [`georeplication`](EmulatorOptions::georeplication): offered, offsets are `EPOCH:OFFSET` to every link, a form of our own; offsets of another epoch are refused, sequence numbers are not; nothing is replicated |
 //! | empty partition | last time is a date long ago | last sequence number -1, last offset `-1`, last time 1970 |
 //! | quotas | by tier | message size, receivers of a partition and of a group, groups of a hub, connections: each an option |
 //! | throttling | by throughput units | none, unless [`throughput`](EmulatorOptions::throughput) sets a limit for the namespace, or [`faults`] say so; reading is not limited |
@@ -82,6 +82,7 @@ mod log;
 mod login;
 mod namespace;
 mod nodes;
+mod offset_text;
 mod partition;
 mod partition_hash;
 mod producer_seat;

@@ -10,6 +10,8 @@ use nom::combinator::{all_consuming, map_opt, value};
 use nom::sequence::{delimited, preceded};
 use nom::{IResult, Parser};
 
+use super::offset_text::OffsetText;
+
 /// Where in a partition's log a reader begins.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum StartPosition {
@@ -34,6 +36,9 @@ pub(crate) enum SelectorError {
          x-opt-sequence-number or x-opt-enqueued-time, then > or >=, then a value"
     )]
     Syntax(String),
+    /// Not an offset that this namespace gave.
+    #[error("the offset '{0}' is none of this hub; expected one as an event has it, -1 or @latest")]
+    Offset(String),
     /// The operand is not a number where one belongs.
     #[error(
         "the selector expression '{expression}' compares with '{operand}', which is not {expected}"
@@ -61,8 +66,8 @@ struct Comparison<'a> {
     operand: &'a str,
 }
 
-/// Reads one selector expression.
-pub(crate) fn parse(expression: &str) -> Result<StartPosition, SelectorError> {
+/// Reads one selector expression, with offsets of this form.
+pub(crate) fn parse(expression: &str, offsets: OffsetText) -> Result<StartPosition, SelectorError> {
     let syntax = || SelectorError::Syntax(expression.chars().take(MAX_EXPRESSION).collect());
     if expression.len() > MAX_EXPRESSION {
         return Err(syntax());
@@ -70,33 +75,35 @@ pub(crate) fn parse(expression: &str) -> Result<StartPosition, SelectorError> {
     let (_, comparison) = all_consuming(comparison)
         .parse(expression)
         .map_err(|_| syntax())?;
-    comparison
-        .start_position()
-        .map_err(|expected| SelectorError::Operand {
-            expression: expression.to_owned(),
-            operand: comparison.operand.to_owned(),
-            expected,
-        })
+    comparison.start_position(expression, offsets)
 }
 
 impl Comparison<'_> {
-    /// The position, or in words what the operand should have been.
-    fn start_position(&self) -> Result<StartPosition, &'static str> {
+    fn start_position(
+        &self,
+        expression: &str,
+        offsets: OffsetText,
+    ) -> Result<StartPosition, SelectorError> {
         let inclusive = self.inclusive;
+        let not = |expected| SelectorError::Operand {
+            expression: expression.to_owned(),
+            operand: self.operand.to_owned(),
+            expected,
+        };
         match (self.annotation, self.operand) {
             (Annotation::Offset, "-1") => Ok(StartPosition::Earliest),
             (Annotation::Offset, "@latest") => Ok(StartPosition::Latest),
-            (Annotation::Offset, operand) => match operand.parse() {
-                Ok(offset) => Ok(StartPosition::Offset { offset, inclusive }),
-                Err(_) => Err("an offset of this hub, -1 or @latest"),
+            (Annotation::Offset, operand) => match offsets.read(operand) {
+                Some(offset) => Ok(StartPosition::Offset { offset, inclusive }),
+                None => Err(SelectorError::Offset(operand.to_owned())),
             },
             (Annotation::SequenceNumber, operand) => match operand.parse() {
                 Ok(number) => Ok(StartPosition::SequenceNumber { number, inclusive }),
-                Err(_) => Err("a sequence number"),
+                Err(_) => Err(not("a sequence number")),
             },
             (Annotation::EnqueuedTime, operand) => match operand.parse() {
                 Ok(millis) => Ok(StartPosition::EnqueuedTime { millis, inclusive }),
-                Err(_) => Err("a time in milliseconds since 1970"),
+                Err(_) => Err(not("a time in milliseconds since 1970")),
             },
         }
     }
@@ -148,6 +155,10 @@ fn padded<'a, T>(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn parse(expression: &str) -> Result<StartPosition, SelectorError> {
+        super::parse(expression, OffsetText::Number)
+    }
 
     #[test]
     fn every_spelling_of_the_official_clients_is_understood() {
@@ -234,22 +245,33 @@ mod tests {
     #[test]
     fn an_operand_of_the_wrong_kind_is_named() {
         for (expression, operand) in [
-            ("amqp.annotation.x-opt-offset > 'abc'", "abc"),
             (
                 "amqp.annotation.x-opt-sequence-number > '@latest'",
                 "@latest",
             ),
             ("amqp.annotation.x-opt-enqueued-time > 'noon'", "noon"),
-            (
-                "amqp.annotation.x-opt-offset > '99999999999999999999999'",
-                "99999999999999999999999",
-            ),
         ] {
             match parse(expression) {
                 Err(SelectorError::Operand { operand: found, .. }) => assert_eq!(found, operand),
                 other => panic!("{expression}: {other:?}"),
             }
         }
+    }
+
+    #[test]
+    fn an_offset_of_another_namespace_is_named() {
+        for operand in ["abc", "99999999999999999999999", "1:5"] {
+            let expression = format!("amqp.annotation.x-opt-offset > '{operand}'");
+            let refused = Err(SelectorError::Offset(operand.to_owned()));
+            assert_eq!(parse(&expression), refused);
+        }
+        let epoch = OffsetText::InEpoch(1);
+        let expression = "amqp.annotation.x-opt-offset > '1:5'";
+        let found = StartPosition::Offset {
+            offset: 5,
+            inclusive: false,
+        };
+        assert_eq!(super::parse(expression, epoch), Ok(found));
     }
 
     #[test]

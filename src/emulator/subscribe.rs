@@ -7,10 +7,12 @@ use bytes::Bytes;
 use super::event::StoredEvent;
 use super::faults::LinkFaults;
 use super::link::{idle_too_long, within};
+use super::log::PositionError;
 use super::namespace::Namespace;
+use super::offset_text::OffsetText;
 use super::partition::{Cursor, Seat};
 use super::readers::Candidate;
-use super::selector::{self, StartPosition};
+use super::selector::{self, SelectorError, StartPosition};
 use crate::codec::{
     AmqpError, Annotations, Attach, FilterSet, SenderSettleMode, Source, Str, Value, condition,
 };
@@ -44,12 +46,13 @@ impl Reader {
         attach: &Attach,
     ) -> Result<Reader, AmqpError> {
         let (partition, group) = namespace.source(address)?;
+        let offsets = namespace.options.offset_text();
         let start = match attach
             .source
             .as_ref()
             .and_then(|source| source.filter.get(&filter::SELECTOR))
         {
-            Some(value) => start_position(value)?,
+            Some(value) => start_position(value, offsets)?,
             None => StartPosition::Earliest,
         };
         let from = partition.find(&start).or_else(|error| {
@@ -59,8 +62,7 @@ impl Reader {
                 .filter(|_| namespace.options.lenient_positions)
                 .ok_or(error)
         });
-        let from = from
-            .map_err(|error| AmqpError::new(wire::condition::ARGUMENT_ERROR, error.to_string()))?;
+        let from = from.map_err(|error| not_found(&error, offsets))?;
         let candidate = Candidate {
             name: receiver_name(attach),
             epoch: epoch(attach)?,
@@ -104,7 +106,7 @@ impl Pump {
                 return Some(idle_too_long(sender.name(), idle));
             };
             for event in events {
-                let payload = self.payload(&event);
+                let payload = self.payload(event);
                 faults.before_event(payload.len()).await;
                 let message = OutgoingMessage::encoded(0, payload);
                 let sent = match self.settled {
@@ -123,9 +125,16 @@ impl Pump {
         }
     }
 
-    fn payload(&self, event: &StoredEvent) -> Bytes {
+    fn payload(&self, event: StoredEvent) -> Bytes {
+        let event = match self.namespace.options.offset_text() {
+            OffsetText::Number => event, // stored so
+            offsets @ OffsetText::InEpoch(_) => {
+                let offset = offsets.write(event.position.offset);
+                event.with_offset(offset)
+            }
+        };
         match self.runtime_metric {
-            true => event.message_with(&metric(&self.namespace, &self.cursor, event)),
+            true => event.message_with(&metric(&self.namespace, &self.cursor, &event)),
             false => event.message(),
         }
     }
@@ -141,7 +150,7 @@ fn metric(namespace: &Namespace, cursor: &Cursor, event: &StoredEvent) -> Annota
     );
     annotations.insert(
         runtime_metric::LAST_ENQUEUED_OFFSET,
-        Str::from(last.offset.to_string()),
+        Str::from(namespace.options.offset_text().write(last.offset)),
     );
     annotations.insert(runtime_metric::LAST_ENQUEUED_TIME_UTC, last.enqueued);
     annotations.insert(
@@ -164,7 +173,7 @@ pub(crate) fn source_in_force(asked: &Source) -> Source {
 }
 
 /// Reads the selector: a described string; the descriptor differs among clients.
-fn start_position(selector: &Value) -> Result<StartPosition, AmqpError> {
+fn start_position(selector: &Value, offsets: OffsetText) -> Result<StartPosition, AmqpError> {
     let refused = |text: String| AmqpError::new(condition::INVALID_FIELD, text);
     let expression = match selector {
         Value::Null => return Ok(StartPosition::Earliest),
@@ -179,8 +188,22 @@ fn start_position(selector: &Value) -> Result<StartPosition, AmqpError> {
             filter::SELECTOR
         ))
     })?;
-    selector::parse(expression)
-        .map_err(|error| AmqpError::new(wire::condition::ARGUMENT_ERROR, error.to_string()))
+    selector::parse(expression, offsets).map_err(|error| {
+        let condition = match error {
+            SelectorError::Offset(_) => offsets.refusal(),
+            _ => wire::condition::ARGUMENT_ERROR,
+        };
+        AmqpError::new(condition, error.to_string())
+    })
+}
+
+/// What a reader hears whose position is not in the log.
+fn not_found(error: &PositionError, offsets: OffsetText) -> AmqpError {
+    let condition = match error {
+        PositionError::Offset { .. } => offsets.refusal(),
+        PositionError::SequenceNumber { .. } => wire::condition::ARGUMENT_ERROR,
+    };
+    AmqpError::new(condition, error.to_string())
 }
 
 fn is_selector(descriptor: &Value) -> bool {

@@ -59,7 +59,8 @@ pub enum ClientEvent {
         /// How it ended.
         error: EventHubsError,
     },
-    /// A consumer's link brought nothing though the partition holds newer events; it is made anew. See
+    /// A consumer's link brought nothing though the partition holds newer events, or though the service did not say that it
+    /// holds none; it is made anew. See
     /// [`ConsumerOptions::watchdog`](super::ConsumerOptions::watchdog).
     #[non_exhaustive]
     LinkSilent {

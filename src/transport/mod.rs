@@ -7,7 +7,7 @@ pub(crate) mod driver;
 pub(crate) mod handshake;
 mod http;
 pub mod memory;
-mod proxy;
+pub(crate) mod proxy;
 pub(crate) mod shared;
 pub(crate) mod stream;
 pub(crate) mod tcp;

@@ -19,6 +19,7 @@ pub use self::json::ConfigError;
 pub use self::storage::{Persistence, Retention};
 pub use self::throughput::Throughput;
 use super::faults::Faults;
+use super::offset_text::OffsetText;
 use super::sas::AccessKey;
 use crate::error::TlsError;
 use crate::eventhubs::wire::{DEFAULT_MAX_MESSAGE_SIZE, MAX_RECEIVERS_WITHOUT_OWNER_LEVEL};
@@ -74,6 +75,11 @@ pub struct EmulatorOptions {
     /// A start position behind the end of the log means "latest" instead of an error, for clients whose checkpoints
     /// are older than this emulator. Default: no.
     pub lenient_positions: bool,
+    /// Be a namespace with geo-replication, in this replication epoch: links that desire it are offered the capability, and
+    /// offsets are opaque, `EPOCH:OFFSET`. An offset without the epoch, or with another, is refused as
+    /// `com.microsoft:georeplication:invalid-offset`; what is kept in a folder is read under the epoch of the moment, so that
+    /// a start with another epoch is a failover. Default: none, offsets are numbers.
+    pub georeplication: Option<u32>,
     /// Detach a link after this long without a message, as the service does after minutes. Default: never.
     pub idle_link: Option<Duration>,
     /// Close a connection that has had no link for this long, as the service does after minutes. Default: never.
@@ -116,6 +122,7 @@ impl Default for EmulatorOptions {
             throughput: None,
             accept_any_jwt: false,
             lenient_positions: false,
+            georeplication: None,
             idle_link: None,
             idle_connection: None,
             idle_new_connection: None,
@@ -238,6 +245,12 @@ impl EmulatorOptions {
         self
     }
 
+    /// Is a namespace with geo-replication, in this replication epoch.
+    pub fn georeplication(mut self, epoch: u32) -> EmulatorOptions {
+        self.georeplication = Some(epoch);
+        self
+    }
+
     /// Detaches links that were idle for so long.
     pub fn idle_link(mut self, idle: Duration) -> EmulatorOptions {
         self.idle_link = Some(idle);
@@ -332,6 +345,14 @@ impl EmulatorOptions {
             return Ok(Some(generated.authority_pem));
         }
         Ok(None)
+    }
+
+    /// How offsets are written.
+    pub(crate) fn offset_text(&self) -> OffsetText {
+        match self.georeplication {
+            None => OffsetText::Number,
+            Some(epoch) => OffsetText::InEpoch(epoch),
+        }
     }
 
     pub(crate) fn access_key(&self) -> AccessKey {

@@ -4,6 +4,7 @@ use super::{Reply, argument};
 use crate::codec::{AmqpError, Array, Map, Message, Str, Timestamp, Value, condition};
 use crate::emulator::connection::Peer;
 use crate::emulator::namespace::Hub;
+use crate::emulator::offset_text::OffsetText;
 use crate::emulator::partition::Partition;
 use crate::eventhubs::wire::{MANAGEMENT_NODE, management, request, status};
 
@@ -39,13 +40,17 @@ fn read(peer: &Peer, request: &Message) -> Result<Map, (i32, AmqpError)> {
         .hub(name)
         .map_err(|error| (status::NOT_FOUND, error))?;
     match argument(request, request::TYPE) {
-        Some(management::TYPE_EVENT_HUB) => Ok(describe_hub(&hub)),
+        Some(management::TYPE_EVENT_HUB) => {
+            let is_replicated = peer.namespace.options.georeplication.is_some();
+            Ok(describe_hub(&hub, is_replicated))
+        }
         Some(management::TYPE_PARTITION) => {
             let id = argument(request, request::PARTITION).unwrap_or_default();
             let partition = hub
                 .partition(id)
                 .map_err(|error| (status::BAD_REQUEST, error))?;
-            Ok(describe_partition(&hub, &partition))
+            let offsets = peer.namespace.options.offset_text();
+            Ok(describe_partition(&hub, &partition, offsets))
         }
         _ => Err(malformed(
             "the property 'type' must be com.microsoft:eventhub or com.microsoft:partition",
@@ -54,7 +59,8 @@ fn read(peer: &Peer, request: &Message) -> Result<Map, (i32, AmqpError)> {
 }
 
 /// The types are those of the service: official clients cast without a look.
-fn describe_hub(hub: &Hub) -> Map {
+fn describe_hub(hub: &Hub, is_replicated: bool) -> Map {
+    let replicas = if is_replicated { 2_i32 } else { 1 };
     let ids = hub
         .partitions
         .iter()
@@ -67,14 +73,14 @@ fn describe_hub(hub: &Hub) -> Map {
         (management::CREATED_AT, hub.created.into()),
         (management::PARTITION_COUNT, count.into()),
         (management::PARTITION_IDS, Value::Array(ids)),
-        (management::GEOREPLICATION_FACTOR, 1_i32.into()),
+        (management::GEOREPLICATION_FACTOR, replicas.into()),
     ])
 }
 
-fn describe_partition(hub: &Hub, partition: &Partition) -> Map {
+fn describe_partition(hub: &Hub, partition: &Partition, offsets: OffsetText) -> Map {
     let state = partition.state();
     let last = state.last.as_ref();
-    let last_offset = last.map_or_else(|| "-1".to_owned(), |last| last.offset.to_string());
+    let last_offset = last.map_or_else(|| "-1".to_owned(), |last| offsets.write(last.offset));
     // Not before 1970: some clients take the milliseconds for unsigned.
     const NEVER: Timestamp = Timestamp(0);
     map([
@@ -88,7 +94,7 @@ fn describe_partition(hub: &Hub, partition: &Partition) -> Map {
         ),
         (
             management::LAST_ENQUEUED_SEQUENCE_NUMBER_EPOCH,
-            0_i64.into(),
+            offsets.epoch().into(),
         ),
         (
             management::LAST_ENQUEUED_OFFSET,

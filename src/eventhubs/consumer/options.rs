@@ -32,7 +32,9 @@ pub struct ConsumerOptions {
     pub track_last_enqueued: bool,
     /// How long a link may bring nothing while the consumer waits, before the service is asked whether the partition holds
     /// newer events. If it does, and they do not come within a quarter of that time, the link counts as silent and is made
-    /// anew: see [`ClientEvent::LinkSilent`](crate::eventhubs::ClientEvent::LinkSilent). Costs one small request in that time for
+    /// anew: see [`ClientEvent::LinkSilent`](crate::eventhubs::ClientEvent::LinkSilent). If the service answers neither
+    /// that question nor the next one, asked over a new connection, the link counts as silent, too: at the latest after two and a
+    /// half times this time and two tries. Costs one small request in that time for
     /// each partition on which nothing happens. Default 60 s; `None`: a silent link is never noticed.
     pub watchdog: Option<Duration>,
 }

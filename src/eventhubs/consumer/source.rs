@@ -69,11 +69,10 @@ impl Source {
         Ok(Position::offset(properties.last_enqueued_offset))
     }
 
-    /// The partition's properties, if they can be had with one try.
-    pub(super) async fn properties(&self) -> Option<PartitionProperties> {
+    /// The partition's properties, with one try.
+    pub(super) async fn properties(&self) -> Result<PartitionProperties, EventHubsError> {
         let read = PartitionProperties::read_once(&self.namespace, &self.partition).await;
         read.inspect_err(|error| tracing::debug!(%error, "cannot tell whether a link is silent"))
-            .ok()
     }
 
     fn receiver_options(&self, start: &Position) -> ReceiverOptions {

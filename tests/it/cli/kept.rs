@@ -57,6 +57,26 @@ async fn hubs_of_a_file_are_kept_in_a_folder_over_a_kill() {
     child.kill().await.unwrap();
 }
 
+/// As the official emulator's documentation has it: with its key, which is the same everywhere.
+#[tokio::test]
+async fn connection_strings_of_the_official_emulator_work_with_its_file() {
+    let folder = Folder::new();
+    let config = folder.file("Config.json");
+    std::fs::write(&config, CONFIGURATION).unwrap();
+    let (_child, target) = program(&["--config", &config]).await;
+    let endpoint = target.split(';').next().unwrap();
+    let existing = format!(
+        "{endpoint};SharedAccessKeyName=RootManageSharedAccessKey;SharedAccessKey=SAS_KEY_VALUE;\
+         UseDevelopmentEmulator=true;EntityPath=eh1;"
+    );
+    run(&["send", &existing], b"x\n").await.assert_success();
+    let read = run(&["receive", &existing, "--count", "1"], b"").await;
+    assert_eq!(read.assert_success().stdout, "x\n");
+
+    let (_child, chosen) = program(&["--config", &config, "--key", "mine"]).await;
+    assert!(chosen.contains("SharedAccessKey=mine;"), "{chosen}");
+}
+
 #[tokio::test]
 async fn a_wrong_configuration_is_named_with_its_place() {
     let folder = Folder::new();

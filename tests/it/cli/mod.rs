@@ -4,6 +4,7 @@ mod hub;
 mod kept;
 mod node;
 mod odd_hub;
+mod rules;
 mod usage;
 
 use std::fmt;

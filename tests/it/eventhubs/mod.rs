@@ -11,6 +11,7 @@ mod entra;
 mod fault_example;
 mod faults;
 mod file_store;
+mod georeplication;
 mod idempotent;
 mod idleness;
 mod in_flight;

@@ -58,8 +58,8 @@ fn event(number: i64, offset: &str) -> Message {
     Message::data(number.to_string()).with_message_annotations(annotations)
 }
 
-/// Says how a partition's properties are at the moment.
-type Answer = Box<dyn Fn() -> Map + Send>;
+/// Says how a partition's properties are at the moment; nothing, and there is no answer.
+type Answer = Box<dyn Fn() -> Option<Map> + Send>;
 
 #[derive(Clone)]
 pub struct Service {
@@ -84,7 +84,7 @@ impl Service {
     /// The service, and the links of consumers as they come.
     pub fn new() -> (Self, mpsc::UnboundedReceiver<Feed>) {
         let (feeds, coming) = mpsc::unbounded_channel();
-        let partition: Answer = Box::new(|| partition_ending_with(-1, "-1"));
+        let partition: Answer = Box::new(|| Some(partition_ending_with(-1, "-1")));
         let service = Self {
             feeds,
             partition: Arc::new(Mutex::new(partition)),
@@ -94,10 +94,19 @@ impl Service {
 
     /// What `$management` answers from now on.
     pub fn answer(&self, partition: impl Fn() -> Map + Send + 'static) {
-        *self.partition.lock().unwrap() = Box::new(partition);
+        *self.partition.lock().unwrap() = Box::new(move || Some(partition()));
+    }
+
+    /// `$management` takes requests from now on, and does not answer them.
+    pub fn say_nothing(&self) {
+        *self.partition.lock().unwrap() = Box::new(|| None);
     }
 
     pub async fn client(&self, observer: ClientObserver) -> Client {
+        self.client_over(1, observer).await
+    }
+
+    pub async fn client_over(&self, connections: usize, observer: ClientObserver) -> Client {
         let service = self.clone();
         let connector = Connector::new(move |options| {
             let (ours, theirs) = memory::pipe(1 << 16);
@@ -106,6 +115,7 @@ impl Service {
         });
         let options = ClientOptions::default()
             .connector(connector)
+            .connections(connections)
             .observer(observer)
             .seed(1);
         let text = "Endpoint=sb://localhost;SharedAccessKeyName=name;SharedAccessKey=key;EntityPath=orders";
@@ -140,7 +150,10 @@ impl Service {
             let request = delivery.message().unwrap();
             let (status, body) = match node.as_str() {
                 "$cbs" => (202, Value::Null),
-                _ => (200, Value::Map((self.partition.lock().unwrap())())),
+                _ => match (self.partition.lock().unwrap())() {
+                    Some(partition) => (200, Value::Map(partition)),
+                    None => continue,
+                },
             };
             let properties = Properties {
                 correlation_id: request.properties.unwrap().message_id,

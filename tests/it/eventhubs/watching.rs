@@ -99,6 +99,55 @@ async fn links_that_stay_silent_are_made_anew_ever_more_rarely() {
     assert!((20..35).contains(&links), "{links}");
 }
 
+/// Two and a half intervals of 60 s and two tries of 60 s, whether the link shares its connection with `$management` or not.
+#[tokio::test(start_paused = true)]
+async fn a_silent_link_is_made_anew_within_a_bound_where_management_is_silent_too() {
+    for connections in [1, 2] {
+        let (service, mut coming) = Service::new();
+        let (observer, notes) = notes();
+        let client = service.client_over(connections, observer).await;
+        let mut consumers = Vec::new();
+        // Links are spread: with two connections, one of these is not on the first.
+        for partition in ["0", "1"] {
+            let mut consumer = from_start(&client, partition).await;
+            let feed = feed(&mut coming).await;
+            feed.send(0, "a:0").await;
+            next(&mut consumer).await;
+            consumers.push((consumer, feed));
+        }
+        service.say_nothing();
+        for (mut consumer, old) in consumers {
+            let started = Instant::now();
+            let waiting = tokio::spawn(async move { consumer.recv().await });
+            let new = feed(&mut coming).await;
+            let noticed = started.elapsed();
+            assert!(noticed <= Duration::from_secs(270), "{noticed:?}");
+            assert_eq!(new.selector(), "amqp.annotation.x-opt-offset > 'a:0'");
+            new.send(1, "a:1").await;
+            assert_eq!(text(&waiting.await.unwrap().unwrap()), "1");
+            assert!(old.sender.is_closed(), "the silent link is detached");
+        }
+        assert_eq!(count(&notes, "LinkSilent"), 2);
+    }
+}
+
+/// No answer is one thing; an answer that tells nothing is another: whoever gives it lives.
+#[tokio::test(start_paused = true)]
+async fn a_link_is_kept_where_management_refuses_to_tell() {
+    let (service, mut coming) = Service::new();
+    let (observer, notes) = notes();
+    let client = service.client(observer).await;
+    let mut consumer = from_start(&client, "0").await;
+    let first = feed(&mut coming).await;
+    first.send(0, "a:0").await;
+    next(&mut consumer).await;
+    service.answer(amqp10::codec::Map::new);
+    let hours = Duration::from_secs(4 * 3600);
+    assert!(tokio::time::timeout(hours, consumer.recv()).await.is_err());
+    assert!(nobody(&mut coming));
+    assert_eq!(count(&notes, "LinkSilent"), 0);
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_watchdog_can_be_switched_off() {
     let (service, mut coming) = Service::new();

@@ -46,14 +46,15 @@ async fn amqp_goes_through_a_tunnel_with_a_login() {
     let options = ConnectionOptions::default().proxy(proxy);
     let url = format!("amqp://broker.example.com:{port}");
     try_over(&listener, &url, options).await;
-    let request = soon(serving).await.unwrap();
     let target = format!("broker.example.com:{port}");
-    assert_eq!(
-        request,
-        format!(
-            "CONNECT {target} HTTP/1.1\r\nHost: {target}\r\nProxy-Authorization: Basic YWxpY2U6cyBlOnQ=\r\n\r\n"
-        )
-    );
+    assert_eq!(soon(serving).await.unwrap(), request_for(&target));
+}
+
+/// What the proxy must have been asked, whatever goes through the tunnel then: the host, and the login with it.
+fn request_for(target: &str) -> String {
+    format!(
+        "CONNECT {target} HTTP/1.1\r\nHost: {target}\r\nProxy-Authorization: Basic YWxpY2U6cyBlOnQ=\r\n\r\n"
+    )
 }
 
 /// The certificate is for `localhost`, not for the proxy's address.
@@ -69,12 +70,74 @@ async fn tls_is_with_the_host_behind_the_tunnel() {
         schemes.push("wss");
     }
     for scheme in schemes {
-        let (proxy, _serving) = tunnel().await;
+        let (proxy, serving) = tunnel().await;
         let options = ConnectionOptions::default()
             .proxy(proxy)
             .tls(super::client_tls());
-        let url = format!("{scheme}://localhost:{port}");
-        try_over(&listener, &url, options).await;
+        let target = format!("localhost:{port}");
+        try_over(&listener, &format!("{scheme}://{target}"), options).await;
+        assert_eq!(
+            soon(serving).await.unwrap(),
+            request_for(&target),
+            "{scheme}"
+        );
+    }
+}
+
+#[cfg(feature = "websocket")]
+#[tokio::test]
+async fn websocket_in_the_clear_goes_through_a_tunnel_with_a_login() {
+    let options = ListenerOptions::default();
+    let options = options.websocket(amqp10::WebSocketServerOptions::default());
+    let listener = serve(options).await;
+    let port = listener.local_addr().unwrap().port();
+    let (proxy, serving) = tunnel().await;
+    let options = ConnectionOptions::default().proxy(proxy);
+    let target = format!("broker.example.com:{port}");
+    try_over(&listener, &format!("ws://{target}"), options).await;
+    assert_eq!(soon(serving).await.unwrap(), request_for(&target));
+}
+
+/// The namespace's name is resolved by the proxy alone.
+#[cfg(feature = "emulator")]
+#[tokio::test]
+async fn events_go_through_a_tunnel_with_a_login() {
+    use amqp10::emulator::{Emulator, EmulatorOptions};
+    use amqp10::eventhubs::{
+        Client, ClientOptions, ConsumerOptions, Position, ProducerOptions, Route, Transport,
+    };
+
+    let mut transports = vec![Transport::Amqp];
+    if cfg!(feature = "websocket") {
+        transports.push(Transport::WebSocket);
+    }
+    for transport in transports {
+        let emulator = Emulator::start(EmulatorOptions::new().hub("orders", 1)).await;
+        let emulator = emulator.unwrap();
+        let port = emulator.local_addr().unwrap().port();
+        let target = format!("ns.example.com:{port}");
+        let (proxy, serving) = tunnel().await;
+        let scheme = match transport {
+            Transport::WebSocket => "ws",
+            _ => "amqp",
+        };
+        let options = ClientOptions::default()
+            .hub("orders")
+            .transport(transport)
+            .endpoint(format!("{scheme}://{target}").parse().unwrap())
+            .proxy(proxy);
+        let connection_string = emulator.connection_string();
+        let client = Client::connect(&connection_string, options);
+        let client = soon(client).await.unwrap();
+        let producer = client.producer(ProducerOptions::default());
+        let sent = producer.send_to(Route::partition("0"), "an event");
+        soon(sent).await.unwrap();
+        let options = ConsumerOptions::default().position(Position::earliest());
+        let mut consumer = soon(client.consumer("0", options)).await.unwrap();
+        let event = soon(consumer.recv()).await.unwrap();
+        assert_eq!(event.body(), b"an event");
+        soon(client.close()).await.unwrap();
+        assert_eq!(soon(serving).await.unwrap(), request_for(&target));
     }
 }
 

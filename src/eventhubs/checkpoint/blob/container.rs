@@ -61,9 +61,8 @@ pub(super) enum WriteOutcome {
 
 impl Container {
     pub(super) fn new(place: Place, options: &BlobCheckpointStoreOptions) -> Self {
-        let limit = options.retry.try_timeout;
         Self {
-            http: HttpClient::new(place.endpoint, options.tls.clone(), limit),
+            http: HttpClient::new(place.endpoint, options),
             path: place.path,
             credential: place.credential,
             retry: options.retry.clone(),

@@ -11,12 +11,13 @@ use hyper::{HeaderMap, Method};
 use hyper_util::rt::TokioIo;
 use tokio::time::{Instant, timeout};
 
+use super::BlobCheckpointStoreOptions;
 use super::error::BlobError;
 use crate::eventhubs::auth::Secret;
 use crate::lock::lock;
 use crate::transport::deadline::Deadline;
-use crate::transport::{stream::Stream, tcp, tls};
-use crate::{ConnectError, TlsConfig, percent};
+use crate::transport::{proxy, stream::Stream, tcp, tls};
+use crate::{ConnectError, Proxy, TlsConfig, percent};
 
 /// Connections that are kept while nobody needs them.
 const MAX_IDLE: usize = 16;
@@ -124,17 +125,20 @@ type Connection = SendRequest<Empty<Bytes>>;
 pub(super) struct HttpClient {
     endpoint: Endpoint,
     tls: Option<TlsConfig>,
+    proxy: Option<Proxy>,
+    /// For each request with its answer, and for connecting where that is needed.
     limit: Duration,
     idle: Mutex<Vec<(Instant, Connection)>>,
 }
 
 impl HttpClient {
-    /// `limit` is for each request with its answer, and for connecting where that is needed.
-    pub(super) fn new(endpoint: Endpoint, tls: Option<TlsConfig>, limit: Duration) -> Self {
+    pub(super) fn new(endpoint: Endpoint, options: &BlobCheckpointStoreOptions) -> Self {
+        let is_for_it = |proxy: &&Proxy| proxy.is_for(&endpoint.host);
         Self {
+            tls: options.tls.clone(),
+            proxy: options.proxy.as_ref().filter(is_for_it).cloned(),
+            limit: options.retry.try_timeout,
             endpoint,
-            tls,
-            limit,
             idle: Mutex::default(),
         }
     }
@@ -216,8 +220,11 @@ impl HttpClient {
             is_secure,
             ..
         } = &self.endpoint;
-        let stream = tcp::connect(host, *port, None, Deadline::after(self.limit)).await?;
-        let mut stream: Box<dyn Stream> = Box::new(stream);
+        let deadline = Deadline::after(self.limit);
+        let mut stream: Box<dyn Stream> = match &self.proxy {
+            Some(proxy) => proxy::connect(proxy, host, *port, None, deadline).await?,
+            None => Box::new(tcp::connect(host, *port, None, deadline).await?),
+        };
         if *is_secure {
             let secured = tls::connect(stream, host, self.tls.as_ref()).await;
             stream = secured.map_err(|error| ConnectError::Tls {

@@ -40,7 +40,7 @@ use names::Record;
 use super::{Checkpoint, CheckpointStore, ConsumerGroupId, Ownership, StoreError, StoreFuture};
 use crate::eventhubs::RetryPolicy;
 use crate::eventhubs::auth::TokenSource;
-use crate::{Clock, TlsConfig};
+use crate::{Clock, Proxy, TlsConfig};
 
 const OWNER: &str = "ownerid";
 const OFFSET: &str = "offset";
@@ -59,6 +59,9 @@ pub struct BlobCheckpointStoreOptions {
     pub retry: RetryPolicy,
     /// How TLS is done. Default `None`: as [`TlsConfig::default`].
     pub tls: Option<TlsConfig>,
+    /// The HTTP proxy that is asked for a tunnel to the service (`CONNECT`), before TLS. Default `None`: the environment is
+    /// not looked at, but see [`Proxy::from_env`].
+    pub proxy: Option<Proxy>,
     /// What tells the time of day, which requests are signed with. Default: the system's clock.
     pub clock: Clock,
 }
@@ -72,6 +75,7 @@ impl Default for BlobCheckpointStoreOptions {
                 .max_delay(Duration::from_secs(5))
                 .try_timeout(Duration::from_secs(5)),
             tls: None,
+            proxy: None,
             clock: Clock::default(),
         }
     }
@@ -93,6 +97,12 @@ impl BlobCheckpointStoreOptions {
     /// Sets [`tls`](Self::tls).
     pub fn tls(mut self, config: TlsConfig) -> Self {
         self.tls = Some(config);
+        self
+    }
+
+    /// Sets [`proxy`](Self::proxy).
+    pub fn proxy(mut self, proxy: impl Into<Option<Proxy>>) -> Self {
+        self.proxy = proxy.into();
         self
     }
 

@@ -448,3 +448,84 @@ async fn https_is_spoken_with_servers_that_are_trusted_alone() {
     assert!(error.to_string().contains("issuer is unknown"), "{error}");
     assert!(!error.is_retryable() && !error.to_string().contains("hush"));
 }
+
+/// A proxy that gives one tunnel, to whatever port of this host it is asked for. Yields what it was asked.
+async fn tunnel() -> (Proxy, tokio::task::JoinHandle<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://alice:hush@{}", listener.local_addr().unwrap());
+    let serving = tokio::spawn(async move {
+        let (mut near, _) = listener.accept().await.unwrap();
+        let mut request = Vec::new();
+        while !request.ends_with(b"\r\n\r\n") {
+            request.push(near.read_u8().await.unwrap());
+        }
+        let request = String::from_utf8(request).unwrap();
+        let target = request.split(' ').nth(1).unwrap();
+        let port: u16 = target.rsplit_once(':').unwrap().1.parse().unwrap();
+        let mut far = tokio::net::TcpStream::connect(("127.0.0.1", port))
+            .await
+            .unwrap();
+        near.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
+        let _ = tokio::io::copy_bidirectional(&mut near, &mut far).await;
+        request
+    });
+    (Proxy::http(&url).unwrap(), serving)
+}
+
+#[tokio::test]
+async fn the_service_is_reached_through_a_proxy_that_alone_knows_its_name() {
+    let server = Server::start([CREATED, CREATED]).await;
+    let port = server.address.rsplit_once(':').unwrap().1;
+    let target = format!("blobs.invalid:{port}");
+    let (proxy, serving) = tunnel().await;
+    let options = server.options().proxy(proxy);
+    assert!(!format!("{options:?}").contains("hush"));
+    let url = format!("http://{target}/account/checkpoints?sv=1&sig=hush");
+    let store = BlobCheckpointStore::with_signed_url(&url, options).unwrap();
+    // One tunnel is kept for both.
+    let won = claim(&store, Ownership::new("0", "me")).await.unwrap();
+    claim(&store, won).await.unwrap();
+    let host = format!("host: {target}");
+    let is_host = |line: &str| line.trim_end().eq_ignore_ascii_case(&host);
+    assert!(server.requests()[0].lines().any(is_host));
+    drop(store);
+    assert_eq!(
+        serving.await.unwrap(),
+        format!(
+            "CONNECT {target} HTTP/1.1\r\nHost: {target}\r\nProxy-Authorization: Basic YWxpY2U6aHVzaA==\r\n\r\n"
+        )
+    );
+}
+
+#[tokio::test]
+async fn exceptions_of_the_proxy_are_reached_without_it() {
+    let server = Server::start([CREATED]).await;
+    let proxy = Proxy::http("http://proxy.invalid").unwrap();
+    let options = server.options().proxy(proxy.except("127.0.0.1"));
+    let url = format!(
+        "http://{}/account/checkpoints?sv=1&sig=hush",
+        server.address
+    );
+    let store = BlobCheckpointStore::with_signed_url(&url, options).unwrap();
+    claim(&store, Ownership::new("0", "me")).await.unwrap();
+}
+
+#[cfg(feature = "tls")]
+#[tokio::test]
+async fn tls_is_with_the_service_behind_the_proxy() {
+    let chain = include_bytes!("../../../../tests/data/server.pem");
+    let key = include_bytes!("../../../../tests/data/server-key.pem");
+    let roots = include_bytes!("../../../../tests/data/ca.pem");
+    let serving = TlsServerConfig::from_pem(chain, key).unwrap();
+    let server = Server::start_with(Some(serving), [CREATED]).await;
+    let port = server.address.rsplit_once(':').unwrap().1;
+    let (proxy, asked) = tunnel().await;
+    let trusting = TlsConfig::with_root_certificates(roots).unwrap();
+    let options = server.options().proxy(proxy).tls(trusting);
+    let url = format!("https://localhost:{port}/account/checkpoints?sv=1&sig=hush");
+    let store = BlobCheckpointStore::with_signed_url(&url, options).unwrap();
+    claim(&store, Ownership::new("0", "me")).await.unwrap();
+    drop(store);
+    let asked = asked.await.unwrap();
+    assert!(asked.starts_with(&format!("CONNECT localhost:{port} ")));
+}

@@ -1,13 +1,16 @@
 //! `amqp10 emulator`: an Event Hubs namespace as a program.
 
+mod quantity;
+mod rules;
+
 use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
-use std::time::Duration;
 
 use amqp10::TlsServerConfig;
-use amqp10::emulator::{Emulator, EmulatorOptions, HubOptions, Persistence, Retention};
+use amqp10::emulator::{Emulator, EmulatorOptions, HubOptions, Persistence, ROOT_KEY_NAME};
 
+use self::rules::Rules;
 use crate::failure::{Context, Failure};
 use crate::signals::ended_from_outside;
 
@@ -34,7 +37,8 @@ pub struct Arguments {
     /// A consumer group of a hub, besides $Default; may be repeated
     #[arg(long = "group", value_name = "HUB:GROUP", value_parser = group)]
     groups: Vec<(String, String)>,
-    /// Configuration file of the official emulator: more hubs and their consumer groups
+    /// Configuration file of the official emulator: more hubs and their consumer groups. The key is then that emulator's,
+    /// SAS_KEY_VALUE, unless --key is another: connection strings written for it can be used as they are
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Keep everything in this folder, and find it there the next time
@@ -43,9 +47,6 @@ pub struct Arguments {
     /// With --data: acknowledge events when the storage device has them, so that they survive a power cut
     #[arg(long, requires = "data")]
     sync: bool,
-    /// Forget events after so many hours
-    #[arg(long, value_name = "HOURS")]
-    retention: Option<u32>,
     /// Answer GET /health on this port [the official emulator: 5300]
     #[arg(long, value_name = "PORT")]
     health_port: Option<u16>,
@@ -55,9 +56,11 @@ pub struct Arguments {
     /// Serve TLS, with a certificate chain and its key (PEM files)
     #[arg(long, num_args = 2, value_names = ["CERT", "KEY"])]
     tls: Option<Vec<PathBuf>>,
-    /// Value of the shared access key, any text [default: a new random one each time]
+    /// Value of the shared access key, any text [default: a new random one each time, or of --fault-seed]
     #[arg(long, env = "AMQP10_EMULATOR_KEY", hide_env_values = true)]
     key: Option<String>,
+    #[command(flatten)]
+    rules: Rules,
 }
 
 pub async fn run(arguments: Arguments) -> Result<(), Failure> {
@@ -86,6 +89,9 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
 
 const DEFAULT_HUB: (&str, u32) = ("events", 4);
 
+/// The text of the official emulator's key, the same everywhere: no secret.
+const OFFICIAL_KEY_VALUE: &str = "SAS_KEY_VALUE";
+
 impl Arguments {
     fn options(&self) -> Result<EmulatorOptions, Failure> {
         let mut options = self.configured()?;
@@ -109,16 +115,13 @@ impl Arguments {
         if let Some(folder) = &self.data {
             options = options.persistence(Persistence::new(folder).sync(self.sync));
         }
-        if let Some(hours) = self.retention {
-            let age = Duration::from_secs(u64::from(hours) * 3600);
-            options = options.retention(Retention::default().age(age));
-        }
         if let Some(port) = self.health_port {
             options = options.health_address(SocketAddr::new(self.bind, port));
         }
         if self.generate_tls.is_some() {
             options = options.tls_generated();
         }
+        options = self.rules.apply(options);
         if let Some([certificate, key]) = self.tls.as_deref() {
             let chain = std::fs::read(certificate)
                 .context(format!("cannot read {}", certificate.display()))?;
@@ -136,7 +139,9 @@ impl Arguments {
         };
         let text =
             std::fs::read_to_string(file).context(format!("cannot read {}", file.display()))?;
-        EmulatorOptions::from_json(&text).context(format!("cannot use {}", file.display()))
+        let options =
+            EmulatorOptions::from_json(&text).context(format!("cannot use {}", file.display()))?;
+        Ok(options.key(ROOT_KEY_NAME, OFFICIAL_KEY_VALUE))
     }
 }
 
