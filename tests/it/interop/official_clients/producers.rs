@@ -1,6 +1,6 @@
 //! What each kind of our producers publishes is what they read.
 
-use amqp10::eventhubs::{BufferedProducerOptions, IdempotentOptions, TraceContext};
+use amqp10::eventhubs::{BufferedProducerOptions, IdempotentProducerOptions, TraceContext};
 
 use super::*;
 
@@ -37,7 +37,7 @@ async fn ours_by_the_buffered_producer() {
 #[tokio::test]
 async fn ours_by_the_idempotent_producer_and_in_the_name_of_a_publisher() {
     with_each(|peers| async move {
-        let options = IdempotentOptions::default();
+        let options = IdempotentProducerOptions::default();
         let numbering = peers.ours.idempotent_producer("1", options).await;
         let mut numbering = numbering.unwrap();
         for number in 0..5 {
