@@ -45,6 +45,7 @@
 //! | `eventhubs` | yes | [`eventhubs`] |
 //! | `json` | no | event bodies and CloudEvents in JSON, by serde |
 //! | `emulator` | no | `emulator`: an Event Hubs namespace within the process |
+//! | `scram` | no | SASL SCRAM-SHA-1, -256 and -512, for clients and listeners |
 //! | `cli` | no | the program `amqp10` |
 //!
 //! # Where a new line goes
@@ -117,8 +118,12 @@ pub use options::{
 pub use receiver::{DeliveryStream, Receiver};
 pub use sasl::{
     AllowEveryone, AuthenticationFailure, AuthenticationFuture, Authenticator, Credentials,
-    Identity, LoginAttempt, PresentedCredentials, SaslError, SaslMechanism, StaticUsers,
+    Identity, LoginAttempt, PresentedCredentials, SaslClientExchange, SaslClientMechanism,
+    SaslError, SaslMechanism, SaslServerExchange, SaslServerFuture, SaslServerMechanism,
+    SaslServerStep, StaticUsers,
 };
+#[cfg(feature = "scram")]
+pub use sasl::{SaltedUsers, ScramHash, ScramKeys, ScramKeysFuture};
 pub use sender::{Receipt, Sender};
 pub use session::Session;
 #[cfg(feature = "eventhubs")]
