@@ -67,6 +67,7 @@ mod engine;
 mod error;
 #[cfg(feature = "eventhubs")]
 pub mod eventhubs;
+pub mod filter;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod link;
@@ -77,6 +78,7 @@ mod message;
 mod opening;
 mod options;
 mod percent;
+pub mod rabbitmq;
 mod random;
 mod receiver;
 pub mod reconnect;
@@ -97,16 +99,16 @@ struct Readme;
 
 pub use codec::{
     AmqpError, Annotations, ApplicationProperties, Attach, Body, DecodeError, DeliveryState,
-    DeliveryTag, EncodeError, Fields, FilterSet, Header, Layout, Message, MessageId, Modified,
-    Open, Outcome, Properties, ReceiverSettleMode, Rejected, Role, Sections, SenderSettleMode,
-    Source, Str, Symbol, Target, TargetArchetype, Timestamp, Value, condition,
+    DeliveryTag, EncodeError, Fields, FilterSet, Header, Layout, LifetimePolicy, Message,
+    MessageId, Modified, Open, Outcome, Properties, ReceiverSettleMode, Rejected, Role, Sections,
+    SenderSettleMode, Source, Str, Symbol, Target, TargetArchetype, Timestamp, Value, condition,
 };
 pub use connection::Connection;
 pub use delivery::Delivery;
 pub use engine::{Credit, Limits};
 pub use error::{
-    AcceptError, ConnectError, ConnectionError, LinkError, PeerProtocol, RecvError, SendError,
-    SessionError, SettleModeMismatch, Stage, TlsError, Violation,
+    AcceptError, ConnectError, ConnectionError, LinkError, PeerProtocol, RecvError, Redirect,
+    SendError, SessionError, SettleModeMismatch, Stage, TlsError, Violation,
 };
 pub use link::{AcceptedLink, IncomingLink};
 pub use listener::{IncomingConnection, Listener};
@@ -125,7 +127,7 @@ pub use sasl::{
 #[cfg(feature = "scram")]
 pub use sasl::{SaltedUsers, ScramHash, ScramKeys, ScramKeysFuture};
 pub use sender::{Receipt, Sender};
-pub use session::Session;
+pub use session::{ANONYMOUS_RELAY, Session};
 #[cfg(feature = "eventhubs")]
 pub use time::Clock;
 pub use transport::memory;

@@ -117,6 +117,15 @@ impl Url {
         }
     }
 
+    /// The same at another host.
+    pub(crate) fn at(&self, host: &str, port: Option<u16>) -> Url {
+        Url {
+            host: host.to_owned(),
+            port: port.unwrap_or(self.port),
+            ..self.clone()
+        }
+    }
+
     /// `amqp` or `amqps`.
     pub fn scheme(&self) -> Scheme {
         self.scheme

@@ -10,6 +10,7 @@
 mod connect;
 mod connection;
 mod link;
+mod redirect;
 mod session;
 mod tls;
 
@@ -18,6 +19,7 @@ use std::time::Duration;
 pub use connect::{AcceptError, ConnectError, PeerProtocol, Stage};
 pub use connection::ConnectionError;
 pub use link::{LinkError, RecvError, SendError, SettleModeMismatch};
+pub use redirect::Redirect;
 pub use session::SessionError;
 pub use tls::TlsError;
 

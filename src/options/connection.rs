@@ -47,6 +47,10 @@ pub struct ConnectionOptions {
     pub allow_plain_without_tls: bool,
     /// Client only. How TLS is done. Default `None`: [`TlsConfig::default`] for `amqps` URLs.
     pub tls: Option<TlsConfig>,
+    /// Client only. How many times [`Connection::open`](crate::Connection::open) goes where a peer sends it that refuses the
+    /// connection by `amqp:connection:redirect`. The credentials go along, and TLS stays on if it was. Default 0: such a
+    /// refusal is an error, with [`ConnectError::redirect`].
+    pub follow_redirects: u32,
     /// Client only. For `amqp` URLs: negotiates TLS in-band, by the AMQP protocol header with id 2 [5.2], before anything else
     /// is said. The connection fails if the server does not agree. Default `false`.
     pub tls_upgrade: bool,
@@ -77,6 +81,7 @@ impl Default for ConnectionOptions {
             credentials: Credentials::default(),
             allow_plain_without_tls: false,
             tls: None,
+            follow_redirects: 0,
             tls_upgrade: false,
             tcp_keep_alive: None,
             layout: Layout::Short,
@@ -143,6 +148,12 @@ impl ConnectionOptions {
     /// Sets [`idle_time_out`](Self::idle_time_out).
     pub fn idle_time_out(mut self, idle_time_out: impl Into<Option<Duration>>) -> Self {
         self.idle_time_out = idle_time_out.into();
+        self
+    }
+
+    /// Sets [`follow_redirects`](Self::follow_redirects).
+    pub fn follow_redirects(mut self, times: u32) -> Self {
+        self.follow_redirects = times;
         self
     }
 
