@@ -162,7 +162,7 @@ impl Management {
     /// Makes a binding; one that is there already is fine.
     ///
     /// # Errors
-    /// 404 if one of its ends does not exist.
+    /// 400 if one of its ends does not exist.
     ///
     /// # Cancel safety
     /// Dropped, it may or may not be carried out.

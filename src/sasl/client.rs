@@ -254,8 +254,8 @@ impl AwaitOutcome {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::codec::Symbol;
     use crate::codec::sasl::SaslChallenge;
+    use crate::codec::{Symbol, frame};
 
     fn offer(names: &[&'static str]) -> SaslFrame {
         let sasl_server_mechanisms = names.iter().map(|name| Symbol::from_static(name)).collect();
@@ -394,6 +394,26 @@ mod tests {
                 mechanism: SaslMechanism::Anonymous
             })
         );
+    }
+
+    /// One mechanism may come as a symbol of its own, not as an array of one.
+    #[test]
+    fn y_016_one_mechanism_needs_no_array() {
+        let bodies: [&'static [u8]; 2] = [
+            b"\x00\x53\x40\xc0\x08\x01\xa3\x05PLAIN",
+            b"\x00\x53\x40\xc0\x0b\x01\xe0\x08\x01\xa3\x05PLAIN",
+        ];
+        for body in bodies {
+            let frame = frame::decode_sasl(frame::RawFrame {
+                frame_type: 1,
+                channel: 0,
+                body: Bytes::from_static(body),
+            })
+            .unwrap();
+            let state = AwaitMechanisms::new(&Credentials::plain("u", "p"), true, None).unwrap();
+            let (init, _) = state.handle(frame).unwrap();
+            assert!(matches!(init, SaslFrame::Init(init) if init.mechanism == "PLAIN"));
+        }
     }
 
     #[test]

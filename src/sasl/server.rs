@@ -129,7 +129,7 @@ pub(crate) enum AwaitResponse {
     /// What it could have said at once.
     Initial(Exchange),
     #[cfg(feature = "scram")]
-    Proof(Exchange, AwaitProof),
+    Proof(Exchange, Box<AwaitProof>),
 }
 
 impl AwaitResponse {
@@ -162,7 +162,7 @@ impl AwaitKeys {
         let (server_first, state) = self.client.challenge(keys);
         Step::Challenge(
             challenge(server_first),
-            AwaitResponse::Proof(self.exchange, state),
+            AwaitResponse::Proof(self.exchange, Box::new(state)),
         )
     }
 }
@@ -297,6 +297,17 @@ mod tests {
             .map(Symbol::as_str)
             .collect();
         assert_eq!(names, ["MSSBCBS", "PLAIN", "ANONYMOUS", "EXTERNAL"]);
+    }
+
+    #[test]
+    fn y_016_without_authentication_anonymous_is_offered_alone() {
+        let options = crate::options::SaslServerOptions::default();
+        let (frame, _) = offer(&options.mechanisms, &options.custom_mechanisms);
+        let SaslFrame::Mechanisms(mechanisms) = frame else {
+            panic!("{frame:?}")
+        };
+        let anonymous = Symbol::from_static("ANONYMOUS");
+        assert_eq!(mechanisms.sasl_server_mechanisms, [anonymous]);
     }
 
     #[test]

@@ -15,6 +15,7 @@ mod proton_broker;
 mod proton_client;
 mod rabbitmq3;
 mod rabbitmq4;
+mod rabbitmq4_features;
 mod rhea_client;
 
 use std::time::Duration;
