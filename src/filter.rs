@@ -1,7 +1,8 @@
 //! Filters of a source: what a receiver asks the peer to send, and to hold back [3.5.8].
 //!
 //! A peer that does not know a filter leaves it out of its answer: see
-//! [`ReceiverOptions::require_filters`](crate::ReceiverOptions::require_filters).
+//! [`ReceiverOptions::require_filters`](crate::ReceiverOptions::require_filters). Not every peer is that honest: RabbitMQ 4.0
+//! echoes what it does not carry out.
 //!
 //! ```
 //! use amqp10::ReceiverOptions;

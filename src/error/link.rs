@@ -182,6 +182,9 @@ pub enum SendError {
         "the peer's list of unsettled deliveries is not complete, so only those can be sent on this attachment"
     )]
     OnlyResumed,
+    /// The state `received` says where a resumed delivery goes on, and this one is not resumed [3.4.1]. Nothing was sent.
+    #[error("the state `received` is for resumed deliveries alone")]
+    NotResumed,
     /// The peer settled the delivery without an outcome, and the source names no default outcome [2.7.6].
     #[error("the peer settled the message without saying an outcome")]
     NoOutcome,

@@ -4,8 +4,8 @@ use amqp10::codec::{
     Attach, Disposition, Modified, Received, ReceiverSettleMode, Rejected, Role, Source, condition,
 };
 use amqp10::{
-    AmqpError, OnDrop, Outcome, Receipt, ReceiverOptions, SendError, Sender, SenderOptions,
-    SessionOptions,
+    AmqpError, OnDrop, Outcome, OutgoingMessage, Receipt, ReceiverOptions, SendError, Sender,
+    SenderOptions, SessionOptions,
 };
 
 use crate::support::peer::{self, HANDLE, Peer};
@@ -274,6 +274,49 @@ async fn p_015_a_thousand_accepts_are_few_frames() {
         }
     }
     assert!(frames <= 4, "{frames}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn o_004_a_receiver_tells_how_much_of_a_delivery_it_has() {
+    let (mut peer, receiver) = scene::receiver(ReceiverOptions::default()).await;
+    peer.send_transfer(peer::transfer(0), b"\x00\x53\x75\xa0\x01x")
+        .await;
+    let delivery = receiver.recv().await.unwrap();
+    for (section_number, section_offset) in [(0, 0), (0, 1), (1, 0)] {
+        let received = Received {
+            section_number,
+            section_offset,
+        };
+        delivery.update(received).unwrap();
+        let disposition = peer.expect_disposition().await;
+        assert_eq!(
+            (disposition.role, disposition.settled),
+            (Role::Receiver, false)
+        );
+        assert_eq!(disposition.state, Some(received.into()));
+    }
+    delivery.accept().unwrap();
+    assert!(peer.expect_disposition().await.settled);
+}
+
+/// Of a delivery that is not resumed nobody needs to know how much went before.
+#[tokio::test(start_paused = true)]
+async fn o_005_only_a_resumed_delivery_begins_in_the_middle() {
+    let (mut peer, sender) = scene::sender().await;
+    peer.grant(0, 2).await;
+    let received = Received {
+        section_number: 0,
+        section_offset: 1,
+    };
+    let new = OutgoingMessage::from("x").with_state(received);
+    let error = sender.send_with_receipt(new).await.unwrap_err();
+    assert!(matches!(error, SendError::NotResumed), "{error}");
+    peer.expect_nothing().await;
+    let tag = b"old".as_slice().try_into().unwrap();
+    let resumed = OutgoingMessage::from("x").with_state(received).resumed(tag);
+    let _receipt = sender.send_with_receipt(resumed).await.unwrap();
+    let (transfer, _) = peer.expect_transfer().await;
+    assert_eq!(transfer.state, Some(received.into()));
 }
 
 #[tokio::test(start_paused = true)]

@@ -2,6 +2,7 @@
 
 use amqp10::cbs::CbsClient;
 use amqp10::codec::{Map, MessageId, Role};
+use amqp10::management::{self, ManagementClient};
 use amqp10::rabbitmq::{Binding, ExchangeOptions, Management, QueueOptions, is_not_found};
 use amqp10::request::{RequestClient, RequestError, RequestOptions};
 use amqp10::{
@@ -159,6 +160,36 @@ async fn z_036_replies_come_by_a_node_that_the_peer_made() {
     assert_eq!(reply.unwrap().body, Body::Value("noon".into()));
 }
 
+#[tokio::test(start_paused = true)]
+async fn z_030_z_031_a_management_node_is_asked_by_properties() {
+    let pair = Pair::new().await;
+    let session = session(&pair).await;
+    let options = RequestOptions::default();
+    let (client, node) = tokio::join!(
+        ManagementClient::attach(&session, management::NODE, options),
+        Node::accept(&pair.server)
+    );
+    let client = client.unwrap();
+    let read = client.read("queue", "orders", ApplicationProperties::new());
+    let (thing, request) = tokio::join!(read, async {
+        let request = node.next().await;
+        let said = ApplicationProperties::new()
+            .with("statusCode", 200)
+            .with("statusDescription", "OK");
+        let body = Value::Map(Map::default().with("durable", true));
+        let reply = Message::value(body).with_application_properties(said);
+        node.answer(&request, reply).await;
+        request
+    });
+    assert_eq!(thing.unwrap().get_str("durable"), Some(&Value::Bool(true)));
+    let said = request.application_properties.unwrap();
+    assert_eq!(said.get("operation"), Some(&"READ".into()));
+    assert_eq!(said.get("type"), Some(&"queue".into()));
+    assert_eq!(said.get("name"), Some(&"orders".into()));
+    let properties = request.properties.unwrap();
+    assert!(properties.message_id.is_some() && properties.reply_to.is_some());
+}
+
 /// A management node that answers one request.
 async fn answer_once(node: &Node, status: &'static str, body: Value) -> Message {
     let request = node.next().await;
@@ -171,7 +202,7 @@ async fn answer_once(node: &Node, status: &'static str, body: Value) -> Message 
     request
 }
 
-async fn management() -> (Pair, Management, Node) {
+async fn managed() -> (Pair, Management, Node) {
     let pair = Pair::new().await;
     let session = session(&pair).await;
     let (client, node) = tokio::join!(Management::attach(&session), Node::accept(&pair.server));
@@ -180,7 +211,7 @@ async fn management() -> (Pair, Management, Node) {
 
 #[tokio::test(start_paused = true)]
 async fn z_033_two_links_are_one_pair() {
-    let (_pair, client, node) = management().await;
+    let (_pair, client, node) = managed().await;
     let [one, other] = &node.asked[..] else {
         panic!("not two links")
     };
@@ -208,8 +239,8 @@ async fn z_033_two_links_are_one_pair() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn z_034_z_035_requests_are_http() {
-    let (_pair, client, node) = management().await;
+async fn z_025_z_034_z_035_requests_are_http() {
+    let (_pair, client, node) = managed().await;
     let expect = async |status, body, method: &str, path: &str| {
         let request = answer_once(&node, status, body).await;
         let properties = request.properties.unwrap();
@@ -282,7 +313,7 @@ async fn z_034_z_035_requests_are_http() {
 
 #[tokio::test(start_paused = true)]
 async fn z_034_a_response_without_a_status_is_malformed() {
-    let (_pair, client, node) = management().await;
+    let (_pair, client, node) = managed().await;
     let (answer, _) = tokio::join!(
         client.delete_exchange("x"),
         answer_once(&node, "fine", Value::Null)

@@ -102,7 +102,7 @@ async fn a_002_an_address_for_a_node_to_be_made_is_refused() {
 
 /// Both sides ours: the listener makes a node and says what it is.
 #[tokio::test(start_paused = true)]
-async fn a_003_a_004_a_025_the_listener_makes_a_node() {
+async fn a_003_a_004_a_025_z_050_the_listener_makes_a_node() {
     let queue = || Symbol::from_static("queue");
     let pair = Pair::new().await;
     let session = pair.client.begin(SessionOptions::default()).await.unwrap();
@@ -139,7 +139,7 @@ async fn a_003_a_004_a_025_the_listener_makes_a_node() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_020_a_filter_that_the_peer_ignores_can_end_the_link() {
+async fn a_020_z_076_a_filter_that_the_peer_ignores_can_end_the_link() {
     for is_required in [true, false] {
         let (mut peer, session) = scene::session().await;
         let options = ReceiverOptions::default()
