@@ -10,6 +10,12 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 use super::namespace::Namespace;
+use crate::{HttpResponder, HttpResponse};
+
+const PATH: &str = "/health";
+const HEALTHY: &str = r#"{"status":"healthy","message":"Service is healthy."}"#;
+const UNHEALTHY: &str =
+    r#"{"status":"unhealthy","message":"A partition cannot be written to its folder."}"#;
 
 /// Octets of a request that are read before it is refused.
 const MAX_REQUEST: usize = 8 * 1024;
@@ -63,15 +69,9 @@ async fn answer(
 fn response(request: &[u8], is_healthy: bool) -> String {
     let (status, body) = match requested(request) {
         None => ("400 Bad Request", ""),
-        Some(("GET" | "HEAD", "/health")) if is_healthy => (
-            "200 OK",
-            r#"{"status":"healthy","message":"Service is healthy."}"#,
-        ),
-        Some(("GET" | "HEAD", "/health")) => (
-            "503 Service Unavailable",
-            r#"{"status":"unhealthy","message":"A partition cannot be written to its folder."}"#,
-        ),
-        Some((_, "/health")) => ("405 Method Not Allowed", ""),
+        Some(("GET" | "HEAD", PATH)) if is_healthy => ("200 OK", HEALTHY),
+        Some(("GET" | "HEAD", PATH)) => ("503 Service Unavailable", UNHEALTHY),
+        Some((_, PATH)) => ("405 Method Not Allowed", ""),
         Some(_) => ("404 Not Found", ""),
     };
     let shown = match requested(request) {
@@ -82,6 +82,24 @@ fn response(request: &[u8], is_healthy: bool) -> String {
     format!(
         "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{shown}"
     )
+}
+
+/// Answers the same on the port for AMQP, where WebSockets are taken.
+pub(crate) fn responder(namespace: &Arc<Namespace>) -> HttpResponder {
+    let namespace = Arc::downgrade(namespace);
+    HttpResponder::new(move |request| {
+        let is_healthy = namespace
+            .upgrade()
+            .is_some_and(|namespace| namespace.is_healthy());
+        let (status, body) = match request.path() {
+            PATH if is_healthy => (200, HEALTHY),
+            PATH => (503, UNHEALTHY),
+            _ => return HttpResponse::new(404),
+        };
+        HttpResponse::new(status)
+            .body(body)
+            .content_type("application/json")
+    })
 }
 
 /// Method and path of a request.

@@ -35,12 +35,20 @@
 //! # }
 //! ```
 //!
+//! # What is kept, and for how long
+//!
+//! By default everything is in memory and ends with the emulator. With [`EmulatorOptions::persistence`] hubs, events and
+//! what is known of producers are in a folder too, and found again at the next start: each event that was acknowledged, in
+//! order, once, whatever ended the process. [`Retention`] says in both cases what is forgotten, by number, octets and age.
+//!
+//! Hubs can be made and deleted while it runs: [`create_hub`](Emulator::create_hub), [`delete_hub`](Emulator::delete_hub).
+//!
 //! # What differs from the service
 //!
 //! | | the service | here |
 //! |---|---|---|
-//! | storage | replicated disks, for days | memory, for as long as the emulator lives, within [`Retention`] |
-//! | transport | TLS on 5671, WebSocket on 443 | plaintext by default, TLS with a certificate of yours; no WebSocket |
+//! | storage | replicated disks, for days | memory, or memory and a folder ([`Persistence`]), within [`Retention`] |
+//! | transport | TLS on 5671, WebSocket within TLS on 443 | one port: plaintext, or TLS with a certificate of yours or one made for it; WebSocket (feature `websocket`) on the same port |
 //! | host names | the namespace's own | any: neither `open.hostname` nor the host of a token is compared with ours |
 //! | tokens | shared access signatures, Entra ID | signatures of one key; JSON web tokens refused, or all taken ([`accept_any_jwt`](EmulatorOptions::accept_any_jwt)) |
 //! | rights | send, listen and manage apart | one key with all rights |
@@ -48,11 +56,16 @@
 //! | partition of a key | not published | the algorithm of the official clients' buffered producers |
 //! | partition of a publisher | not published | by its name, as if it were a key |
 //! | offsets | opaque, may hold a replication epoch | decimal text that rises by the size of each event; a client must not rely on it |
+//! | geo-replication | capability offered by namespaces that have it | not offered |
 //! | empty partition | last time is a date long ago | last sequence number -1, last offset `-1`, last time 1970 |
-//! | throttling, quotas | by throughput units | message size, connections, readers of a partition; no throttling |
-//! | idle links, idle connections | closed after minutes | never, unless [`idle_link`](EmulatorOptions::idle_link) and [`idle_connection`](EmulatorOptions::idle_connection) say so |
-//! | idempotent producers | on some tiers, in preview | always, on links to a partition; at most 4096 producers are remembered per partition |
-//! | management | `READ`, and more over HTTPS | `READ` of hubs and partitions |
+//! | quotas | by tier | message size, receivers of a partition and of a group, groups of a hub, connections: each an option |
+//! | throttling | by throughput units | none, unless [`throughput`](EmulatorOptions::throughput) sets a limit for the namespace, or [`faults`] say so; reading is not limited |
+//! | idle links and connections | closed after minutes | never, unless [`idle_link`](EmulatorOptions::idle_link), [`idle_connection`](EmulatorOptions::idle_connection) and [`idle_new_connection`](EmulatorOptions::idle_new_connection) say when |
+//! | silence | 240 s announced | the same, or as [`silence`](EmulatorOptions::silence) says |
+//! | idempotent producers | on some tiers, in preview; what happens to a second link of the same epoch is not published | always, on links to a partition; the newest link wins; 4096 producers are remembered per partition |
+//! | hub deleted | its links are detached | with `amqp:not-found`, which tells clients not to come back |
+//! | health | `GET /health` of the official emulator, on port 5300 | the same on a port of its own ([`health_address`](EmulatorOptions::health_address)) and, with the feature `websocket`, on the port for AMQP |
+//! | management | `READ`, and more over HTTPS | `READ` of hubs and partitions; hubs by the methods of [`Emulator`] |
 //! | Kafka, capture, schema registry | yes | no |
 
 mod audience;
@@ -99,11 +112,11 @@ use self::connection::STOPPED;
 pub use self::error::EmulatorError;
 pub use self::faults::{Fault, FaultRates, FaultRecord, Faults};
 use self::namespace::Namespace;
-use self::server::{Server, Sockets, tcp_options};
+use self::server::{Server, Sockets};
 pub use crate::Clock;
-use crate::Listener;
 use crate::codec::Message;
 use crate::memory::{self, MemoryStream};
+use crate::{Listener, ListenerOptions};
 
 /// Octets that each direction of an in-process connection holds.
 const MEMORY_PIPE: usize = 256 * 1024;
@@ -362,7 +375,8 @@ impl fmt::Debug for Emulator {
 async fn bind(options: &EmulatorOptions) -> Result<Sockets, EmulatorError> {
     let failed = |address| move |reason| EmulatorError::Listen { address, reason };
     let address = options.address;
-    let amqp = Listener::bind(address, tcp_options(options)).await;
+    // How it listens is said for each connection.
+    let amqp = Listener::bind(address, ListenerOptions::default()).await;
     let health = match options.health_address {
         Some(address) => Some(TcpListener::bind(address).await.map_err(failed(address))?),
         None => None,

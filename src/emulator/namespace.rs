@@ -60,16 +60,16 @@ impl Namespace {
             return Ok((Namespace::new(options), None));
         };
         let opened = tokio::task::spawn_blocking(move || {
-            let (store, hubs, task) = Store::open(&settings, options.retention)?;
+            let (store, hubs, writer) = Store::open(&settings, options.retention)?;
             let namespace = Namespace::empty(options, Some(store));
             hubs.into_iter()
                 .for_each(|hub| namespace.add(namespace.hub_of(hub)));
             namespace.add_configured_hubs()?;
-            Ok((namespace, Some(task)))
+            Ok((namespace, writer))
         });
-        opened
-            .await
-            .unwrap_or_else(|failed| Err(interrupted(&failed)))
+        let opened = opened.await;
+        let (namespace, writer) = opened.unwrap_or_else(|failed| Err(interrupted(&failed)))?;
+        Ok((namespace, Some(writer.start())))
     }
 
     fn empty(options: EmulatorOptions, store: Option<Store>) -> Namespace {

@@ -208,6 +208,12 @@ impl Partition {
         segments.forget(contents.log.begin());
     }
 
+    #[cfg(test)]
+    pub(crate) fn fill_the_disk(&self) {
+        let files = self.files.as_ref().unwrap();
+        lock(&files.segments).fill_the_disk();
+    }
+
     /// Takes no more events, for this reason.
     pub(crate) fn retire(&self, reason: AmqpError) {
         lock(&self.contents).failure = Some(reason);
@@ -237,7 +243,7 @@ impl Partition {
 
     /// All events that are kept, oldest first.
     pub(crate) fn events(&self) -> Vec<StoredEvent> {
-        let contents = lock(&self.contents);
+        let contents = self.contents();
         contents.log.read(contents.log.begin(), usize::MAX)
     }
 

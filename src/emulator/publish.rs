@@ -156,13 +156,14 @@ impl Publisher {
             (Annotations::default(), vec![event])
         };
         let envelope_key = event::partition_key(&envelope);
-        let key = envelope_key.clone();
-        let key = key.or_else(|| events.first()?.partition_key());
+        let key = envelope_key
+            .clone()
+            .or_else(|| events.first()?.partition_key());
         if let Some(key) = &key {
             check_key(key)?;
         }
         for event in &mut events {
-            // What one event says is not said of the others.
+            // The envelope speaks for the events that say nothing; one event does not speak for another.
             if let Some(key) = envelope_key
                 .as_ref()
                 .filter(|_| event.partition_key().is_none())
@@ -352,6 +353,21 @@ mod tests {
             .publish(BATCH_MESSAGE_FORMAT, batch(with_key("", "7"), &events))
             .unwrap();
         assert_eq!(counts(&namespace), [0, 0, 0, 2]);
+    }
+
+    #[test]
+    fn an_event_does_not_lend_its_key_to_the_others_of_its_batch() {
+        let (namespace, publisher) = publisher("orders/Partitions/1");
+        let events = [with_key("a", "7"), Message::data("b"), with_key("c", "131")];
+        publisher
+            .publish(BATCH_MESSAGE_FORMAT, batch(Message::default(), &events))
+            .unwrap();
+        let partition = namespace.hub("orders").unwrap().partition("1").unwrap();
+        let stored = partition.events().into_iter();
+        let keys: Vec<_> = stored
+            .map(|event| NewEvent::decode(event.message()).unwrap().partition_key())
+            .collect();
+        assert_eq!(keys, [Some("7".into()), None, Some("131".into())]);
     }
 
     #[test]

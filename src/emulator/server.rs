@@ -10,18 +10,17 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
-use super::config::EmulatorOptions;
 use super::connection::{self, STOPPED};
 use super::faults::{FaultyStream, Wire};
 use super::health;
 use super::login::{Login, MECHANISMS};
 use super::namespace::Namespace;
 use crate::codec::{AmqpError, Layout, condition};
-use crate::eventhubs::wire::MAX_SESSIONS;
+use crate::eventhubs::wire::{MAX_SESSIONS, WEBSOCKET_PATH};
 use crate::memory::MemoryStream;
 use crate::{
     AcceptError, ConnectionOptions, IncomingConnection, Limits, Listener, ListenerOptions,
-    SaslServerOptions,
+    SaslServerOptions, WebSocketServerOptions,
 };
 
 /// The pause after the system failed to give a connection, so that a lasting failure does not spin.
@@ -31,7 +30,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 const MAX_REFUSALS: usize = 128;
 
 /// What our open says, who may connect, and how it is written.
-fn listener_options(options: &EmulatorOptions) -> ListenerOptions {
+fn listener_options(namespace: &Arc<Namespace>) -> ListenerOptions {
+    let options = &namespace.options;
     // Official clients may say much of themselves in their open.
     let limits = Limits::default()
         .max_sessions(MAX_SESSIONS.into())
@@ -50,13 +50,19 @@ fn listener_options(options: &EmulatorOptions) -> ListenerOptions {
     let sasl = SaslServerOptions::default()
         .mechanisms(MECHANISMS)
         .authenticator(login);
-    ListenerOptions::default().connection(connection).sasl(sasl)
+    let websocket = WebSocketServerOptions::default()
+        .path(WEBSOCKET_PATH)
+        .responder(health::responder(namespace));
+    ListenerOptions::default()
+        .connection(connection)
+        .sasl(sasl)
+        .websocket(websocket)
 }
 
 /// The same for TCP: with TLS, where the options have a certificate.
-pub(crate) fn tcp_options(options: &EmulatorOptions) -> ListenerOptions {
-    let listener = listener_options(options);
-    match &options.tls {
+fn tcp_options(namespace: &Arc<Namespace>) -> ListenerOptions {
+    let listener = listener_options(namespace);
+    match &namespace.options.tls {
         Some(tls) => listener.tls(tls.clone()),
         None => listener,
     }
@@ -103,7 +109,7 @@ impl Server {
                 accepted = accept(sockets.amqp.as_ref()) => self.accept(accepted).await,
                 stream = streams.recv() => match stream {
                     Some(stream) => {
-                        let options = listener_options(&self.namespace.options);
+                        let options = listener_options(&self.namespace);
                         self.serve_stream(stream, options);
                     }
                     // The emulator's handle is gone.
@@ -123,7 +129,7 @@ impl Server {
 
     async fn accept(&mut self, accepted: Result<(TcpStream, SocketAddr), AcceptError>) {
         match accepted {
-            Ok((stream, _)) => self.serve_stream(stream, tcp_options(&self.namespace.options)),
+            Ok((stream, _)) => self.serve_stream(stream, tcp_options(&self.namespace)),
             Err(error) => {
                 tracing::warn!(%error, "the system gave no connection");
                 tokio::time::sleep(ACCEPT_PAUSE).await;

@@ -15,3 +15,4 @@ mod layering;
 mod limits;
 mod spec;
 mod support;
+mod transport;

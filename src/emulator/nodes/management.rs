@@ -26,9 +26,9 @@ fn read(peer: &Peer, request: &Message) -> Result<Map, (i32, AmqpError)> {
     }
     let name =
         argument(request, request::NAME).ok_or(malformed("the property 'name' is missing"))?;
-    let path = format!("{name}/{MANAGEMENT_NODE}");
-    if !peer.claims.allow(&path) {
-        let text = format!("Unauthorized access. No valid token covers '{path}'.");
+    if !peer.claims.allow_management(name) {
+        let text =
+            format!("Unauthorized access. No valid token covers '{name}/{MANAGEMENT_NODE}'.");
         return Err((
             status::UNAUTHORIZED,
             AmqpError::new(condition::UNAUTHORIZED_ACCESS, text),

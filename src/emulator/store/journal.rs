@@ -36,15 +36,10 @@ pub(crate) fn not_stored(why: &str) -> AmqpError {
 }
 
 impl Journal {
-    /// Starts the task that writes. It ends, and with it the lock on the folder, when everything is written and nobody can
-    /// hand in anything any more.
-    pub(super) fn start(folder_lock: File) -> (Journal, JoinHandle<()>) {
+    /// Where to hand in, and what will write it.
+    pub(super) fn new(folder_lock: File) -> (Journal, Writer) {
         let (entries, queue) = mpsc::unbounded_channel();
-        let task = tokio::spawn(async move {
-            write_all(queue).await;
-            drop(folder_lock);
-        });
-        (Journal(entries), task)
+        (Journal(entries), Writer { queue, folder_lock })
     }
 
     /// Hands in a record; the receiver hears when it is written. The queue is as long as the credit of publishers' links.
@@ -62,6 +57,23 @@ impl Journal {
         // Without the task the other half is dropped, which says that nothing is written any more.
         let _ = self.0.send(entry);
         written
+    }
+}
+
+/// What writes, before it has started.
+pub(crate) struct Writer {
+    queue: mpsc::UnboundedReceiver<Entry>,
+    folder_lock: File,
+}
+
+impl Writer {
+    /// Starts the task that writes. It ends, and with it the lock on the folder, when everything is written and nobody can
+    /// hand in anything any more.
+    pub(crate) fn start(self) -> JoinHandle<()> {
+        tokio::spawn(async move {
+            write_all(self.queue).await;
+            drop(self.folder_lock);
+        })
     }
 }
 

@@ -19,10 +19,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-use tokio::task::JoinHandle;
-
 use self::description::Description;
-pub(crate) use self::journal::{Entry, Journal, not_stored};
+pub(crate) use self::journal::{Entry, Journal, Writer, not_stored};
 pub(crate) use self::record::Record;
 pub(crate) use self::segments::Segments;
 use super::config::{HubOptions, Persistence, Retention};
@@ -59,15 +57,14 @@ pub(crate) struct StoredPartition {
 }
 
 impl Store {
-    /// Takes a folder into use and reads all hubs in it. Blocks. The folder is in use until the task has ended that is
-    /// returned.
+    /// Takes a folder into use and reads all hubs in it. Blocks. The folder is in use as long as the writer exists.
     pub(crate) fn open(
         settings: &Persistence,
         retention: Retention,
-    ) -> Result<(Store, Vec<StoredHub>, JoinHandle<()>), EmulatorError> {
+    ) -> Result<(Store, Vec<StoredHub>, Writer), EmulatorError> {
         let folder = &settings.folder;
         fs::create_dir_all(folder).map_err(EmulatorError::at(folder))?;
-        let (journal, task) = Journal::start(take_lock(&folder.join("lock"))?);
+        let (journal, writer) = Journal::new(take_lock(&folder.join("lock"))?);
         let mut store = Store {
             settings: settings.clone(),
             journal,
@@ -78,7 +75,7 @@ impl Store {
             hubs.push(store.read_hub(path, retention)?);
             store.next = Mutex::new(number + 1);
         }
-        Ok((store, hubs, task))
+        Ok((store, hubs, writer))
     }
 
     fn read_hub(&self, folder: PathBuf, retention: Retention) -> Result<StoredHub, EmulatorError> {

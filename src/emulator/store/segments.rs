@@ -16,6 +16,9 @@ use super::super::log::{Log, Tail};
 use super::record::{MAGIC, Record};
 use super::sync_folder;
 
+/// About how many octets are written at once.
+const WRITE_SIZE: usize = 1024 * 1024;
+
 /// The files of one partition, the newest open.
 #[derive(Debug)]
 pub(crate) struct Segments {
@@ -122,27 +125,38 @@ impl Segments {
         &mut self,
         records: impl Iterator<Item = &'a Record>,
     ) -> io::Result<()> {
-        let mut octets = BytesMut::new();
-        for record in records {
-            record.write(&mut octets);
-            self.tail.follow(record);
-        }
-        if octets.is_empty() {
-            return Ok(());
-        }
-        if let Err(error) = self.newest.write_all(&octets) {
-            // Half a record at the end would hide what is written behind it.
-            self.newest.set_len(self.length)?;
-            return Err(error);
-        }
-        if self.settings.sync {
-            self.newest.sync_data()?;
-        }
-        self.length += octets.len() as u64;
         if self.length >= self.settings.file_bytes {
             self.roll()?;
         }
-        Ok(())
+        match self.append(records) {
+            Ok(octets) => self.length += octets,
+            Err(error) => {
+                // Half a record at the end would hide what is written behind it.
+                self.newest.set_len(self.length)?;
+                return Err(error);
+            }
+        }
+        match self.settings.sync {
+            true => self.newest.sync_data(),
+            false => Ok(()),
+        }
+    }
+
+    /// Adds records to the newest file, some at a time; returns how many octets that took.
+    fn append<'a>(&mut self, records: impl Iterator<Item = &'a Record>) -> io::Result<u64> {
+        let mut octets = BytesMut::new();
+        let mut written = 0;
+        for record in records {
+            record.write(&mut octets);
+            self.tail.follow(record);
+            if octets.len() >= WRITE_SIZE {
+                self.newest.write_all(&octets)?;
+                written += octets.len() as u64;
+                octets.clear();
+            }
+        }
+        self.newest.write_all(&octets)?;
+        Ok(written + octets.len() as u64)
     }
 
     /// Begins the next file. The last one is made to last first: in a file that is not the newest nothing may be torn.
@@ -155,6 +169,12 @@ impl Segments {
             begin: self.tail.next_sequence_number(),
         });
         Ok(())
+    }
+
+    /// Has all writing fail from now on.
+    #[cfg(test)]
+    pub(crate) fn fill_the_disk(&mut self) {
+        self.newest = File::options().write(true).open("/dev/full").unwrap();
     }
 
     /// Deletes the files in which nothing is kept any more; `begin` is the sequence number of the oldest event kept.

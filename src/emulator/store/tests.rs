@@ -11,6 +11,7 @@ use super::super::namespace::Namespace;
 use super::super::partition::Partition;
 use super::*;
 use crate::Clock;
+use tokio::task::JoinHandle;
 
 /// A folder of its own that is deleted in the end.
 struct Folder(PathBuf);
@@ -279,4 +280,22 @@ async fn hubs_that_were_half_made_or_half_deleted_are_gone() {
     Open::new(options(&folder)).await.close().await;
     assert!(!folder.0.join("7-half.new").exists());
     assert!(!folder.0.join("8-half.deleted").exists());
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn what_cannot_be_written_is_refused_not_shown_and_told_as_ill_health() {
+    let folder = Folder::new();
+    let open = Open::new(options(&folder)).await;
+    open.store(&["a"]).await;
+    open.partition.fill_the_disk();
+    let mut storing = open.partition.append(vec![event("b")].into()).unwrap();
+    let error = storing.done().await.unwrap_err();
+    assert_eq!(error.condition.as_str(), "amqp:internal-error");
+    assert!(open.partition.append(vec![event("c")].into()).is_err());
+    assert_eq!(open.events().await.len(), 1);
+    assert!(!open.namespace.is_healthy());
+    open.close().await;
+    let open = Open::new(options(&folder)).await;
+    assert_eq!(open.events().await.len(), 1);
 }

@@ -4,10 +4,20 @@ mod authorization;
 mod buffered;
 mod buffered_faults;
 mod connections;
+#[cfg(feature = "metrics")]
+mod counting;
+#[cfg(feature = "entra")]
+mod entra;
+mod fault_example;
+mod faults;
+mod file_store;
 mod idempotent;
 mod idleness;
 mod in_flight;
 mod large;
+mod live;
+mod logging;
+mod processor;
 mod publishing;
 mod reading;
 mod recovery;
@@ -15,6 +25,9 @@ mod renewal;
 mod script;
 mod scripted;
 mod simulation;
+mod trace_context;
+#[cfg(feature = "websocket")]
+mod transport;
 mod watching;
 
 use std::sync::{Arc, Mutex};

@@ -75,9 +75,8 @@ async fn publish_plain(
     batch: EventBatch,
     phase: &mut watch::Receiver<Phase>,
 ) -> Result<(), EventHubsError> {
-    let (route, payload) = batch.into_payload();
-    let link = producer.link(&route)?;
-    let mut publication = Publication::batch(payload);
+    let link = producer.link(batch.route())?;
+    let mut publication = Publication::batch(batch);
     let retry_unknown = producer.shared.options.retry_unknown;
     match unless_aborted(phase, link.publish(&mut publication, retry_unknown)).await {
         Some(published) => published,
