@@ -97,7 +97,33 @@ impl Connection {
         url: &Url,
         options: ConnectionOptions,
     ) -> Result<Self, ConnectError> {
-        let options = options.for_url(url);
+        let mut url = url.clone();
+        let mut hostname = options.hostname.clone();
+        let mut hops_left = options.follow_redirects;
+        loop {
+            let options = ConnectionOptions {
+                hostname: hostname.take(),
+                ..options.clone()
+            };
+            let error = match Self::connect(&url, options.for_url(&url)).await {
+                Ok(connection) => return Ok(connection),
+                Err(error) => error,
+            };
+            let redirect = error.redirect();
+            let (Some(redirect), 1..) = (redirect, hops_left) else {
+                return Err(error);
+            };
+            let Some(host) = redirect.host() else {
+                return Err(error);
+            };
+            hops_left -= 1;
+            tracing::debug!(%url, host, port = redirect.port, "redirected");
+            url = url.at(host, redirect.port);
+            hostname = redirect.hostname;
+        }
+    }
+
+    async fn connect(url: &Url, options: ConnectionOptions) -> Result<Self, ConnectError> {
         let opened = async {
             let handshaken = handshake::connect(url, &options).await?;
             Self::start(handshaken, options).await

@@ -52,6 +52,7 @@
 //! | `metrics` | no | counters and gauges of [`eventhubs`], by the facade `metrics` |
 //! | `emulator` | no | `emulator`: an Event Hubs namespace within the process |
 //! | `emulator-tls` | no | the emulator makes its own certificate |
+//! | `scram` | no | SASL SCRAM-SHA-1, -256 and -512, for clients and listeners |
 //! | `cli` | no | the program `amqp10` |
 //!
 //! # Where a new line goes
@@ -74,6 +75,7 @@ mod engine;
 mod error;
 #[cfg(feature = "eventhubs")]
 pub mod eventhubs;
+pub mod filter;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod link;
@@ -84,6 +86,7 @@ mod message;
 mod opening;
 mod options;
 mod percent;
+pub mod rabbitmq;
 mod random;
 mod receiver;
 pub mod reconnect;
@@ -104,16 +107,17 @@ struct Readme;
 
 pub use codec::{
     AmqpError, Annotations, ApplicationProperties, Attach, Body, DecodeError, DeliveryState,
-    DeliveryTag, EncodeError, Fields, FilterSet, Header, Layout, Message, MessageId, Modified,
-    Open, Outcome, Properties, ReceiverSettleMode, Rejected, Role, Sections, SenderSettleMode,
-    Source, Str, Symbol, Target, TargetArchetype, Timestamp, Value, condition,
+    DeliveryTag, EncodeError, Fields, FilterSet, Header, Layout, LifetimePolicy, Message,
+    MessageId, Modified, Open, Outcome, Properties, ReceiverSettleMode, Rejected, Role, Sections,
+    SenderSettleMode, Source, Str, Symbol, Target, TargetArchetype, Timestamp, Value, condition,
 };
 pub use connection::Connection;
 pub use delivery::Delivery;
 pub use engine::{Credit, Limits};
 pub use error::{
     AcceptError, ConnectError, ConnectionError, LinkError, PeerProtocol, ProxyError, RecvError,
-    SendError, SessionError, SettleModeMismatch, Stage, TlsError, Violation, WebSocketError,
+    Redirect, SendError, SessionError, SettleModeMismatch, Stage, TlsError, Violation,
+    WebSocketError,
 };
 pub use link::{AcceptedLink, IncomingLink};
 pub use listener::{IncomingConnection, Listener};
@@ -126,10 +130,14 @@ pub use options::{
 pub use receiver::{DeliveryStream, Receiver};
 pub use sasl::{
     AllowEveryone, AuthenticationFailure, AuthenticationFuture, Authenticator, Credentials,
-    Identity, LoginAttempt, PresentedCredentials, SaslError, SaslMechanism, StaticUsers,
+    Identity, LoginAttempt, PresentedCredentials, SaslClientExchange, SaslClientMechanism,
+    SaslError, SaslMechanism, SaslServerExchange, SaslServerFuture, SaslServerMechanism,
+    SaslServerStep, StaticUsers,
 };
+#[cfg(feature = "scram")]
+pub use sasl::{SaltedUsers, ScramHash, ScramKeys, ScramKeysFuture};
 pub use sender::{Receipt, Sender};
-pub use session::Session;
+pub use session::{ANONYMOUS_RELAY, Session};
 #[cfg(feature = "eventhubs")]
 pub use time::Clock;
 pub use transport::memory;

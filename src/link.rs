@@ -4,10 +4,10 @@ use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 
-use crate::codec::{AmqpError, Attach, Role, Str, condition};
+use crate::codec::{AmqpError, Attach, Role, Str, TargetArchetype, condition};
 use crate::connection::Connection;
 use crate::engine::{Engine, LinkKey, Refusal, Ticket};
-use crate::error::LinkError;
+use crate::error::{LinkError, Violation};
 use crate::options::AcceptLinkOptions;
 use crate::receiver::Receiver;
 use crate::sender::Sender;
@@ -175,12 +175,14 @@ impl IncomingLink {
     ///
     /// # Errors
     ///
-    /// Why the link ended before it was answered.
+    /// Why the link ended before it was answered; [`LinkError::Violation`] if what the peer asked for contradicts itself: it is
+    /// refused.
     ///
     /// # Cancel safety
     ///
     /// Resolves without waiting.
     pub async fn accept(mut self, options: AcceptLinkOptions) -> Result<AcceptedLink, LinkError> {
+        self.check_dynamic()?;
         let answer = options.to_attach(&self.attach);
         let settings = options.settings(self.session.limits());
         self.session
@@ -197,6 +199,24 @@ impl IncomingLink {
             Role::Receiver => AcceptedLink::Sender(Sender::new(link, remote)),
             Role::Sender => AcceptedLink::Receiver(Receiver::new(link, remote, options.on_drop)),
         })
+    }
+
+    /// Refuses a peer that names a node and wants it made.
+    fn check_dynamic(&mut self) -> Result<(), LinkError> {
+        let attach = &self.attach;
+        let names_what_is_to_be_made = match (attach.role, &attach.source, &attach.target) {
+            (Role::Receiver, Some(source), _) => source.dynamic && source.address.is_some(),
+            (Role::Sender, _, Some(TargetArchetype::Target(target))) => {
+                target.dynamic && target.address.is_some()
+            }
+            _ => false,
+        };
+        if !names_what_is_to_be_made {
+            return Ok(());
+        }
+        let violation = Violation::new(condition::INVALID_FIELD, "a dynamic node with an address");
+        self.refuse_with(violation.to_amqp_error(), Refusal::NullTerminus);
+        Err(LinkError::Violation(violation))
     }
 
     /// Refuses the link: an attach with a null terminus and a detach with `error`, in one write [2.6.3].

@@ -34,7 +34,6 @@ fn hex_digit(octet: u8) -> Option<u8> {
 }
 
 /// Writes everything but letters, digits and `-_.~` as `%XX`.
-#[cfg(feature = "eventhubs")]
 pub(crate) fn encode(text: &str) -> String {
     const HEX: &[u8; 16] = b"0123456789ABCDEF";
     let mut encoded = String::with_capacity(text.len() * 3 / 2);

@@ -8,8 +8,8 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::codec::{
-    AmqpError, ApplicationProperties, Message, MessageId, Outcome, Source, Str, Symbol, Target,
-    Value,
+    AmqpError, ApplicationProperties, Fields, LifetimePolicy, Message, MessageId, Outcome,
+    SenderSettleMode, Source, Str, Symbol, Target, Value,
 };
 use crate::error::is_transient;
 use crate::lock::lock;
@@ -78,6 +78,12 @@ pub mod status {
     /// A server behind the service took too long.
     pub const GATEWAY_TIMEOUT: i32 = 504;
 }
+
+/// The link property of both links of a pair.
+const PAIRED: Symbol = Symbol::from_static("paired");
+
+/// The address of replies on the other link of a pair.
+const ME: Str = Str::from_static("$me");
 
 /// How a [`RequestClient`] is attached.
 #[derive(Clone, Debug)]
@@ -188,18 +194,89 @@ impl RequestClient {
         let sender = session
             .attach_sender(node, SenderOptions::default())
             .await?;
+        Ok(Self::over(
+            sender,
+            receiver,
+            reply_to.into(),
+            options.timeout,
+        ))
+    }
+
+    /// Attaches a sender to `node`, and a receiver at a node that the peer makes for the replies and deletes with this client
+    /// (Z-036). `reply_to` of the options is not used.
+    ///
+    /// # Errors
+    /// If one of the links is refused or the session ends; [`LinkError::NoDynamicNode`] if the peer made no node.
+    ///
+    /// # Cancel safety
+    /// Dropped, it detaches what was attached.
+    pub async fn attach_dynamic(
+        session: &Session,
+        node: &str,
+        options: RequestOptions,
+    ) -> Result<Self, LinkError> {
+        let receiver_options = ReceiverOptions {
+            source: Some(Source::dynamic(LifetimePolicy::DeleteOnClose)),
+            credit: Credit::Auto(100),
+            auto_accept: true,
+            ..ReceiverOptions::default()
+        };
+        let receiver = session.attach_receiver("", receiver_options).await?;
+        let reply_to = receiver.address().ok_or(LinkError::NoDynamicNode)?;
+        let sender = session
+            .attach_sender(node, SenderOptions::default())
+            .await?;
+        Ok(Self::over(sender, receiver, reply_to, options.timeout))
+    }
+
+    /// Attaches a pair of links that the peer knows as one: they have one name, and replies to `$me` come on the other of the
+    /// two (Z-033). Requests and replies are settled. `reply_to` of the options is not used.
+    ///
+    /// # Errors
+    /// If one of the links is refused or the session ends.
+    ///
+    /// # Cancel safety
+    /// Dropped, it detaches what was attached.
+    pub async fn attach_pair(
+        session: &Session,
+        node: &str,
+        options: RequestOptions,
+    ) -> Result<Self, LinkError> {
+        let name = format!("{node}-{}", uuid::Uuid::new_v4());
+        let paired = Fields::default().with(PAIRED, true);
+        let sender_options = SenderOptions {
+            name: Some(name.clone()),
+            snd_settle_mode: SenderSettleMode::Settled,
+            source: Some(Source::new(node)),
+            properties: paired.clone(),
+            ..SenderOptions::default()
+        };
+        let receiver_options = ReceiverOptions {
+            name: Some(name),
+            snd_settle_mode: SenderSettleMode::Settled,
+            target: Some(Target::new(node)),
+            properties: paired,
+            credit: Credit::Auto(100),
+            ..ReceiverOptions::default()
+        };
+        let sender = session.attach_sender(node, sender_options).await?;
+        let receiver = session.attach_receiver(node, receiver_options).await?;
+        Ok(Self::over(sender, receiver, ME, options.timeout))
+    }
+
+    fn over(sender: Sender, receiver: Receiver, reply_to: Str, timeout: Duration) -> Self {
         let pending = Arc::new(Pending::default());
         let reader = tokio::spawn(read_replies(receiver.clone(), pending.clone()));
-        Ok(Self {
+        Self {
             pair: Arc::new(Pair {
                 sender,
                 receiver,
-                reply_to: reply_to.into(),
-                timeout: options.timeout,
+                reply_to,
+                timeout,
                 pending,
                 reader,
             }),
-        })
+        }
     }
 
     /// Sends a request and waits for its reply. `message-id` and `reply-to` of `message` are set here.
@@ -222,11 +299,17 @@ impl RequestClient {
         let properties = message.properties.get_or_insert_default();
         properties.message_id = Some(MessageId::Ulong(ticket.id));
         properties.reply_to = Some(self.pair.reply_to.clone());
-        let receipt = self.pair.sender.send_with_receipt(message).await?;
+        let sender = &self.pair.sender;
+        // The ticket is alive, so its sender is dropped only by the end of the reader task.
+        let reply = async { reply.await.unwrap_or(Err(LinkError::LocalDetached.into())) };
+        if sender.remote_attach().snd_settle_mode == SenderSettleMode::Settled {
+            sender.send_settled(message).await?;
+            return reply.await;
+        }
+        let receipt = sender.send_with_receipt(message).await?;
         tokio::select! {
             biased;
-            // The ticket is alive, so its sender is dropped only by the end of the reader task.
-            reply = reply => reply.unwrap_or(Err(RequestError::Link(LinkError::LocalDetached))),
+            reply = reply => reply,
             refusal = refusal(receipt) => Err(refusal),
         }
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tracing::Instrument;
 
-use crate::codec::{AmqpError, Attach, Str};
+use crate::codec::{AmqpError, Attach, Str, Symbol, Target};
 use crate::connection::Connection;
 use crate::engine::{EndSettings, Key, LinkKey};
 use crate::error::{LinkError, SessionError};
@@ -16,6 +16,10 @@ use crate::receiver::Receiver;
 use crate::sender::Sender;
 use crate::transport::deadline::within;
 use crate::transport::shared::Shared;
+
+/// What a peer offers in its open that routes each message of a link by its `to`: see
+/// [`Session::attach_anonymous_sender`] (Z-010).
+pub const ANONYMOUS_RELAY: Symbol = Symbol::from_static("ANONYMOUS-RELAY");
 
 struct SessionHandle {
     connection: Connection,
@@ -108,6 +112,28 @@ impl Session {
         let (link, remote) = self.attach(attach, settings).await?;
         options.check(&remote).inspect_err(|_| link.refuse())?;
         Ok(Sender::new(link, remote))
+    }
+
+    /// Attaches a link on which this side sends to whatever node each message names as its `to` (anonymous terminus, Z-011).
+    ///
+    /// # Errors
+    ///
+    /// [`LinkError::MissingCapability`] if the peer did not offer `ANONYMOUS-RELAY` in its open: nothing is sent then (Z-015).
+    /// Else as [`attach_sender`](Self::attach_sender).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`attach_sender`](Self::attach_sender).
+    pub async fn attach_anonymous_sender(
+        &self,
+        options: SenderOptions,
+    ) -> Result<Sender, LinkError> {
+        let open = self.connection().remote_open();
+        if !open.offered_capabilities.contains(&ANONYMOUS_RELAY) {
+            return Err(LinkError::MissingCapability(ANONYMOUS_RELAY));
+        }
+        let target = Target::default();
+        self.attach_sender("", options.target(target)).await
     }
 
     /// Attaches a link on which this side receives from the node `address` [2.6.3], and waits for the peer's answer, at

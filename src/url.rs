@@ -164,6 +164,15 @@ impl Url {
         }
     }
 
+    /// The same at another host.
+    pub(crate) fn at(&self, host: &str, port: Option<u16>) -> Url {
+        Url {
+            host: host.to_owned(),
+            port: port.unwrap_or(self.port),
+            ..self.clone()
+        }
+    }
+
     /// The same host reached by WebSocket, with TLS if it was with TLS: at `path` if it has none, and on the port of `wss` in
     /// place of that of `amqps`.
     #[cfg(feature = "eventhubs")]

@@ -49,6 +49,20 @@ impl Source {
             ..Self::default()
         }
     }
+
+    /// A source at a node that the peer is to create; its answer tells the address. `lifetime`: when the node is deleted
+    /// again.
+    pub fn dynamic(lifetime: LifetimePolicy) -> Self {
+        Self {
+            dynamic: true,
+            dynamic_node_properties: node_properties(lifetime),
+            ..Self::default()
+        }
+    }
+}
+
+fn node_properties(lifetime: LifetimePolicy) -> Fields {
+    Fields::new().with(LifetimePolicy::KEY, lifetime)
 }
 
 /// `[3.5.4]` Where the messages of a link go.
@@ -75,6 +89,16 @@ impl Target {
     pub fn new(address: impl Into<Str>) -> Self {
         Self {
             address: Some(address.into()),
+            ..Self::default()
+        }
+    }
+
+    /// A target at a node that the peer is to create; its answer tells the address. `lifetime`: when the node is deleted
+    /// again.
+    pub fn dynamic(lifetime: LifetimePolicy) -> Self {
+        Self {
+            dynamic: true,
+            dynamic_node_properties: node_properties(lifetime),
             ..Self::default()
         }
     }
@@ -161,6 +185,9 @@ pub enum LifetimePolicy {
 }
 
 impl LifetimePolicy {
+    /// Its name among the properties of a node.
+    pub const KEY: Symbol = Symbol::from_static("lifetime-policy");
+
     const ALL: [Self; 4] = [
         Self::DeleteOnClose,
         Self::DeleteOnNoLinks,

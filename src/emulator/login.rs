@@ -30,6 +30,9 @@ impl Authenticator for Login {
                 username, password, ..
             } if self.key.is(username, password) => Ok(Identity::named(username)),
             PresentedCredentials::Plain { .. } => Err(AuthenticationFailure::WrongCredentials),
+            // Not offered.
+            #[cfg(feature = "scram")]
+            PresentedCredentials::Scram { .. } => Err(AuthenticationFailure::WrongCredentials),
             // Whatever these name is unproven, and nothing is allowed by it.
             PresentedCredentials::Anonymous | PresentedCredentials::External { .. } => {
                 Ok(Identity::anonymous())

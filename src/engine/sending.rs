@@ -8,7 +8,7 @@ use super::link::{Due, Link, LinkEnd};
 use super::sender::{OneFrame, Outbound, PartialSend, write_in_one_frame, write_partial};
 use super::session::Session;
 use super::wait::Ticket;
-use crate::codec::{Outcome, TransactionalState};
+use crate::codec::{DeliveryState, Outcome, TransactionalState};
 use crate::error::{LinkError, SendError};
 
 impl Session {
@@ -129,6 +129,9 @@ impl Session {
         }
         if sender.takes_resumed_only && !outbound.resume {
             return Err(SendError::OnlyResumed);
+        }
+        if matches!(outbound.state, Some(DeliveryState::Received(_))) && !outbound.resume {
+            return Err(SendError::NotResumed); // O-005
         }
         let transfer = sender.first_transfer(handle, delivery_id, outbound, settled);
         let written = write_in_one_frame(

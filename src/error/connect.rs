@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{ConnectionError, ProxyError, TlsError, WebSocketError, is_transient};
+use super::{ConnectionError, ProxyError, Redirect, TlsError, WebSocketError, is_transient};
 use crate::codec::frame::ProtocolHeader;
 use crate::codec::{AmqpError, Symbol};
 use crate::sasl::SaslError;
@@ -132,6 +132,12 @@ impl ConnectError {
             ConnectError::Open(error) => error.remote_error(),
             _ => None,
         }
+    }
+
+    /// Where the peer sends us instead, if it does (C-041).
+    /// [`ConnectionOptions::follow_redirects`](crate::ConnectionOptions::follow_redirects) goes there.
+    pub fn redirect(&self) -> Option<Redirect> {
+        Redirect::of(self.remote_error()?)
     }
 
     /// Whether the same attempt, unchanged, may succeed later.

@@ -2,7 +2,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Violation, describe, is_transient};
+use super::{Redirect, Violation, describe, is_transient};
 use crate::codec::AmqpError;
 
 /// Why a connection ended. Every session, link and pending delivery on it ended with it.
@@ -56,6 +56,11 @@ impl ConnectionError {
             Self::RemoteClosed(error) => error.as_ref(),
             _ => None,
         }
+    }
+
+    /// Where the peer sends us instead, if it does (C-041).
+    pub fn redirect(&self) -> Option<Redirect> {
+        Redirect::of(self.remote_error()?)
     }
 
     /// Whether a new connection may succeed where this one ended.

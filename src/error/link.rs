@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use super::{ConnectionError, SessionError, Violation, describe, is_transient};
+use super::{ConnectionError, Redirect, SessionError, Violation, describe, is_transient};
 use crate::codec::{AmqpError, EncodeError, Symbol};
 
 /// Why a link ended or could not be attached. The session lives on, unless the error is [`LinkError::Session`].
@@ -60,6 +60,12 @@ pub enum LinkError {
     /// The peer answered the attach with other settle modes than the options require [2.7.3]; the link was detached.
     #[error("the peer does not settle as was asked for")]
     SettleModeRefused,
+    /// The peer does not offer an extension that the link needs [2.7.1]; nothing was sent.
+    #[error("the peer does not offer {0}")]
+    MissingCapability(Symbol),
+    /// The peer answered without the address of a node that it was to make [3.5.3]; the link was detached.
+    #[error("the peer did not say which node it made for the link")]
+    NoDynamicNode,
     /// The operation needs the other role: credit is granted by receivers.
     #[error("the operation does not fit the link's role")]
     WrongRole,
@@ -101,6 +107,11 @@ impl LinkError {
         }
     }
 
+    /// Where the peer sends us instead, if it does (L-044).
+    pub fn redirect(&self) -> Option<Redirect> {
+        Redirect::of(self.remote_error()?)
+    }
+
     /// Whether attaching again (on a new session or connection, if that ended) may succeed.
     pub fn is_retryable(&self) -> bool {
         match self {
@@ -115,6 +126,8 @@ impl LinkError {
             | Self::NameInUse
             | Self::FrameTooLarge { .. }
             | Self::FilterIgnored(_)
+            | Self::MissingCapability(_)
+            | Self::NoDynamicNode
             | Self::SettleModeRefused
             | Self::WrongRole => false,
         }
@@ -169,6 +182,9 @@ pub enum SendError {
         "the peer's list of unsettled deliveries is not complete, so only those can be sent on this attachment"
     )]
     OnlyResumed,
+    /// The state `received` says where a resumed delivery goes on, and this one is not resumed [3.4.1]. Nothing was sent.
+    #[error("the state `received` is for resumed deliveries alone")]
+    NotResumed,
     /// The peer settled the delivery without an outcome, and the source names no default outcome [2.7.6].
     #[error("the peer settled the message without saying an outcome")]
     NoOutcome,

@@ -48,6 +48,10 @@ pub struct ConnectionOptions {
     pub allow_plain_without_tls: bool,
     /// Client only. How TLS is done. Default `None`: [`TlsConfig::default`] for `amqps` and `wss` URLs.
     pub tls: Option<TlsConfig>,
+    /// Client only. How many times [`Connection::open`](crate::Connection::open) goes where a peer sends it that refuses the
+    /// connection by `amqp:connection:redirect`. The credentials go along, TLS stays on if it was, and
+    /// `connect_timeout` begins anew. Default 0: such a refusal is an error, with [`ConnectError::redirect`].
+    pub follow_redirects: u32,
     /// Client only. For `ws` and `wss` URLs: how the WebSocket is opened.
     pub websocket: WebSocketOptions,
     /// Client only. The HTTP proxy to go through. Default `None`; the environment is not looked at, but see
@@ -84,6 +88,7 @@ impl Default for ConnectionOptions {
             credentials: Credentials::default(),
             allow_plain_without_tls: false,
             tls: None,
+            follow_redirects: 0,
             websocket: WebSocketOptions::default(),
             proxy: None,
             tls_upgrade: false,
@@ -152,6 +157,12 @@ impl ConnectionOptions {
     /// Sets [`idle_time_out`](Self::idle_time_out).
     pub fn idle_time_out(mut self, idle_time_out: impl Into<Option<Duration>>) -> Self {
         self.idle_time_out = idle_time_out.into();
+        self
+    }
+
+    /// Sets [`follow_redirects`](Self::follow_redirects).
+    pub fn follow_redirects(mut self, times: u32) -> Self {
+        self.follow_redirects = times;
         self
     }
 

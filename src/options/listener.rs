@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{ConnectionOptions, WebSocketServerOptions};
-use crate::sasl::{AllowEveryone, Authenticator, SaslMechanism};
+use crate::sasl::{AllowEveryone, Authenticator, SaslMechanism, SaslServerMechanism};
 use crate::transport::tls::TlsServerConfig;
 
 /// Options of a listener. The default listens without TLS and lets everyone in.
@@ -91,8 +91,11 @@ impl ListenerOptions {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct SaslServerOptions {
-    /// The mechanisms offered, the preferred one first [5.3.3.1]. Default ANONYMOUS alone. Empty: there is no SASL layer.
+    /// The mechanisms offered, the preferred one first [5.3.3.1]. Default ANONYMOUS alone. Empty, and no
+    /// [`custom_mechanisms`](Self::custom_mechanisms) either: there is no SASL layer.
     pub mechanisms: Vec<SaslMechanism>,
+    /// Mechanisms of the application, offered before the others. Default none.
+    pub custom_mechanisms: Vec<Arc<dyn SaslServerMechanism>>,
     /// Who decides whether a client may enter. Default [`AllowEveryone`].
     pub authenticator: Arc<dyn Authenticator>,
     /// Refuses clients that skip SASL. Default `true`.
@@ -105,6 +108,7 @@ impl Default for SaslServerOptions {
     fn default() -> SaslServerOptions {
         SaslServerOptions {
             mechanisms: vec![SaslMechanism::Anonymous],
+            custom_mechanisms: Vec::new(),
             authenticator: Arc::new(AllowEveryone),
             require: true,
             max_frame_size: 65_536,
@@ -113,9 +117,20 @@ impl Default for SaslServerOptions {
 }
 
 impl SaslServerOptions {
+    /// Whether there is anything to offer.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.mechanisms.is_empty() && self.custom_mechanisms.is_empty()
+    }
+
     /// Sets [`mechanisms`](Self::mechanisms).
     pub fn mechanisms(mut self, mechanisms: impl IntoIterator<Item = SaslMechanism>) -> Self {
         self.mechanisms = mechanisms.into_iter().collect();
+        self
+    }
+
+    /// Adds one to [`custom_mechanisms`](Self::custom_mechanisms).
+    pub fn custom_mechanism(mut self, mechanism: impl SaslServerMechanism) -> Self {
+        self.custom_mechanisms.push(Arc::new(mechanism));
         self
     }
 

@@ -21,7 +21,7 @@ pub use websocket::{
     WebSocketOptions, WebSocketServerOptions,
 };
 
-use crate::codec::Str;
+use crate::codec::{Fields, Str};
 
 /// The name of a link, made up where none is given.
 fn link_name(given: Option<&str>) -> Str {
@@ -31,9 +31,15 @@ fn link_name(given: Option<&str>) -> Str {
     }
 }
 
-/// Gives a terminus the address of the attach, if there is one and the terminus has none and gets none from the peer.
-fn fill_in(own: &mut Option<Str>, address: Str, is_dynamic: bool) {
-    if !is_dynamic && !address.is_empty() {
+/// Gives a terminus the address of the attach, if there is one and the terminus has none. One that the peer is to make a node
+/// for has none at all, and only such a one has properties of a node.
+fn fill_in(own: &mut Option<Str>, address: Str, is_dynamic: bool, properties: &mut Fields) {
+    if is_dynamic {
+        *own = None;
+        return;
+    }
+    *properties = Fields::default();
+    if !address.is_empty() {
         own.get_or_insert(address);
     }
 }

@@ -7,6 +7,7 @@ use crate::codec::{
 };
 use crate::engine::{Credit, EndSettings, Limits};
 use crate::error::LinkError;
+use crate::filter::Filter;
 
 /// What becomes of a delivery that is dropped without having been settled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -122,6 +123,12 @@ impl ReceiverOptions {
         self
     }
 
+    /// Sets [`filter`](Self::filter).
+    pub fn filters(mut self, filters: impl IntoIterator<Item = Filter>) -> Self {
+        self.filter = filters.into_iter().collect();
+        self
+    }
+
     /// Sets [`target`](Self::target).
     pub fn target(mut self, target: Target) -> Self {
         self.target = Some(target);
@@ -211,6 +218,14 @@ impl ReceiverOptions {
             .source
             .as_ref()
             .map_or(&self.filter, |source| &source.filter);
+        let is_dynamic = self.source.as_ref().is_some_and(|source| source.dynamic);
+        let made = answer
+            .source
+            .as_ref()
+            .and_then(|source| source.address.as_ref());
+        if is_dynamic && made.is_none() {
+            return Err(LinkError::NoDynamicNode);
+        }
         let in_force = answer.source.as_ref().map(|source| &source.filter);
         let is_ignored = |name: &Symbol| in_force.is_none_or(|filter| filter.get(name).is_none());
         match asked.iter().find(|(name, _)| is_ignored(name)) {
@@ -224,7 +239,12 @@ impl ReceiverOptions {
             filter: self.filter.clone(),
             ..Source::default()
         });
-        fill_in(&mut source.address, address, source.dynamic);
+        fill_in(
+            &mut source.address,
+            address,
+            source.dynamic,
+            &mut source.dynamic_node_properties,
+        );
         Attach {
             snd_settle_mode: self.snd_settle_mode,
             rcv_settle_mode: self.rcv_settle_mode,

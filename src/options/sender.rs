@@ -123,6 +123,14 @@ impl SenderOptions {
 
     /// Whether the peer's answer is what we need (L-018, L-022).
     pub(crate) fn check(&self, answer: &Attach) -> Result<(), LinkError> {
+        let is_dynamic = match &self.target {
+            Some(TargetArchetype::Target(target)) => target.dynamic,
+            _ => false,
+        };
+        let made = answer.target.as_ref().and_then(TargetArchetype::address);
+        if is_dynamic && made.is_none() {
+            return Err(LinkError::NoDynamicNode);
+        }
         let is_as_asked = answer.snd_settle_mode == self.snd_settle_mode
             && answer.rcv_settle_mode == self.rcv_settle_mode;
         match self.require_settle_modes && !is_as_asked {
@@ -137,7 +145,12 @@ impl SenderOptions {
             .clone()
             .unwrap_or_else(|| Target::default().into());
         if let TargetArchetype::Target(target) = &mut target {
-            fill_in(&mut target.address, address, target.dynamic);
+            fill_in(
+                &mut target.address,
+                address,
+                target.dynamic,
+                &mut target.dynamic_node_properties,
+            );
         }
         Attach {
             snd_settle_mode: self.snd_settle_mode,

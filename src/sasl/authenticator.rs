@@ -2,12 +2,13 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::hint::black_box;
 use std::pin::Pin;
 
 use bytes::Bytes;
 
-use super::{SaslError, SaslMechanism};
+use super::{SaslError, SaslMechanism, equal_in_constant_time};
+#[cfg(feature = "scram")]
+use super::{ScramHash, ScramKeysFuture};
 
 /// The future that an [`Authenticator`] returns.
 pub type AuthenticationFuture<'a> =
@@ -23,6 +24,21 @@ pub trait Authenticator: fmt::Debug + Send + Sync + 'static {
     ///
     /// If the client may not enter.
     fn authenticate<'a>(&'a self, attempt: &'a LoginAttempt) -> AuthenticationFuture<'a>;
+
+    /// For SCRAM: what is kept of a user's password. A client whose proof fits it is then judged by
+    /// [`authenticate`](Authenticator::authenticate) as [`PresentedCredentials::Scram`].
+    ///
+    /// `username` is prepared by SASLprep (RFC 4013). `None` for a user who does not exist: the client is challenged all the
+    /// same, with 4096 iterations, and then refused. Where users have other iterations, [`ScramKeys::decoy`](crate::ScramKeys::decoy)
+    /// hides better who does not exist. Default: nobody exists.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be found out.
+    #[cfg(feature = "scram")]
+    fn scram_keys<'a>(&'a self, _username: &'a str, _hash: ScramHash) -> ScramKeysFuture<'a> {
+        Box::pin(std::future::ready(Ok(None)))
+    }
 }
 
 /// One client's attempt to enter.
@@ -59,6 +75,14 @@ pub enum PresentedCredentials {
         /// The client's own certificate in DER, verified by TLS against our authority; `None` if it showed none.
         certificate: Option<Bytes>,
     },
+    /// SCRAM: the client has proven that it knows the password of the keys that [`Authenticator::scram_keys`] gave.
+    #[cfg(feature = "scram")]
+    Scram {
+        /// As whom the user wants to act, if not as itself.
+        authorization_id: Option<String>,
+        /// The user's name.
+        username: String,
+    },
 }
 
 impl fmt::Debug for PresentedCredentials {
@@ -81,6 +105,15 @@ impl fmt::Debug for PresentedCredentials {
                 .debug_struct("External")
                 .field("authorization_id", authorization_id)
                 .field("has_certificate", &certificate.is_some())
+                .finish(),
+            #[cfg(feature = "scram")]
+            PresentedCredentials::Scram {
+                authorization_id,
+                username,
+            } => f
+                .debug_struct("Scram")
+                .field("authorization_id", authorization_id)
+                .field("username", username)
                 .finish(),
         }
     }
@@ -153,6 +186,8 @@ impl Authenticator for AllowEveryone {
         let identity = match &attempt.credentials {
             PresentedCredentials::Anonymous => Identity::anonymous(),
             PresentedCredentials::Plain { username, .. } => Identity::named(username),
+            #[cfg(feature = "scram")]
+            PresentedCredentials::Scram { username, .. } => Identity::named(username),
             PresentedCredentials::External {
                 authorization_id: Some(name),
                 ..
@@ -166,7 +201,7 @@ impl Authenticator for AllowEveryone {
     }
 }
 
-/// A fixed table of users and passwords, for PLAIN. ANONYMOUS is refused unless allowed, EXTERNAL always.
+/// A fixed table of users and passwords, for PLAIN; `SaltedUsers` (feature `scram`) keeps no passwords. ANONYMOUS is refused unless allowed, EXTERNAL always.
 ///
 /// Passwords are kept and compared as they are, in time that depends neither on their content nor on whether the user exists
 /// (Y-032). `Debug` shows names only.
@@ -204,16 +239,18 @@ impl StaticUsers {
             } => {
                 let known = self.passwords.get(username);
                 // An unknown user costs a comparison too.
-                let is_right = equal_in_constant_time(known.map_or("", String::as_str), password);
+                let is_right = equal_in_constant_time(
+                    known.map_or("", String::as_str).as_bytes(),
+                    password.as_bytes(),
+                );
                 let acts_as_itself = authorization_id.as_ref().is_none_or(|id| id == username);
                 match known.is_some() && is_right && acts_as_itself {
                     true => Ok(Identity::named(username)),
                     false => Err(AuthenticationFailure::WrongCredentials),
                 }
             }
-            PresentedCredentials::Anonymous | PresentedCredentials::External { .. } => {
-                Err(AuthenticationFailure::WrongCredentials)
-            }
+            // SCRAM among them: its keys are nobody's here.
+            _ => Err(AuthenticationFailure::WrongCredentials),
         }
     }
 }
@@ -231,17 +268,6 @@ impl Authenticator for StaticUsers {
     fn authenticate<'a>(&'a self, attempt: &'a LoginAttempt) -> AuthenticationFuture<'a> {
         Box::pin(std::future::ready(self.judge(&attempt.credentials)))
     }
-}
-
-/// Compares in time that depends on the length of `presented` alone, which its owner knows.
-fn equal_in_constant_time(kept: &str, presented: &str) -> bool {
-    let kept = kept.as_bytes();
-    let mut difference = kept.len() ^ presented.len();
-    for (index, octet) in presented.bytes().enumerate() {
-        let other = kept.get(index).copied().unwrap_or(0);
-        difference |= usize::from(black_box(octet ^ other));
-    }
-    black_box(difference) == 0
 }
 
 #[cfg(test)]

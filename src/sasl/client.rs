@@ -2,33 +2,60 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use super::{Credentials, MAX_CHALLENGES, SaslError, SaslMechanism};
+#[cfg(feature = "scram")]
+use super::ScramHash;
+#[cfg(feature = "scram")]
+use super::scram::client::ScramClient;
+use super::{Credentials, MAX_CHALLENGES, SaslClientExchange, SaslError, SaslMechanism};
 use crate::codec::Str;
 use crate::codec::sasl::{
     SaslCode, SaslFrame, SaslInit, SaslMechanisms, SaslOutcome, SaslResponse,
 };
 
 /// A mechanism in the middle of its exchange.
-#[derive(Clone)]
 enum Mechanism {
     Anonymous,
-    Plain { response: Bytes },
+    Plain {
+        response: Bytes,
+    },
     External,
+    #[cfg(feature = "scram")]
+    Scram(ScramHash, Box<ScramClient>),
+    Custom(&'static str, Box<dyn SaslClientExchange>),
 }
 
 impl Mechanism {
-    /// What the credentials allow, the strongest first. There is one each so far; a weaker one is never a substitute. Y-017
+    /// What the credentials allow, the strongest first. Y-017
+    ///
+    /// # Errors
+    /// Credentials that cannot be expressed in the strongest, or must not be sent by any.
     fn for_credentials(
         credentials: &Credentials,
         plain_is_allowed: bool,
-    ) -> Result<Mechanism, SaslError> {
+    ) -> Result<Vec<Mechanism>, SaslError> {
         match credentials {
-            Credentials::None | Credentials::Anonymous => Ok(Mechanism::Anonymous),
-            Credentials::External => Ok(Mechanism::External),
-            Credentials::Plain { .. } if !plain_is_allowed => Err(SaslError::PlainWithoutTls),
-            Credentials::Plain { username, password } => Ok(Mechanism::Plain {
-                response: plain_response(username, password)?,
-            }),
+            Credentials::None | Credentials::Anonymous => Ok(vec![Mechanism::Anonymous]),
+            Credentials::External => Ok(vec![Mechanism::External]),
+            Credentials::Plain { username, password } => {
+                let mut mechanisms = scram(username, password).unwrap_or_default();
+                if plain_is_allowed {
+                    mechanisms.push(Mechanism::Plain {
+                        response: plain_response(username, password)?,
+                    });
+                } else if mechanisms.is_empty() {
+                    return Err(SaslError::PlainWithoutTls);
+                }
+                Ok(mechanisms)
+            }
+            #[cfg(feature = "scram")]
+            Credentials::Scram { username, password } => scram(username, password),
+            Credentials::Custom(mechanism) if mechanism.needs_tls() && !plain_is_allowed => {
+                Err(SaslError::PlainWithoutTls)
+            }
+            Credentials::Custom(mechanism) => {
+                let custom = Mechanism::Custom(mechanism.name(), mechanism.start()?);
+                Ok(vec![custom])
+            }
         }
     }
 
@@ -37,32 +64,61 @@ impl Mechanism {
             Mechanism::Anonymous => SaslMechanism::Anonymous,
             Mechanism::Plain { .. } => SaslMechanism::Plain,
             Mechanism::External => SaslMechanism::External,
+            #[cfg(feature = "scram")]
+            Mechanism::Scram(hash, _) => SaslMechanism::Scram(*hash),
+            Mechanism::Custom(name, _) => SaslMechanism::Custom(name),
         }
     }
 
-    /// Always present: some servers ask again by a challenge if it is null. Y-029
-    fn initial_response(&self) -> Bytes {
+    /// Present in all that are ours: some servers ask again by a challenge if it is null. Y-029
+    fn initial_response(&mut self) -> Result<Option<Bytes>, SaslError> {
         match self {
-            Mechanism::Anonymous | Mechanism::External => Bytes::new(),
-            Mechanism::Plain { response } => response.clone(),
+            Mechanism::Anonymous | Mechanism::External => Ok(Some(Bytes::new())),
+            Mechanism::Plain { response } => Ok(Some(response.clone())),
+            #[cfg(feature = "scram")]
+            Mechanism::Scram(_, scram) => Ok(Some(scram.initial_response())),
+            Mechanism::Custom(_, exchange) => exchange.initial_response(),
         }
     }
 
     fn respond(&mut self, challenge: &Bytes) -> Result<Bytes, SaslError> {
+        let mechanism = self.kind();
         match self {
             // An empty challenge is how a server asks for an initial response that it overlooked.
-            Mechanism::Anonymous | Mechanism::Plain { .. } | Mechanism::External
-                if challenge.is_empty() =>
-            {
-                Ok(self.initial_response())
-            }
+            Mechanism::Anonymous | Mechanism::External if challenge.is_empty() => Ok(Bytes::new()),
+            Mechanism::Plain { response } if challenge.is_empty() => Ok(response.clone()),
             Mechanism::Anonymous | Mechanism::Plain { .. } | Mechanism::External => {
-                Err(SaslError::UnexpectedChallenge {
-                    mechanism: self.kind(),
-                })
+                Err(SaslError::UnexpectedChallenge { mechanism })
             }
+            #[cfg(feature = "scram")]
+            Mechanism::Scram(_, scram) => scram.respond(challenge),
+            Mechanism::Custom(_, exchange) => exchange.respond(challenge),
         }
     }
+
+    /// The server said ok: whether that is to be believed. Y-022
+    fn finish(self, additional_data: Option<&[u8]>) -> Result<(), SaslError> {
+        match self {
+            Mechanism::Anonymous | Mechanism::Plain { .. } | Mechanism::External => Ok(()),
+            #[cfg(feature = "scram")]
+            Mechanism::Scram(_, scram) => scram.finish(additional_data),
+            Mechanism::Custom(_, mut exchange) => exchange.finish(additional_data),
+        }
+    }
+}
+
+#[cfg(feature = "scram")]
+fn scram(username: &str, password: &str) -> Result<Vec<Mechanism>, SaslError> {
+    let client = |hash| {
+        let scram = ScramClient::new(hash, username, password)?;
+        Ok(Mechanism::Scram(hash, Box::new(scram)))
+    };
+    ScramHash::ALL.into_iter().map(client).collect()
+}
+
+#[cfg(not(feature = "scram"))]
+fn scram(_username: &str, _password: &str) -> Result<Vec<Mechanism>, SaslError> {
+    Ok(Vec::new())
 }
 
 /// `authzid NUL authcid NUL password`, the first one empty: act as oneself. Y-028
@@ -87,7 +143,9 @@ fn plain_response(username: &str, password: &str) -> Result<Bytes, SaslError> {
 
 /// The first state: the server is to list its mechanisms.
 pub(crate) struct AwaitMechanisms {
-    mechanism: Mechanism,
+    /// The strongest first.
+    usable: Vec<Mechanism>,
+    password_must_hide: bool,
     hostname: Option<Str>,
 }
 
@@ -101,9 +159,11 @@ impl AwaitMechanisms {
         plain_is_allowed: bool,
         hostname: Option<Str>,
     ) -> Result<AwaitMechanisms, SaslError> {
-        let mechanism = Mechanism::for_credentials(credentials, plain_is_allowed)?;
+        let usable = Mechanism::for_credentials(credentials, plain_is_allowed)?;
         Ok(AwaitMechanisms {
-            mechanism,
+            usable,
+            password_must_hide: !plain_is_allowed
+                && matches!(credentials, Credentials::Plain { .. }),
             hostname,
         })
     }
@@ -116,19 +176,28 @@ impl AwaitMechanisms {
             }) => sasl_server_mechanisms,
             other => return Err(SaslError::unexpected("sasl-mechanisms", &other)),
         };
-        let needed = self.mechanism.kind();
-        if !offered.iter().any(|name| name.as_str() == needed.name()) {
-            return Err(SaslError::NoCommonMechanism { offered, needed });
-        }
+        let find =
+            |wanted: SaslMechanism| offered.iter().find(|name| name.as_str() == wanted.name());
+        let needed: Vec<_> = self.usable.iter().map(Mechanism::kind).collect();
+        let mut usable = self.usable.into_iter();
+        let chosen =
+            usable.find_map(|mechanism| Some((find(mechanism.kind())?.clone(), mechanism)));
+        let Some((name, mut mechanism)) = chosen else {
+            let would_be_plain = self.password_must_hide && find(SaslMechanism::Plain).is_some();
+            return Err(match would_be_plain {
+                true => SaslError::PlainWithoutTls,
+                false => SaslError::NoCommonMechanism { offered, needed },
+            });
+        };
         let init = SaslInit {
-            mechanism: needed.symbol(),
-            initial_response: Some(self.mechanism.initial_response()),
+            mechanism: name,
+            initial_response: mechanism.initial_response()?,
             hostname: self.hostname,
         };
         Ok((
             SaslFrame::Init(init),
             AwaitOutcome {
-                mechanism: self.mechanism,
+                mechanism,
                 challenges: 0,
             },
         ))
@@ -170,7 +239,10 @@ impl AwaitOutcome {
     fn finish(self, outcome: &SaslOutcome) -> Result<Step, SaslError> {
         let mechanism = self.mechanism.kind();
         match outcome.code {
-            SaslCode::Ok => Ok(Step::Authenticated(mechanism)),
+            SaslCode::Ok => {
+                self.mechanism.finish(outcome.additional_data.as_deref())?;
+                Ok(Step::Authenticated(mechanism))
+            }
             SaslCode::Auth => Err(SaslError::AuthenticationFailed { mechanism }),
             SaslCode::Sys => Err(SaslError::SystemError),
             SaslCode::SysPerm => Err(SaslError::PermanentSystemError),
@@ -182,8 +254,8 @@ impl AwaitOutcome {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::codec::Symbol;
     use crate::codec::sasl::SaslChallenge;
+    use crate::codec::{Symbol, frame};
 
     fn offer(names: &[&'static str]) -> SaslFrame {
         let sasl_server_mechanisms = names.iter().map(|name| Symbol::from_static(name)).collect();
@@ -218,15 +290,12 @@ mod tests {
     fn y_017_credentials_are_never_dropped_for_anonymous() {
         let credentials = [Credentials::plain("u", "p"), Credentials::External];
         for credentials in credentials {
-            let error = choose(&credentials, &["ANONYMOUS", "SCRAM-SHA-256"]).unwrap_err();
+            let error = choose(&credentials, &["ANONYMOUS", "CRAM-MD5"]).unwrap_err();
             assert!(
                 matches!(&error, SaslError::NoCommonMechanism { .. }),
                 "{error}"
             );
-            assert!(
-                error.to_string().contains("ANONYMOUS SCRAM-SHA-256"),
-                "{error}"
-            );
+            assert!(error.to_string().contains("ANONYMOUS CRAM-MD5"), "{error}");
         }
     }
 
@@ -234,9 +303,9 @@ mod tests {
     fn y_017_plain_needs_tls_or_permission() {
         let credentials = Credentials::plain("u", "p");
         let error = AwaitMechanisms::new(&credentials, false, None)
-            .err()
-            .unwrap();
-        assert_eq!(error, SaslError::PlainWithoutTls);
+            .and_then(|state| state.handle(offer(&["PLAIN", "ANONYMOUS"])))
+            .err();
+        assert_eq!(error, Some(SaslError::PlainWithoutTls));
         assert!(AwaitMechanisms::new(&Credentials::Anonymous, false, None).is_ok());
     }
 
@@ -325,6 +394,26 @@ mod tests {
                 mechanism: SaslMechanism::Anonymous
             })
         );
+    }
+
+    /// One mechanism may come as a symbol of its own, not as an array of one.
+    #[test]
+    fn y_016_one_mechanism_needs_no_array() {
+        let bodies: [&'static [u8]; 2] = [
+            b"\x00\x53\x40\xc0\x08\x01\xa3\x05PLAIN",
+            b"\x00\x53\x40\xc0\x0b\x01\xe0\x08\x01\xa3\x05PLAIN",
+        ];
+        for body in bodies {
+            let frame = frame::decode_sasl(frame::RawFrame {
+                frame_type: 1,
+                channel: 0,
+                body: Bytes::from_static(body),
+            })
+            .unwrap();
+            let state = AwaitMechanisms::new(&Credentials::plain("u", "p"), true, None).unwrap();
+            let (init, _) = state.handle(frame).unwrap();
+            assert!(matches!(init, SaslFrame::Init(init) if init.mechanism == "PLAIN"));
+        }
     }
 
     #[test]

@@ -2,9 +2,10 @@
 
 use std::fmt;
 
-use crate::codec::Symbol;
+#[cfg(feature = "scram")]
+use super::ScramHash;
 
-/// A SASL mechanism that this crate speaks.
+/// A SASL mechanism.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum SaslMechanism {
@@ -16,9 +17,15 @@ pub enum SaslMechanism {
     External,
     /// MSSBCBS (Event Hubs): ANONYMOUS under another name; authorization follows by token. Only listeners use it.
     Mssbcbs,
+    /// SCRAM (RFC 5802): a password that is proven and does not travel. Y-030
+    #[cfg(feature = "scram")]
+    Scram(ScramHash),
+    /// A mechanism of the application's. Y-031
+    Custom(&'static str),
 }
 
 impl SaslMechanism {
+    /// Those that need no feature.
     const ALL: [SaslMechanism; 4] = [
         SaslMechanism::Anonymous,
         SaslMechanism::Plain,
@@ -33,18 +40,19 @@ impl SaslMechanism {
             SaslMechanism::Plain => "PLAIN",
             SaslMechanism::External => "EXTERNAL",
             SaslMechanism::Mssbcbs => "MSSBCBS",
+            #[cfg(feature = "scram")]
+            SaslMechanism::Scram(hash) => hash.mechanism_name(),
+            SaslMechanism::Custom(name) => name,
         }
     }
 
-    /// The mechanism of that name.
+    /// The mechanism of that name; never a custom one.
     pub fn from_name(name: &str) -> Option<SaslMechanism> {
-        SaslMechanism::ALL
-            .into_iter()
-            .find(|mechanism| mechanism.name() == name)
-    }
-
-    pub(super) fn symbol(self) -> Symbol {
-        Symbol::from_static(self.name())
+        let mechanisms = SaslMechanism::ALL.into_iter();
+        #[cfg(feature = "scram")]
+        let mechanisms = mechanisms.chain(ScramHash::ALL.map(SaslMechanism::Scram));
+        let mut mechanisms = mechanisms;
+        mechanisms.find(|mechanism| mechanism.name() == name)
     }
 }
 

@@ -10,12 +10,16 @@
 //! ```
 //!
 //! Each state consumes itself: what is not legal now cannot be called. A mechanism is an enum on each side
-//! ([`client::Mechanism`], [`server::Exchange`]) with a step per challenge, so that one more is one more variant.
+//! ([`client::Mechanism`], [`server::Exchange`]) with a step per challenge, so that one more is one more variant. Those of the
+//! application are one variant, too: a trait on each side.
 
 mod authenticator;
 pub(crate) mod client;
 mod credentials;
+mod extension;
 mod mechanism;
+#[cfg(feature = "scram")]
+pub(crate) mod scram;
 pub(crate) mod server;
 
 pub use authenticator::{
@@ -23,7 +27,15 @@ pub use authenticator::{
     LoginAttempt, PresentedCredentials, StaticUsers,
 };
 pub use credentials::Credentials;
+pub use extension::{
+    SaslClientExchange, SaslClientMechanism, SaslServerExchange, SaslServerFuture,
+    SaslServerMechanism, SaslServerStep,
+};
 pub use mechanism::SaslMechanism;
+#[cfg(feature = "scram")]
+pub use scram::{SaltedUsers, ScramHash, ScramKeys, ScramKeysFuture};
+
+use std::hint::black_box;
 
 use crate::codec::Symbol;
 use crate::codec::sasl::{SaslCode, SaslFrame};
@@ -39,12 +51,12 @@ pub(crate) const MAX_CLIENT_FRAME_SIZE: u32 = 64 * 1024;
 #[non_exhaustive]
 pub enum SaslError {
     /// The server offers nothing that the given credentials can be used with. Y-017
-    #[error("the server offers [{}], the given credentials need {needed}", names(.offered))]
+    #[error("the server offers [{}], the given credentials need one of [{}]", names(.offered), names(.needed))]
     NoCommonMechanism {
         /// What the server offered.
         offered: Vec<Symbol>,
-        /// What we could have used.
-        needed: SaslMechanism,
+        /// What we could have used, the strongest first.
+        needed: Vec<SaslMechanism>,
     },
     /// A password would travel in the clear. Y-017
     #[error("refusing to send a password without TLS: use amqps, or set `allow_plain_without_tls`")]
@@ -90,6 +102,28 @@ pub enum SaslError {
         /// The mechanism.
         mechanism: SaslMechanism,
     },
+    /// A challenge that does not follow its mechanism, or asks for what we do not do. Y-030
+    #[error("malformed {mechanism} challenge: {reason}")]
+    MalformedChallenge {
+        /// The mechanism.
+        mechanism: SaslMechanism,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// The server let us in without having shown that it knows our password, as the mechanism demands: it is an impostor. Y-022
+    #[error("the server did not prove by {mechanism} that it knows the user")]
+    UnverifiedServer {
+        /// The mechanism.
+        mechanism: SaslMechanism,
+    },
+    /// A mechanism of the application gave up. Y-031
+    #[error("{mechanism} failed: {reason}")]
+    MechanismFailed {
+        /// The mechanism's name.
+        mechanism: &'static str,
+        /// Why.
+        reason: String,
+    },
     /// The server would not stop sending challenges. Y-033
     #[error("gave up after {MAX_CHALLENGES} SASL challenges")]
     TooManyChallenges,
@@ -131,7 +165,7 @@ impl SaslError {
         )
     }
 
-    fn unexpected(expected: &'static str, received: &SaslFrame) -> SaslError {
+    pub(crate) fn unexpected(expected: &'static str, received: &SaslFrame) -> SaslError {
         SaslError::UnexpectedFrame {
             expected,
             received: received.name(),
@@ -139,10 +173,17 @@ impl SaslError {
     }
 }
 
-fn names(symbols: &[Symbol]) -> String {
-    symbols
-        .iter()
-        .map(Symbol::as_str)
-        .collect::<Vec<_>>()
-        .join(" ")
+fn names<N: std::fmt::Display>(names: &[N]) -> String {
+    let names: Vec<_> = names.iter().map(N::to_string).collect();
+    names.join(" ")
+}
+
+/// Compares in time that depends on the length of `presented` alone, which its owner knows.
+fn equal_in_constant_time(kept: &[u8], presented: &[u8]) -> bool {
+    let mut difference = kept.len() ^ presented.len();
+    for (index, octet) in presented.iter().enumerate() {
+        let other = kept.get(index).copied().unwrap_or(0);
+        difference |= usize::from(black_box(octet ^ other));
+    }
+    black_box(difference) == 0
 }

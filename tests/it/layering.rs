@@ -38,8 +38,12 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("random", &[]),
     ("lock", &[]),
     ("url", &["percent"]),
+    ("filter", &[]),
     ("error", &["sasl", "url"]), // what failed there is the cause that a connect error carries
-    ("options", &["engine", "sasl", "url", "transport::tls"]), // limits and credit; credentials; certificates
+    (
+        "options",
+        &["engine", "sasl", "url", "filter", "transport::tls"],
+    ), // limits and credit; credentials; certificates
     ("transport", &["engine", "sasl", "options", "url"]),
     (
         "handles",
@@ -72,6 +76,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         ],
     ),
     ("cbs", &["request", "handles", "options"]),
+    ("rabbitmq", &["request", "handles", "options", "percent"]),
     ("management", &["request", "handles", "options"]),
     (
         "eventhubs",

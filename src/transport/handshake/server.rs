@@ -5,11 +5,13 @@ use bytes::Bytes;
 use super::Handshaken;
 use super::wire::Wire;
 use crate::codec::frame::ProtocolHeader;
-use crate::codec::sasl::SaslCode;
+use crate::codec::sasl::{SaslCode, SaslFrame};
 use crate::error::{ConnectError, PeerProtocol, Stage};
 use crate::options::{ListenerOptions, WebSocketServerOptions};
-use crate::sasl::server::{Presented, Step, offer, outcome};
-use crate::sasl::{Identity, LoginAttempt};
+use crate::sasl::server::{CustomLogin, Presented, Step, challenge, offer, outcome};
+#[cfg(feature = "scram")]
+use crate::sasl::{AuthenticationFailure, SaslMechanism};
+use crate::sasl::{Identity, LoginAttempt, MAX_CHALLENGES, SaslError, SaslServerStep};
 use crate::transport::deadline::Deadline;
 use crate::transport::stream::Stream;
 use crate::transport::{tls, websocket};
@@ -108,7 +110,7 @@ impl Reached {
     fn next<'a>(&self, theirs: &PeerProtocol, options: &'a ListenerOptions) -> Next<'a> {
         let is_first = !self.is_websocket && self.identity.is_none();
         let has_tls = options.tls.is_some() && !self.is_secure && is_first;
-        let has_sasl = !options.sasl.mechanisms.is_empty() && self.identity.is_none();
+        let has_sasl = !options.sasl.is_empty() && self.identity.is_none();
         let needs_tls = has_tls && options.require_tls;
         let needs_sasl = has_sasl && options.sasl.require;
         let websocket = options
@@ -168,6 +170,9 @@ async fn start_tls(
         .map_err(failed)
 }
 
+/// Who the client is, and what it is told along with the outcome.
+type Entry = (Identity, Option<Bytes>);
+
 /// The whole SASL exchange, its outcome included. A broken exchange gets none: it is cut. Y-015
 async fn authenticate(
     wire: &mut Wire,
@@ -175,37 +180,52 @@ async fn authenticate(
     options: &ListenerOptions,
     deadline: Deadline,
 ) -> Result<Identity, ConnectError> {
-    let result = match present(wire, reached, options).await {
-        Ok(presented) => decide(presented, reached, options, deadline).await,
+    match exchange(wire, reached, options, deadline).await {
+        Ok((identity, additional_data)) => {
+            wire.send_sasl(&outcome(SaslCode::Ok, additional_data))
+                .await?;
+            tracing::debug!(?identity, "client authenticated");
+            Ok(identity)
+        }
+        Err(ConnectError::Sasl(error)) => {
+            tracing::debug!(%error, "client refused");
+            if let Some(code) = error.outcome() {
+                wire.send_sasl(&outcome(code, None)).await?;
+            }
+            Err(ConnectError::Sasl(error))
+        }
         Err(error) => Err(error),
-    };
-    let code = match &result {
-        Ok(_) => Some(SaslCode::Ok),
-        Err(ConnectError::Sasl(error)) => error.outcome(),
-        Err(_) => None,
-    };
-    if let Some(code) = code {
-        wire.send_sasl(&outcome(code)).await?;
     }
-    result
 }
 
-async fn present(
+async fn exchange(
     wire: &mut Wire,
     reached: &Reached,
     options: &ListenerOptions,
-) -> Result<Presented, ConnectError> {
+    deadline: Deadline,
+) -> Result<Entry, ConnectError> {
     let max_frame_size = options.sasl.max_frame_size;
-    let (mechanisms, state) = offer(&options.sasl.mechanisms);
+    let (mechanisms, state) = offer(&options.sasl.mechanisms, &options.sasl.custom_mechanisms);
     wire.send_sasl(&mechanisms).await?;
     let init = wire.read_sasl(max_frame_size).await?;
     let mut step = state.handle(init, reached.certificate.as_ref())?;
     loop {
-        match step {
-            Step::Decide(presented) => return Ok(presented),
+        step = match step {
+            Step::Decide(presented) => return decide(presented, reached, options, deadline).await,
+            Step::Custom(login) => return custom(wire, login, max_frame_size, deadline).await,
+            #[cfg(feature = "scram")]
+            Step::FindKeys(state) => {
+                let (username, hash) = (state.client.username(), state.client.hash());
+                let keys = options.sasl.authenticator.scram_keys(username, hash);
+                let failed = |failure: AuthenticationFailure| {
+                    failure.into_sasl_error(SaslMechanism::Scram(hash))
+                };
+                let keys = deadline.within(Stage::Sasl, keys).await?.map_err(failed)?;
+                state.found(keys)
+            }
             Step::Challenge(challenge, state) => {
                 wire.send_sasl(&challenge).await?;
-                step = state.handle(wire.read_sasl(max_frame_size).await?)?;
+                state.handle(wire.read_sasl(max_frame_size).await?)?
             }
         }
     }
@@ -216,35 +236,70 @@ async fn decide(
     reached: &Reached,
     options: &ListenerOptions,
     deadline: Deadline,
-) -> Result<Identity, ConnectError> {
-    let Presented {
-        mechanism,
-        credentials,
-        hostname,
-    } = presented;
-    let hostname = hostname.map(|hostname| hostname.as_str().to_owned());
+) -> Result<Entry, ConnectError> {
     let attempt = LoginAttempt {
-        credentials,
-        hostname,
+        credentials: presented.credentials,
+        hostname: presented
+            .hostname
+            .map(|hostname| hostname.as_str().to_owned()),
         is_secure: reached.is_secure,
     };
-    match deadline
-        .within(
-            Stage::Sasl,
-            options.sasl.authenticator.authenticate(&attempt),
-        )
-        .await?
-    {
+    let decision = options.sasl.authenticator.authenticate(&attempt);
+    match deadline.within(Stage::Sasl, decision).await? {
         Ok(identity) => {
-            tracing::debug!(%mechanism, name = identity.name.as_deref(), "client authenticated");
-            Ok(Identity {
-                mechanism: Some(mechanism),
+            let mechanism = Some(presented.mechanism);
+            let identity = Identity {
+                mechanism,
                 ..identity
-            })
+            };
+            Ok((identity, presented.additional_data))
         }
-        Err(failure) => {
-            tracing::debug!(%mechanism, %failure, "client refused");
-            Err(ConnectError::Sasl(failure.into_sasl_error(mechanism)))
+        Err(failure) => Err(ConnectError::Sasl(
+            failure.into_sasl_error(presented.mechanism),
+        )),
+    }
+}
+
+/// A mechanism of the application, to its end. Y-031
+async fn custom(
+    wire: &mut Wire,
+    login: CustomLogin,
+    max_frame_size: u32,
+    deadline: Deadline,
+) -> Result<Entry, ConnectError> {
+    let CustomLogin {
+        mechanism,
+        mut exchange,
+        initial_response,
+    } = login;
+    let mut response = initial_response;
+    for _ in 0..=MAX_CHALLENGES {
+        let step = exchange.handle(response.as_deref());
+        let step = deadline.within(Stage::Sasl, step).await?;
+        match step.map_err(|failure| failure.into_sasl_error(mechanism))? {
+            SaslServerStep::Challenge(octets) => {
+                wire.send_sasl(&challenge(octets)).await?;
+                response = Some(read_response(wire, max_frame_size).await?);
+            }
+            SaslServerStep::Success {
+                identity,
+                additional_data,
+            } => {
+                let mechanism = Some(mechanism);
+                let identity = Identity {
+                    mechanism,
+                    ..identity
+                };
+                return Ok((identity, additional_data));
+            }
         }
+    }
+    Err(ConnectError::Sasl(SaslError::TooManyChallenges))
+}
+
+async fn read_response(wire: &mut Wire, max_frame_size: u32) -> Result<Bytes, ConnectError> {
+    match wire.read_sasl(max_frame_size).await? {
+        SaslFrame::Response(response) => Ok(response.response),
+        other => Err(SaslError::unexpected("sasl-response", &other).into()),
     }
 }

@@ -1,6 +1,9 @@
 //! Handshakes against scripted peers, and of our two sides with each other, over memory streams and paused time.
 
 mod client;
+mod mechanisms;
+#[cfg(feature = "scram")]
+mod scram;
 mod server;
 
 use std::time::Duration;

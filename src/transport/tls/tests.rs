@@ -243,6 +243,37 @@ async fn y_001_y_004_y_029_amqps_with_a_client_certificate() {
     assert_eq!(server.identity.name.as_deref(), Some("client"));
 }
 
+/// Remembers the name that the client indicates, and has no certificate for it.
+#[derive(Debug, Default)]
+struct Indicated(std::sync::Mutex<Option<String>>);
+
+impl rustls::server::ResolvesServerCert for Indicated {
+    fn resolve(
+        &self,
+        hello: rustls::server::ClientHello<'_>,
+    ) -> Option<Arc<rustls::sign::CertifiedKey>> {
+        *self.0.lock().unwrap() = hello.server_name().map(str::to_owned);
+        None
+    }
+}
+
+#[tokio::test]
+async fn y_006_the_host_is_indicated_to_the_server() {
+    let indicated = Arc::new(Indicated::default());
+    let given = serving().rustls();
+    let provider = given.crypto_provider().clone();
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_cert_resolver(indicated.clone());
+    let options = ConnectionOptions::default().tls(trusting());
+    let server = listener(TlsServerConfig::from(Arc::new(config)), AllowEveryone);
+    let (client, _) = meet("amqps", options, server).await;
+    assert!(client.is_err());
+    assert_eq!(indicated.0.lock().unwrap().as_deref(), Some("localhost"));
+}
+
 #[tokio::test]
 async fn a_missing_client_certificate_is_an_error_on_both_sides() {
     let server = serving().require_client_certificates(CA).unwrap();

@@ -58,7 +58,7 @@ async fn text_of(client: &Client) -> String {
 /// Tokens of two minutes, under a clock that runs as fast as the test likes: links live on for an hour, and each token is
 /// replaced before it ends.
 #[tokio::test(start_paused = true)]
-async fn tokens_are_renewed_before_they_end() {
+async fn z_023_tokens_are_renewed_before_they_end() {
     let started = (SystemTime::now(), tokio::time::Instant::now());
     let now = move || started.0 + started.1.elapsed();
     let emulator = start(EmulatorOptions::new().clock(Clock::new(now))).await;

@@ -25,6 +25,7 @@ mod proton_broker;
 mod proton_client;
 mod rabbitmq3;
 mod rabbitmq4;
+mod rabbitmq4_features;
 mod rhea_client;
 #[cfg(all(feature = "emulator", feature = "websocket"))]
 mod rhea_websocket;

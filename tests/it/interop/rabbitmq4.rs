@@ -144,7 +144,7 @@ fn strip(sent: &Json, received: &mut Json) {
 }
 
 #[tokio::test]
-async fn a_modified_message_keeps_its_annotations_and_counts_its_failures() {
+async fn o_010_o_012_z_092_a_modified_message_keeps_its_annotations_and_counts_its_failures() {
     let Some(url) = peers::rabbitmq4() else {
         return;
     };
@@ -203,7 +203,7 @@ async fn an_unknown_queue_ends_the_session_and_leaves_the_connection() {
 }
 
 #[tokio::test]
-async fn a_message_to_no_queue_is_released() {
+async fn z_091_a_message_to_no_queue_is_released() {
     let Some(url) = peers::rabbitmq4() else {
         return;
     };

@@ -4,8 +4,8 @@ use amqp10::codec::{
     Attach, Disposition, Modified, Received, ReceiverSettleMode, Rejected, Role, Source, condition,
 };
 use amqp10::{
-    AmqpError, OnDrop, Outcome, Receipt, ReceiverOptions, SendError, Sender, SenderOptions,
-    SessionOptions,
+    AmqpError, OnDrop, Outcome, OutgoingMessage, Receipt, ReceiverOptions, SendError, Sender,
+    SenderOptions, SessionOptions,
 };
 
 use crate::support::peer::{self, HANDLE, Peer};
@@ -52,7 +52,7 @@ fn outcomes() -> [Outcome; 4] {
 }
 
 #[tokio::test(start_paused = true)]
-async fn p_001_p_005_p_009_every_outcome_reaches_its_sender() {
+async fn o_019_p_001_p_005_p_009_every_outcome_reaches_its_sender() {
     for outcome in outcomes() {
         let (mut peer, _sender, receipts) = sent(1, 0).await;
         peer.send(peer::settle(0, 0, outcome.clone())).await;
@@ -83,7 +83,7 @@ async fn p_002_a_range_across_the_wrap() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn p_003_p_014_unknown_and_settled_ids_in_a_range_are_skipped() {
+async fn o_002_p_003_p_014_unknown_and_settled_ids_in_a_range_are_skipped() {
     let (mut peer, sender, mut receipts) = sent(3, 10).await;
     peer.send(peer::settle(11, 11, Outcome::Released)).await;
     peer.send(peer::accept(0, 1000)).await;
@@ -277,6 +277,69 @@ async fn p_015_a_thousand_accepts_are_few_frames() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn o_004_a_receiver_tells_how_much_of_a_delivery_it_has() {
+    let (mut peer, receiver) = scene::receiver(ReceiverOptions::default()).await;
+    peer.send_transfer(peer::transfer(0), b"\x00\x53\x75\xa0\x01x")
+        .await;
+    let delivery = receiver.recv().await.unwrap();
+    for (section_number, section_offset) in [(0, 0), (0, 1), (1, 0)] {
+        let received = Received {
+            section_number,
+            section_offset,
+        };
+        delivery.update(received).unwrap();
+        let disposition = peer.expect_disposition().await;
+        assert_eq!(
+            (disposition.role, disposition.settled),
+            (Role::Receiver, false)
+        );
+        assert_eq!(disposition.state, Some(received.into()));
+    }
+    delivery.accept().unwrap();
+    assert!(peer.expect_disposition().await.settled);
+}
+
+/// Of a delivery that is not resumed nobody needs to know how much went before.
+#[tokio::test(start_paused = true)]
+async fn o_005_only_a_resumed_delivery_begins_in_the_middle() {
+    let (mut peer, sender) = scene::sender().await;
+    peer.grant(0, 2).await;
+    let received = Received {
+        section_number: 0,
+        section_offset: 1,
+    };
+    let new = OutgoingMessage::from("x").with_state(received);
+    let error = sender.send_with_receipt(new).await.unwrap_err();
+    assert!(matches!(error, SendError::NotResumed), "{error}");
+    peer.expect_nothing().await;
+    let tag = b"old".as_slice().try_into().unwrap();
+    let resumed = OutgoingMessage::from("x").with_state(received).resumed(tag);
+    let _receipt = sender.send_with_receipt(resumed).await.unwrap();
+    let (transfer, _) = peer.expect_transfer().await;
+    assert_eq!(transfer.state, Some(received.into()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn o_014_what_the_sender_settles_by_itself_is_over() {
+    let (mut peer, receiver) = scene::receiver(ReceiverOptions::default()).await;
+    peer.send_transfer(peer::transfer(0), b"\x00\x53\x75\xa0\x01x")
+        .await;
+    let delivery = receiver.recv().await.unwrap();
+    let expired = Disposition {
+        role: Role::Sender,
+        ..peer::settle(0, 0, Outcome::Released)
+    };
+    peer.send(expired).await;
+    peer.expect_nothing().await;
+    delivery.accept().unwrap();
+    peer.expect_nothing().await; // there is nothing left to settle
+    peer.send_transfer(peer::transfer(1), b"\x00\x53\x75\xa0\x01x")
+        .await;
+    receiver.recv().await.unwrap().accept().unwrap();
+    assert_eq!(peer.expect_disposition().await.first, 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn p_016_dispositions_may_come_in_any_order() {
     let (mut peer, _sender, receipts) = sent(3, 0).await;
     for id in [2, 0, 1] {
@@ -288,7 +351,7 @@ async fn p_016_dispositions_may_come_in_any_order() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn p_012_a_disposition_in_the_middle_of_a_delivery_resolves_it() {
+async fn o_018_p_012_a_disposition_in_the_middle_of_a_delivery_resolves_it() {
     let open = amqp10::codec::Open {
         max_frame_size: 512,
         ..peer::open()

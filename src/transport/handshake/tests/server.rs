@@ -155,7 +155,7 @@ async fn sasl_may_be_skipped_if_the_listener_says_so() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn v_010_a_refused_client_is_drained_but_not_for_ever() {
+async fn y_002_v_010_a_refused_client_is_drained_but_not_for_ever() {
     let (task, mut peer) = start_server(without_sasl());
     peer.send(b"GET / HTTP/1.1\r\n\r\n").await;
     peer.expect(AMQP).await;
