@@ -44,6 +44,7 @@
 //! | `tls` | yes | `amqps://`, by rustls with the cryptography of graviola: no C |
 //! | `eventhubs` | yes | [`eventhubs`] |
 //! | `emulator` | no | `emulator`: an Event Hubs namespace within the process |
+//! | `broker` | no | `broker`: queues and topics in memory, for any AMQP 1.0 client |
 //! | `cli` | no | the program `amqp10` |
 //!
 //! # Where a new line goes
@@ -56,6 +57,8 @@
 
 pub use amqp10_codec as codec;
 
+#[cfg(feature = "broker")]
+pub mod broker;
 pub mod cbs;
 mod connection;
 mod delivery;
@@ -118,7 +121,7 @@ pub use sasl::{
     AllowEveryone, AuthenticationFailure, AuthenticationFuture, Authenticator, Credentials,
     Identity, LoginAttempt, PresentedCredentials, SaslError, SaslMechanism, StaticUsers,
 };
-pub use sender::{Receipt, Sender};
+pub use sender::{Receipt, SendPermit, Sender};
 pub use session::Session;
 #[cfg(feature = "eventhubs")]
 pub use time::Clock;

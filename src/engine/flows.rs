@@ -11,7 +11,7 @@ use super::link::{Link, LinkEnd};
 use super::session::{LocatedFault, OUTGOING_WINDOW, Session};
 use super::violation::PeerFault;
 use super::wait::Watcher;
-use crate::codec::Flow;
+use crate::codec::{DeliveryState, Flow};
 use crate::error::LinkError;
 
 impl Session {
@@ -131,6 +131,14 @@ impl Session {
         match &self.links.get(key)?.end {
             LinkEnd::Sender(sender) => sender.acquired_by.clone(),
             LinkEnd::Receiver(_) => None,
+        }
+    }
+
+    /// The state of a delivery of which frames are still to come.
+    pub(crate) fn incomplete_state(&self, key: Key) -> Option<DeliveryState> {
+        match &self.links.get(key)?.end {
+            LinkEnd::Sender(_) => None,
+            LinkEnd::Receiver(receiver) => receiver.incomplete_state().cloned(),
         }
     }
 

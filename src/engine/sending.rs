@@ -106,6 +106,42 @@ impl Session {
         Poll::Ready(sent)
     }
 
+    /// Waits for the caller's turn and for room, and sends nothing: the place stays the caller's.
+    pub(crate) fn poll_ready(
+        &mut self,
+        key: Key,
+        ticket: &mut Option<Ticket>,
+        waker: &Waker,
+        effects: &mut Effects,
+    ) -> Poll<Result<(), LinkError>> {
+        let room = self.sendable(key, effects);
+        let link = self.link_mut(key)?;
+        let error = link.ended.clone();
+        let sender = link.sender_mut().ok_or(LinkError::WrongRole)?;
+        if let Some(error) = error {
+            sender.waiters.leave(ticket, &mut effects.wakes);
+            return Poll::Ready(Err(error));
+        }
+        let is_ready = room > 0 && sender.waiters.is_next(*ticket);
+        effects.output.is_blocked |= !effects.output.has_room();
+        sender.waiters.wait(ticket, 1, waker, &mut effects.wakes);
+        match is_ready {
+            true => Poll::Ready(Ok(())),
+            false => Poll::Pending,
+        }
+    }
+
+    /// How many messages the application holds back for want of credit; a drain waits for them.
+    pub(crate) fn set_available(&mut self, key: Key, available: u32, effects: &mut Effects) {
+        let Some(sender) = self.links.get_mut(key).and_then(Link::sender_mut) else {
+            return;
+        };
+        sender.available = available;
+        if sender.is_draining {
+            self.mark_flow(key, effects);
+        }
+    }
+
     /// Looks at the ids, encodes, and commits only once it is known that the delivery fits.
     fn transfer(
         &mut self,
