@@ -47,7 +47,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let controller = TransactionController::attach(&session, ControllerOptions::default()).await?;
     let transaction = controller.declare().await?;
     transaction.accept(again)?;
-    transaction.send(&bills, "two coffees: 5.40").await?;
+    let posted = transaction.send(&bills, "two coffees: 5.40").await?;
+    println!("the bill will be: {posted:?}");
     transaction.commit().await?;
 
     let bill = billing.recv().await?;

@@ -32,6 +32,8 @@ pub(super) struct Peer {
 
 /// What happens on a connection.
 pub(super) enum Event {
+    /// A link was attached, or the connection has ended.
+    Attached(Result<IncomingLink, ConnectionError>),
     /// A publisher's link has brought something, or ended.
     Received(LinkId, Result<Delivery, RecvError>),
     /// A consumer's link has got something, or ended.
@@ -115,16 +117,28 @@ impl Service {
     }
 
     async fn run(&mut self, connection: &Connection) -> ConnectionError {
-        loop {
-            tokio::select! {
-                biased; // what was sent before the end is served before it, so that nothing settled is lost
-                event = self.turns.next() => self.on_event(event),
-                link = connection.accept_link() => match link {
-                    Ok(link) => self.admit(link).await,
-                    Err(error) => return error,
-                },
+        self.attach_next(connection);
+        let error = loop {
+            match self.turns.next().await {
+                Event::Attached(Ok(link)) => {
+                    self.admit(link).await;
+                    self.attach_next(connection);
+                }
+                Event::Attached(Err(error)) => break error,
+                event => self.on_event(event),
             }
+        };
+        // What came before the end counts: nobody would repeat what was sent settled, or an outcome.
+        while let Some(event) = self.turns.next_ready().await {
+            self.on_event(event);
         }
+        error
+    }
+
+    fn attach_next(&mut self, connection: &Connection) {
+        let connection = connection.clone();
+        self.turns
+            .push(async move { Event::Attached(connection.accept_link().await) });
     }
 
     fn links(&self) -> usize {
@@ -225,7 +239,7 @@ impl Service {
             Event::Requested(id, Err(_)) => self.end_control(id, None),
             Event::Expelled(id, error) => self.expel(id, error),
             Event::SessionEnded(id) => self.end_scope(id, LinkEnd::SessionEnded),
-            Event::Done => {}
+            Event::Attached(_) | Event::Done => {}
         }
     }
 
@@ -302,7 +316,10 @@ impl Service {
             self.turns.push(async move {
                 match receipt.transactional_state().await {
                     Some(state) => Event::Tied(key, state),
-                    None => Event::Settled(key, receipt.outcome().await),
+                    None => match receipt.outcome().await {
+                        Some(outcome) => Event::Settled(key, outcome),
+                        None => Event::Done,
+                    },
                 }
             });
         }

@@ -167,11 +167,11 @@ impl WatchedReceipt {
         .await
     }
 
-    /// The outcome; never comes if the delivery was settled from this side.
-    pub(super) async fn outcome(&self) -> Result<Outcome, SendError> {
+    /// The outcome; None if the delivery was settled from this side.
+    pub(super) async fn outcome(&self) -> Option<Result<Outcome, SendError>> {
         let outcome = std::future::poll_fn(|context| match lock(&self.0).as_mut() {
-            Some(receipt) => pin!(receipt).poll(context),
-            None => Poll::Pending,
+            Some(receipt) => pin!(receipt).poll(context).map(Some),
+            None => Poll::Ready(None),
         })
         .await;
         lock(&self.0).take();

@@ -56,10 +56,6 @@ impl Filters {
         Ok((filters, in_force))
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
     pub(super) fn pass(&self, message: &StoredMessage, changes: &Changes) -> bool {
         self.0.iter().all(|filter| filter.passes(message, changes))
     }

@@ -15,8 +15,7 @@ use crate::lock::lock;
 /// How many futures are polled before other tasks get their turn.
 const AT_ONCE: usize = 128;
 
-/// Names a future among the turns.
-pub(super) type TurnKey = u64;
+type TurnKey = u64;
 
 type BoxedFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
@@ -75,19 +74,16 @@ impl<T> Turns<T> {
     }
 
     /// Adds a future.
-    pub(super) fn push(&mut self, future: impl Future<Output = T> + Send + 'static) -> TurnKey {
-        self.insert(Box::pin(future), false)
+    pub(super) fn push(&mut self, future: impl Future<Output = T> + Send + 'static) {
+        self.insert(Box::pin(future), false);
     }
 
     /// Adds a future that is polled only when no other can go on.
-    pub(super) fn push_last(
-        &mut self,
-        future: impl Future<Output = T> + Send + 'static,
-    ) -> TurnKey {
-        self.insert(Box::pin(future), true)
+    pub(super) fn push_last(&mut self, future: impl Future<Output = T> + Send + 'static) {
+        self.insert(Box::pin(future), true);
     }
 
-    fn insert(&mut self, future: BoxedFuture<T>, is_last: bool) -> TurnKey {
+    fn insert(&mut self, future: BoxedFuture<T>, is_last: bool) {
         let key = self.next_key;
         self.next_key += 1;
         let turn = Arc::new(Turn {
@@ -98,17 +94,26 @@ impl<T> Turns<T> {
         });
         turn.wake_by_ref();
         self.futures.insert(key, (future, turn));
-        key
-    }
-
-    /// Drops a future.
-    pub(super) fn remove(&mut self, key: TurnKey) {
-        self.futures.remove(&key);
     }
 
     /// What the next future comes to; waits for ever if there is none.
     pub(super) async fn next(&mut self) -> T {
         std::future::poll_fn(|context| self.poll_next(context)).await
+    }
+
+    /// The same without waiting: None if no future can go on.
+    pub(super) async fn next_ready(&mut self) -> Option<T> {
+        std::future::poll_fn(|context| match self.poll_next(context) {
+            Poll::Ready(output) => Poll::Ready(Some(output)),
+            Poll::Pending if self.is_anything_ready() => Poll::Pending,
+            Poll::Pending => Poll::Ready(None),
+        })
+        .await
+    }
+
+    fn is_anything_ready(&self) -> bool {
+        let ready = lock(&self.ready);
+        !ready.first.is_empty() || !ready.last.is_empty()
     }
 
     fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<T> {
@@ -169,11 +174,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_was_removed_does_not_come() {
+    async fn what_is_ready_comes_and_nobody_waits_for_the_rest() {
         let mut turns = Turns::new();
-        let first = turns.push(ready(1));
-        turns.push(ready(2));
-        turns.remove(first);
-        assert_eq!(turns.next().await, 2);
+        turns.push(std::future::pending());
+        turns.push(ready(1));
+        assert_eq!(turns.next_ready().await, Some(1));
+        assert_eq!(turns.next_ready().await, None);
     }
 }
