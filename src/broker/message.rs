@@ -6,8 +6,9 @@ use bytes::{Bytes, BytesMut};
 use tokio::time::{Duration, Instant};
 
 use crate::codec::{
-    AmqpError, Annotations, ApplicationProperties, Body, DecodeError, Fields, Header, Message,
-    Properties, Sections, Symbol, condition, decode_value, encode_value,
+    AmqpError, Annotations, ApplicationProperties, DecodeError, Encode, EncodeError, Fields,
+    Header, Properties, Sections, Symbol, Writer, code::descriptor, condition, decode_value,
+    encode_value,
 };
 
 /// The delivery annotation that says why a message was rejected (O-007).
@@ -133,14 +134,9 @@ impl StoredMessage {
             None => sections.relayed(),
             Some(_) => sections.relayed_without_annotations(),
         };
-        let head = Message {
-            header: Some(self.header_now(changes, now)),
-            delivery_annotations: changes.rejected.as_ref().map(rejection).transpose()?,
-            message_annotations: annotations,
-            body: Body::Empty,
-            ..Message::default()
-        };
-        let head = head.to_bytes().map_err(internal)?;
+        let rejected = changes.rejected.as_ref().map(rejection).transpose()?;
+        let head = head(self.header_now(changes, now), rejected, annotations);
+        let head = head.map_err(internal)?;
         let mut whole = BytesMut::with_capacity(head.len() + rest.len());
         whole.extend_from_slice(&head);
         whole.extend_from_slice(&rest);
@@ -167,6 +163,28 @@ impl StoredMessage {
         }
         annotations
     }
+}
+
+/// The sections before the bare message.
+fn head(
+    header: Header,
+    delivery: Option<Annotations>,
+    message: Option<Annotations>,
+) -> Result<BytesMut, EncodeError> {
+    let mut octets = BytesMut::new();
+    let mut writer = Writer::new(&mut octets);
+    header.encode(&mut writer);
+    for (section, annotations) in [
+        (descriptor::DELIVERY_ANNOTATIONS, delivery),
+        (descriptor::MESSAGE_ANNOTATIONS, message),
+    ] {
+        if let Some(annotations) = annotations {
+            writer.write_descriptor(section);
+            annotations.encode(&mut writer);
+        }
+    }
+    writer.finish()?;
+    Ok(octets)
 }
 
 fn rejection(error: &AmqpError) -> Result<Annotations, AmqpError> {

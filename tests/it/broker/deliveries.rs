@@ -70,7 +70,7 @@ async fn o_011_undeliverable_here_goes_elsewhere() {
         .unwrap();
     expect_nothing(&here).await;
     let elsewhere = receiver(&session, "orders").await;
-    assert_eq!(text(&next(&elsewhere).await), "a");
+    assert_eq!(taken(&elsewhere).await, "a");
 }
 
 #[tokio::test(start_paused = true)]
@@ -158,7 +158,7 @@ async fn o_016_what_is_unsettled_when_its_link_is_lost_comes_back() {
     cable.abort();
 
     let second = receiver(&session, "orders").await;
-    assert_eq!(text(&next(&second).await), "a");
+    assert_eq!(taken(&second).await, "a");
     drop(delivery);
 }
 
@@ -220,7 +220,7 @@ async fn o_017_a_consumer_without_credit_holds_nothing_back() {
     let sender = sender(&session, "orders").await;
     for n in 0..10 {
         sender.send(format!("{n}")).await.unwrap();
-        assert_eq!(text(&next(&busy).await), n.to_string());
+        assert_eq!(taken(&busy).await, n.to_string());
     }
 }
 
@@ -261,7 +261,7 @@ async fn a_014_a_015_a_016_a_017_browsing_changes_nothing_and_shows_each_once() 
             .distribution_mode,
         Some(distribution_mode::MOVE)
     );
-    assert_eq!(text(&next(&mover).await), "0");
+    assert_eq!(taken(&mover).await, "0");
 }
 
 #[tokio::test(start_paused = true)]
@@ -279,7 +279,7 @@ async fn h_004_higher_priority_first() {
     }
     let receiver = receiver(&session, "orders").await;
     for expected in ["9", "4", "1"] {
-        assert_eq!(text(&next(&receiver).await), expected);
+        assert_eq!(taken(&receiver).await, expected);
     }
 }
 
@@ -306,7 +306,7 @@ async fn h_005_what_has_expired_is_not_delivered() {
     assert_eq!(text(&long), "long");
     let left = long.message().unwrap().header.unwrap().ttl.unwrap();
     assert!((49_000..=50_000).contains(&left), "{left}");
-    assert_eq!(text(&next(&receiver).await), "ever");
+    assert_eq!(taken(&receiver).await, "ever");
 }
 
 #[tokio::test(start_paused = true)]

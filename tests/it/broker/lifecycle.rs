@@ -29,7 +29,7 @@ async fn queues_outlive_connections_and_dropping_the_broker_ends_all() {
     first.connection().closed().await;
     let second = session(&broker).await;
     let receiver = receiver(&second, "orders").await;
-    assert_eq!(text(&next(&receiver).await), "a");
+    assert_eq!(taken(&receiver).await, "a");
     drop(broker);
     second.connection().closed().await;
 }
@@ -89,7 +89,7 @@ async fn l_020_a_link_of_the_same_name_takes_the_place_of_the_other() {
     let new = receiver_with(&second, "orders", options()).await;
     let error = old.closed().await;
     assert_eq!(error.remote_error().unwrap().condition, condition::STOLEN);
-    assert_eq!(text(&next(&new).await), "a");
+    assert_eq!(taken(&new).await, "a");
     drop(delivery);
 
     let other = connect(&broker, "you")

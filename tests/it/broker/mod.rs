@@ -69,6 +69,13 @@ async fn next(receiver: &Receiver) -> Delivery {
         .unwrap()
 }
 
+/// Takes the next message, for good.
+async fn taken(receiver: &Receiver) -> String {
+    let delivery = next(receiver).await;
+    delivery.accept().unwrap();
+    text(&delivery)
+}
+
 async fn expect_nothing(receiver: &Receiver) {
     let received = tokio::time::timeout(LONG, receiver.recv()).await;
     assert!(received.is_err(), "{received:?}");

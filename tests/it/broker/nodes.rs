@@ -86,7 +86,7 @@ async fn z_050_a_025_capabilities_name_the_kind_of_node() {
         .send("1")
         .await
         .unwrap();
-    assert_eq!(text(&next(&receiver).await), "1");
+    assert_eq!(taken(&receiver).await, "1");
 }
 
 #[tokio::test(start_paused = true)]
@@ -127,7 +127,7 @@ async fn a_003_a_004_a_005_z_036_a_dynamic_node_has_an_address_and_takes_replies
     assert!(properties.contains_key("supported-dist-modes"));
     let other = super::session(&broker).await;
     sender(&other, &address).await.send("reply").await.unwrap();
-    assert_eq!(text(&next(&replies).await), "reply");
+    assert_eq!(taken(&replies).await, "reply");
 }
 
 #[tokio::test(start_paused = true)]
@@ -142,7 +142,7 @@ async fn a_003_a_dynamic_target_too() {
     let sender = session.attach_sender("", options).await.unwrap();
     let address = sender.address().unwrap();
     sender.send("a").await.unwrap();
-    assert_eq!(text(&next(&receiver(&session, &address).await).await), "a");
+    assert_eq!(taken(&receiver(&session, &address).await).await, "a");
 }
 
 #[tokio::test(start_paused = true)]
@@ -270,8 +270,8 @@ async fn z_010_z_011_z_012_the_anonymous_terminus_goes_where_the_message_says() 
             .unwrap()
             .is_accepted()
     );
-    assert_eq!(text(&next(&receiver(&session, "orders").await).await), "a");
-    assert_eq!(text(&next(&prices).await), "a");
+    assert_eq!(taken(&receiver(&session, "orders").await).await, "a");
+    assert_eq!(taken(&prices).await, "a");
 }
 
 #[tokio::test(start_paused = true)]

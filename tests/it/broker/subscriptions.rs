@@ -132,7 +132,7 @@ async fn z_052_a_subscription_is_a_containers_and_a_links() {
     expect_nothing(&receiver_with(&theirs, "", options()).await).await;
     expect_nothing(&receiver_with(&session, "", options().name("other")).await).await;
     assert_eq!(
-        text(&next(&receiver_with(&session, "", options()).await).await),
+        taken(&receiver_with(&session, "", options()).await).await,
         "news"
     );
 }

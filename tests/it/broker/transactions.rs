@@ -53,8 +53,8 @@ async fn x_021_x_022_x_036_what_is_posted_is_seen_after_the_commit() {
     let receiver = receiver(&session, "orders").await;
     expect_nothing(&receiver).await;
     transaction.commit().await.unwrap();
-    assert_eq!(text(&next(&receiver).await), "a");
-    assert_eq!(text(&next(&receiver).await), "b");
+    assert_eq!(taken(&receiver).await, "a");
+    assert_eq!(taken(&receiver).await, "b");
 }
 
 #[tokio::test(start_paused = true)]
@@ -163,7 +163,7 @@ async fn x_003_the_end_of_the_control_link_rolls_back() {
     transaction.send_settled(&sender, "b").await.unwrap();
     controller.close().await.unwrap();
     let receiver = receiver(&session, "orders").await;
-    assert_eq!(text(&next(&receiver).await), "a");
+    assert_eq!(taken(&receiver).await, "a");
     expect_nothing(&receiver).await;
     let posted = transaction.send(&sender, "c").await;
     assert!(!matches!(posted, Ok(Outcome::Accepted)), "{posted:?}");
@@ -421,7 +421,7 @@ async fn x_037_settled_at_once_and_rolled_back_gets_the_default_outcome() {
     let answer = peer.expect_disposition().await;
     assert_eq!(answer.state, Some(Outcome::Accepted.into()));
     let receiver = receiver(&session, "orders").await;
-    assert_eq!(text(&next(&receiver).await), "a");
+    assert_eq!(taken(&receiver).await, "a");
 }
 
 #[tokio::test(start_paused = true)]
