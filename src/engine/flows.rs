@@ -53,7 +53,8 @@ impl Session {
         match &mut link.end {
             LinkEnd::Sender(sender) => {
                 sender.on_flow(flow).map_err(|fault| fault.at(key))?;
-                is_flow_due |= sender.is_draining; // K-016
+                // K-016; a flow before that is legal, and taken for an error by some.
+                is_flow_due |= sender.can_finish_drain();
             }
             LinkEnd::Receiver(receiver) => {
                 receiver.on_flow(flow);

@@ -93,13 +93,13 @@ impl Session {
         let sent = self.transfer(key, outbound, settled, effects);
         let has_more_room = room > 1 || sent.is_err();
         if let Some(link) = self.links.get_mut(key) {
-            let is_draining = link.sender_mut().is_some_and(|sender| {
+            let is_drained = link.sender_mut().is_some_and(|sender| {
                 if has_more_room {
                     sender.waiters.wake_next(&mut effects.wakes);
                 }
-                sender.is_draining
+                sender.can_finish_drain()
             });
-            if is_draining {
+            if is_drained {
                 self.mark_flow(key, effects);
             }
         }
@@ -137,7 +137,7 @@ impl Session {
             return;
         };
         sender.available = available;
-        if sender.is_draining {
+        if sender.can_finish_drain() {
             self.mark_flow(key, effects);
         }
     }
@@ -207,9 +207,9 @@ impl Session {
             return;
         };
         sender.waiters.leave(ticket, &mut effects.wakes);
-        let is_draining = sender.is_draining;
+        let is_drained = sender.can_finish_drain();
         self.wake_sender(key, effects);
-        if is_draining {
+        if is_drained {
             self.mark_flow(key, effects);
         }
     }
@@ -316,8 +316,10 @@ impl Session {
             return;
         };
         let is_leaving = link.due.detach.is_some() || link.is_over();
-        let is_draining = link.sender_mut().is_some_and(|sender| sender.is_draining);
-        if is_draining {
+        let is_drained = link
+            .sender_mut()
+            .is_some_and(|sender| sender.can_finish_drain());
+        if is_drained {
             self.mark_flow(key, effects);
         } else if is_leaving {
             self.mark_link(key, effects);
