@@ -9,6 +9,8 @@ mod eventhubs_python;
 mod json;
 mod node;
 mod node_clients;
+#[cfg(feature = "broker")]
+mod our_broker;
 mod peers;
 mod program;
 mod proton_broker;
