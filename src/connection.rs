@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout_at;
+use tracing::Instrument;
 
 use crate::codec::{AmqpError, Open, Symbol};
 use crate::engine::Engine;
@@ -77,8 +78,9 @@ impl fmt::Debug for Connection {
 impl Connection {
     /// Connects to the URL's host, shakes hands and exchanges opens [2.4.1], all within `connect_timeout`.
     ///
-    /// Scheme, host, port, user name and password come from the URL; user name and password replace `credentials`, and the
-    /// host is the open's hostname unless the options name another. An address in the URL is not used here.
+    /// Scheme, host, port, user name and password come from the URL, and for `ws` and `wss` the path; user name and password
+    /// replace `credentials`, and the host is the open's hostname unless the options name another. An address in the URL is
+    /// not used here.
     ///
     /// # Errors
     ///
@@ -96,8 +98,13 @@ impl Connection {
         options: ConnectionOptions,
     ) -> Result<Self, ConnectError> {
         let options = options.for_url(url);
-        let handshaken = handshake::connect(url, &options).await?;
-        Self::start(handshaken, options).await
+        let opened = async {
+            let handshaken = handshake::connect(url, &options).await?;
+            Self::start(handshaken, options).await
+        };
+        opened
+            .instrument(tracing::debug_span!("connect", %url))
+            .await
     }
 
     /// The same over a stream that is connected already, such as one end of [`memory::pipe`](crate::memory::pipe) or a
@@ -120,6 +127,36 @@ impl Connection {
         let deadline = Deadline::after(options.connect_timeout);
         let handshaken = handshake::client(Box::new(stream), false, &options, deadline).await?;
         Self::start(handshaken, options).await
+    }
+
+    /// The same over a stream that is connected to the URL's host already, by a tunnel of another kind for example: TLS and
+    /// WebSocket are laid over it as the URL's scheme says. `proxy` is not used.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open).
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future drops the stream.
+    pub async fn open_through<S>(
+        stream: S,
+        url: &str,
+        options: ConnectionOptions,
+    ) -> Result<Self, ConnectError>
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let url = Url::parse(url)?;
+        let options = options.for_url(&url);
+        let deadline = Deadline::after(options.connect_timeout);
+        let span = tracing::debug_span!("connect", %url);
+        let opened = async {
+            let stream = Box::new(stream);
+            let handshaken = handshake::raise(stream, &url, &options, deadline).await?;
+            Self::start(handshaken, options).await
+        };
+        opened.instrument(span).await
     }
 
     async fn start(

@@ -8,7 +8,7 @@
 //!      └──────────┬───────────┘
 //! Connection  Session  Sender  Receiver  Delivery  Listener     lock, one call of the engine, unlock
 //!                 │
-//!             transport ── sasl           TCP, TLS, pipe; one task per connection moves octets
+//!             transport ── sasl           TCP, TLS, WebSocket, pipe; one task per connection moves octets
 //!                 │
 //!              engine                     the protocol as plain data: no socket, clock, task or lock
 //!                 │
@@ -42,7 +42,12 @@
 //! | feature | default | brings |
 //! |---|---|---|
 //! | `tls` | yes | `amqps://`, by rustls with the cryptography of graviola: no C |
+//! | `websocket` | no | `ws://`, `wss://`, and WebSockets on a listener's port |
 //! | `eventhubs` | yes | [`eventhubs`] |
+//! | `json` | no | event bodies and CloudEvents in JSON, by serde |
+//! | `blob` | no | [`eventhubs::checkpoint`] on Azure Blob Storage |
+//! | `entra` | no | tokens of Microsoft Entra ID, from any credential of `azure_core` |
+//! | `metrics` | no | counters and gauges of [`eventhubs`], by the facade `metrics` |
 //! | `emulator` | no | `emulator`: an Event Hubs namespace within the process |
 //! | `broker` | no | `broker`: queues and topics in memory, for any AMQP 1.0 client |
 //! | `cli` | no | the program `amqp10` |
@@ -106,15 +111,16 @@ pub use connection::Connection;
 pub use delivery::Delivery;
 pub use engine::{Credit, Limits};
 pub use error::{
-    AcceptError, ConnectError, ConnectionError, LinkError, PeerProtocol, RecvError, SendError,
-    SessionError, SettleModeMismatch, Stage, TlsError, Violation,
+    AcceptError, ConnectError, ConnectionError, LinkError, PeerProtocol, ProxyError, RecvError,
+    SendError, SessionError, SettleModeMismatch, Stage, TlsError, Violation, WebSocketError,
 };
 pub use link::{AcceptedLink, IncomingLink};
 pub use listener::{IncomingConnection, Listener};
 pub use message::OutgoingMessage;
 pub use options::{
-    AcceptLinkOptions, ConnectionOptions, ListenerOptions, OnDrop, ReceiverOptions,
-    SaslServerOptions, SenderOptions, SessionOptions,
+    AMQP_SUB_PROTOCOL, AMQPWSB10_SUB_PROTOCOL, AcceptLinkOptions, ConnectionOptions, HttpRequest,
+    HttpResponder, HttpResponse, ListenerOptions, OnDrop, Proxy, ReceiverOptions,
+    SaslServerOptions, SenderOptions, SessionOptions, WebSocketOptions, WebSocketServerOptions,
 };
 pub use receiver::{DeliveryStream, Receiver};
 pub use sasl::{

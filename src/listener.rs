@@ -8,6 +8,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
+use tracing::Instrument;
 
 use crate::codec::{AmqpError, Open};
 use crate::connection::Connection;
@@ -97,7 +98,8 @@ impl Listener {
                 biased; // no chance where order matters to nobody
                 accepted = self.sockets.accept(), if has_room => {
                     let (stream, peer) = accepted.map_err(|error| AcceptError::Socket(Arc::new(error)))?;
-                    handshakes.spawn(shake_hands(stream, peer, self.options.clone()));
+                    let span = tracing::debug_span!("accept", %peer);
+                    handshakes.spawn(shake_hands(stream, peer, self.options.clone()).instrument(span));
                 }
                 Some(shaken) = handshakes.join_next() => {
                     return shaken.unwrap_or_else(|failed| Err(AcceptError::Socket(Arc::new(io::Error::other(failed)))));

@@ -4,6 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tracing::Instrument;
+
 use crate::codec::{AmqpError, Attach, Str};
 use crate::connection::Connection;
 use crate::engine::{EndSettings, Key, LinkKey};
@@ -141,6 +143,7 @@ impl Session {
         settings: EndSettings,
     ) -> Result<(Arc<LinkHandle>, Arc<Attach>), LinkError> {
         let name = attach.name.clone();
+        let span = tracing::debug_span!("attach_link", %name, role = ?attach.role);
         let key: LinkKey = self
             .shared()
             .with(|engine| engine.attach(self.key(), attach, settings))?;
@@ -148,7 +151,8 @@ impl Session {
         let attached = self
             .shared()
             .wait(|engine, watcher| engine.poll_attached(key, watcher));
-        let remote = within(self.operation_timeout(), "attach", attached).await??;
+        let attached = within(self.operation_timeout(), "attach", attached);
+        let remote = attached.instrument(span).await??;
         Ok((link, remote))
     }
 

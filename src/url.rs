@@ -8,27 +8,38 @@
 //!
 //! `user`, `password` and `address` are percent-decoded. One slash separates the authority from the address and belongs to
 //! neither: `/a/b` is the address `a/b`, `//a` is the address `/a` (RabbitMQ 4 wants such: `amqp://host//queues/orders`).
+//!
+//! With `ws` and `wss`, path and query say what to ask the HTTP server for, and there is no address.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::percent::{self, PercentError};
 
-/// Whether TLS surrounds the connection from its first byte.
+/// What lies between TCP and AMQP: TLS, WebSocket, both or nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Scheme {
     /// `amqp`: no TLS, port 5672 unless given.
     Amqp,
     /// `amqps`: TLS from the first byte [5.2.1], port 5671 unless given.
     Amqps,
+    /// `ws`: WebSocket without TLS, port 80 unless given. Needs the feature `websocket`.
+    Ws,
+    /// `wss`: WebSocket within TLS, port 443 unless given. Needs the feature `websocket`.
+    Wss,
 }
 
 impl Scheme {
+    const ALL: [Scheme; 4] = [Scheme::Amqp, Scheme::Amqps, Scheme::Ws, Scheme::Wss];
+
     /// The port used if the URL names none. C-045
     pub const fn default_port(self) -> u16 {
         match self {
             Scheme::Amqp => 5672,
             Scheme::Amqps => 5671,
+            Scheme::Ws => 80,
+            Scheme::Wss => 443,
         }
     }
 
@@ -37,7 +48,26 @@ impl Scheme {
         match self {
             Scheme::Amqp => "amqp",
             Scheme::Amqps => "amqps",
+            Scheme::Ws => "ws",
+            Scheme::Wss => "wss",
         }
+    }
+
+    /// Whether TLS surrounds the connection from its first byte.
+    pub const fn is_tls(self) -> bool {
+        matches!(self, Scheme::Amqps | Scheme::Wss)
+    }
+
+    /// Whether AMQP travels in WebSocket messages.
+    pub const fn is_websocket(self) -> bool {
+        matches!(self, Scheme::Ws | Scheme::Wss)
+    }
+
+    fn parse(scheme: &str) -> Result<Scheme, UrlError> {
+        let found = Scheme::ALL
+            .into_iter()
+            .find(|known| scheme.eq_ignore_ascii_case(known.as_str()));
+        found.ok_or_else(|| UrlPart::Scheme.expected("amqp://, amqps://, ws:// or wss://"))
     }
 }
 
@@ -50,12 +80,41 @@ pub struct Url {
     port: u16,
     address: Option<String>,
     query: Option<String>,
+    /// Of a WebSocket: the path, as it was written.
+    path: String,
 }
 
 #[derive(Clone, PartialEq, Eq)]
-struct Login {
-    username: String,
-    password: String,
+pub(crate) struct Login {
+    pub(crate) username: String,
+    pub(crate) password: String,
+}
+
+/// `[user:password@]host[:port]`
+pub(crate) struct Authority {
+    pub(crate) login: Option<Login>,
+    pub(crate) host: String,
+    pub(crate) port: Option<u16>,
+}
+
+impl Authority {
+    pub(crate) fn parse(authority: &str) -> Result<Authority, UrlError> {
+        let (login, host_and_port) = match authority.rsplit_once('@') {
+            Some((login, host_and_port)) => (Some(parse_login(login)?), host_and_port),
+            None => (None, authority),
+        };
+        let (host, port) = split_port(host_and_port)?;
+        let port = port.map(parse_port).transpose()?;
+        Ok(Authority { login, host, port })
+    }
+}
+
+/// `host:port`, an IPv6 address in brackets.
+pub(crate) fn host_and_port(host: &str, port: u16) -> String {
+    match host.contains(':') {
+        true => format!("[{host}]:{port}"),
+        false => format!("{host}:{port}"),
+    }
 }
 
 impl Url {
@@ -64,14 +123,8 @@ impl Url {
     /// # Errors
     /// [`UrlError`] names the part that is wrong and what was expected there; it never repeats what could be a secret.
     pub fn parse(url: &str) -> Result<Url, UrlError> {
-        let (scheme, rest) = url
-            .split_once("://")
-            .ok_or_else(|| UrlPart::Scheme.expected("amqp:// or amqps://"))?;
-        let scheme = match scheme {
-            _ if scheme.eq_ignore_ascii_case("amqp") => Scheme::Amqp,
-            _ if scheme.eq_ignore_ascii_case("amqps") => Scheme::Amqps,
-            _ => return Err(UrlPart::Scheme.expected("amqp:// or amqps://")),
-        };
+        let (scheme, rest) = url.split_once("://").unwrap_or_default();
+        let scheme = Scheme::parse(scheme)?;
         if url.contains('#') {
             return Err(UrlPart::Fragment
                 .expected("nothing; write a '#' that belongs to another part as %23"));
@@ -80,27 +133,20 @@ impl Url {
             Some((rest, query)) => (rest, Some(query.to_owned())),
             None => (rest, None),
         };
-        let (authority, address) = match rest.split_once('/') {
-            Some((authority, address)) => (authority, decode_percent(address, UrlPart::Address)?),
-            None => (rest, String::new()),
+        let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+        let Authority { login, host, port } = Authority::parse(authority)?;
+        let (address, path) = match scheme.is_websocket() {
+            true => (String::new(), written_path(path, query.as_deref())?),
+            false => (decode_percent(path, UrlPart::Address)?, String::new()),
         };
-        let (login, host_and_port) = match authority.rsplit_once('@') {
-            Some((login, host_and_port)) => (Some(parse_login(login)?), host_and_port),
-            None => (None, authority),
-        };
-        let (host, port) = split_port(host_and_port)?;
-        let port = match port {
-            Some(digits) => parse_port(digits)?,
-            None => scheme.default_port(),
-        };
-        let address = Some(address).filter(|address| !address.is_empty());
         Ok(Url {
             scheme,
             login,
             host,
-            port,
-            address,
+            port: port.unwrap_or(scheme.default_port()),
+            address: Some(address).filter(|address| !address.is_empty()),
             query,
+            path,
         })
     }
 
@@ -114,10 +160,32 @@ impl Url {
             port: port.unwrap_or(scheme.default_port()),
             address: None,
             query: None,
+            path: String::new(),
         }
     }
 
-    /// `amqp` or `amqps`.
+    /// The same host reached by WebSocket, with TLS if it was with TLS: at `path` if it has none, and on the port of `wss` in
+    /// place of that of `amqps`.
+    #[cfg(feature = "eventhubs")]
+    pub(crate) fn over_websocket(mut self, path: &str) -> Url {
+        self.port = match (self.scheme, self.port) {
+            (Scheme::Amqps, port) if port == self.scheme.default_port() => {
+                Scheme::Wss.default_port()
+            }
+            (_, port) => port,
+        };
+        self.scheme = match self.scheme.is_tls() {
+            true => Scheme::Wss,
+            false => Scheme::Ws,
+        };
+        if self.path.is_empty() {
+            self.path = path.trim_start_matches('/').to_owned();
+        }
+        self.address = None;
+        self
+    }
+
+    /// `amqp`, `amqps`, `ws` or `wss`.
     pub fn scheme(&self) -> Scheme {
         self.scheme
     }
@@ -142,7 +210,7 @@ impl Url {
         self.port
     }
 
-    /// The decoded path without the slash that separates it from the host; `None` if nothing is left.
+    /// The decoded path without the slash that separates it from the host; `None` if nothing is left, and for `ws` and `wss`.
     ///
     /// `amqp://host/a/b` gives `a/b`, `amqp://host//queues/a` gives `/queues/a`.
     pub fn address(&self) -> Option<&str> {
@@ -152,6 +220,25 @@ impl Url {
     /// What follows the `?`, as it was written.
     pub fn query(&self) -> Option<&str> {
         self.query.as_deref()
+    }
+
+    /// For `ws` and `wss`, what the HTTP server is asked for: path and query as they were written, `/` if there are none.
+    pub fn request_target(&self) -> String {
+        match &self.query {
+            Some(query) => format!("/{}?{query}", self.path),
+            None => format!("/{}", self.path),
+        }
+    }
+
+    /// `host:port`, an IPv6 address in brackets; without the port if it is the scheme's.
+    #[cfg(feature = "websocket")]
+    pub(crate) fn http_host(&self) -> String {
+        let host_and_port = host_and_port(&self.host, self.port);
+        let default_port = format!(":{}", self.scheme.default_port());
+        match host_and_port.strip_suffix(&default_port) {
+            Some(host) => host.to_owned(),
+            None => host_and_port,
+        }
     }
 }
 
@@ -170,14 +257,11 @@ impl fmt::Display for Url {
         if let Some(login) = &self.login {
             write!(f, "{}:***@", login.username)?;
         }
-        if self.host.contains(':') {
-            write!(f, "[{}]:{}", self.host, self.port)?;
-        } else {
-            write!(f, "{}:{}", self.host, self.port)?;
-        }
+        f.write_str(&host_and_port(&self.host, self.port))?;
         match &self.address {
             Some(address) => write!(f, "/{address}"),
-            None => Ok(()),
+            None if self.path.is_empty() => Ok(()),
+            None => write!(f, "/{}", self.path),
         }
         // The query is left out: people put keys there.
     }
@@ -189,7 +273,7 @@ impl fmt::Debug for Url {
     }
 }
 
-/// The parts of an AMQP URL.
+/// The parts of a URL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum UrlPart {
@@ -208,7 +292,7 @@ pub enum UrlPart {
 }
 
 impl UrlPart {
-    const fn expected(self, expected: &'static str) -> UrlError {
+    pub(crate) const fn expected(self, expected: &'static str) -> UrlError {
         UrlError {
             part: self,
             expected,
@@ -229,9 +313,9 @@ impl fmt::Display for UrlPart {
     }
 }
 
-/// A string that is not an AMQP URL. It says which part is wrong, and never repeats the URL: that may hold a password.
+/// A string that is not a URL of the kind that was wanted. It says which part is wrong, and never repeats the URL: that may hold a password.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("invalid AMQP URL: as its {part}, expected {expected}")]
+#[error("invalid URL: as its {part}, expected {expected}")]
 pub struct UrlError {
     part: UrlPart,
     expected: &'static str,
@@ -302,6 +386,15 @@ fn parse_port(digits: &str) -> Result<u16, UrlError> {
         .ok()
         .filter(|&port| port != 0)
         .ok_or_else(expected)
+}
+
+/// The path of an HTTP request is handed on as it was written, so nothing in it may end the request's line.
+fn written_path(path: &str, query: Option<&str>) -> Result<String, UrlError> {
+    let is_graphic = |text: &str| text.bytes().all(|octet| octet.is_ascii_graphic());
+    match is_graphic(path) && query.is_none_or(is_graphic) {
+        true => Ok(path.to_owned()),
+        false => Err(UrlPart::Address.expected("printable ASCII; write all else as %XX")),
+    }
 }
 
 fn decode_percent(encoded: &str, part: UrlPart) -> Result<String, UrlError> {
@@ -384,6 +477,33 @@ mod tests {
         assert_eq!(wrong_part("amqp://host/%f"), UrlPart::Address);
         assert_eq!(wrong_part("amqp://host/%ff"), UrlPart::Address);
         assert_eq!(wrong_part("amqp://host/a#b"), UrlPart::Fragment);
+    }
+
+    #[test]
+    fn the_path_of_a_websocket_is_handed_on_as_written() {
+        let url = Url::parse("wss://u:p@host/$servicebus/websocket/?a=%20b").unwrap();
+        assert_eq!((url.port(), url.address()), (443, None));
+        assert!(url.scheme().is_tls() && url.scheme().is_websocket());
+        assert_eq!(url.request_target(), "/$servicebus/websocket/?a=%20b");
+        assert_eq!(
+            url.to_string(),
+            "wss://u:***@host:443/$servicebus/websocket/"
+        );
+        let url = Url::parse("ws://host").unwrap();
+        assert_eq!((url.port(), url.request_target()), (80, "/".to_owned()));
+        assert_eq!(wrong_part("ws://host/a\r\nHost:%20other"), UrlPart::Address);
+        assert_eq!(wrong_part("ws://host/a b"), UrlPart::Address);
+        assert_eq!(wrong_part("ws://host/?a\nb"), UrlPart::Address);
+    }
+
+    #[cfg(feature = "websocket")]
+    #[test]
+    fn the_host_of_a_request_has_the_port_that_was_chosen() {
+        let host = |url| Url::parse(url).unwrap().http_host();
+        assert_eq!(host("wss://host/x"), "host");
+        assert_eq!(host("ws://host:443"), "host:443");
+        assert_eq!(host("ws://[::1]:5672"), "[::1]:5672");
+        assert_eq!(host("ws://[::80]"), "[::80]");
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! What a token is for: a host and a path below it (Event Hubs).
 
+use crate::eventhubs::wire::MANAGEMENT_NODE;
+
 /// A resource as the claims name it: host and path segments, in lower case, without scheme and port.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Audience {
@@ -43,6 +45,14 @@ impl Audience {
     /// The emulator answers to every host name, so that a proxy or a custom endpoint may stand before it.
     pub(crate) fn covers_path(&self, path: &str) -> bool {
         segments(path).starts_with(&self.path)
+    }
+
+    /// True if a token for `self` is good for reading the properties of a hub: it covers the hub's management node, or
+    /// names one below the hub, as that of a consumer group.
+    pub(crate) fn covers_management(&self, hub: &str) -> bool {
+        self.covers_path(&format!("{hub}/{MANAGEMENT_NODE}"))
+            || (self.hub() == Some(&hub.to_lowercase())
+                && self.path.last().is_some_and(|node| node == MANAGEMENT_NODE))
     }
 
     /// The first segment of the path: the hub; `None` for the namespace itself.

@@ -64,16 +64,24 @@ impl Claims {
 
     /// True if a claim that has not expired covers the path.
     pub(crate) fn allow(&self, path: &str) -> bool {
-        let now = self.clock.now();
-        lock(&self.granted)
-            .iter()
-            .any(|claim| claim.is_valid(now) && claim.audience.covers_path(path))
+        self.any(|audience| audience.covers_path(path))
+    }
+
+    /// True if a claim that has not expired is good for reading the properties of the hub.
+    pub(crate) fn allow_management(&self, hub: &str) -> bool {
+        self.any(|audience| audience.covers_management(hub))
     }
 
     /// True if there is any claim that has not expired.
     pub(crate) fn allow_anything(&self) -> bool {
+        self.any(|_| true)
+    }
+
+    fn any(&self, is_wanted: impl Fn(&Audience) -> bool) -> bool {
         let now = self.clock.now();
-        lock(&self.granted).iter().any(|claim| claim.is_valid(now))
+        lock(&self.granted)
+            .iter()
+            .any(|claim| claim.is_valid(now) && is_wanted(&claim.audience))
     }
 
     /// Resolves when no claim covers the path any more: at its expiry, or up to a second later if the clock jumps.

@@ -1,6 +1,7 @@
 //! One peer's connection: its claims, its links for replies, and a task for each of its other links (Event Hubs).
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -71,12 +72,10 @@ pub(crate) async fn serve(
         }
     };
     let mut links = JoinSet::new();
+    let mut had_link = false;
     let reason = loop {
-        let idle = peer
-            .namespace
-            .options
-            .idle_connection
-            .filter(|_| links.is_empty());
+        let idle = peer.namespace.options.idle(had_link);
+        let limit = idle.filter(|_| links.is_empty());
         tokio::select! {
             biased; // runs of one seed are alike
             changed = closing.changed() => {
@@ -84,9 +83,10 @@ pub(crate) async fn serve(
                 break AmqpError::new(condition::CONNECTION_FORCED, reason);
             }
             // Attaches are answered one after the other, so that a request finds the link for its reply.
-            incoming = within(idle, connection.accept_link()) => match incoming {
+            incoming = within(limit, connection.accept_link()) => match incoming {
                 Some(Ok(incoming)) => {
                     if let Some(link) = link::admit(&peer, incoming).await {
+                        had_link = true;
                         let peer = Arc::clone(&peer);
                         links.spawn(async move { link.run(&peer).await });
                     }
@@ -96,7 +96,7 @@ pub(crate) async fn serve(
                     while links.join_next().await.is_some() {}
                     return ended_by_peer(error);
                 }
-                None => break idle_too_long(&peer.namespace),
+                None => break idle_too_long(idle),
             },
             Some(_) = links.join_next(), if !links.is_empty() => {}
         }
@@ -115,12 +115,8 @@ fn ended_by_peer(error: ConnectionError) -> Result<(), ConnectionError> {
     }
 }
 
-fn idle_too_long(namespace: &Namespace) -> AmqpError {
-    let millis = namespace
-        .options
-        .idle_connection
-        .unwrap_or_default()
-        .as_millis();
+fn idle_too_long(idle: Option<Duration>) -> AmqpError {
+    let millis = idle.unwrap_or_default().as_millis();
     let text = format!(
         "The connection was inactive for more than the allowed {millis} milliseconds and is closed by container 'LinkTracker'."
     );

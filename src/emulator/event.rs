@@ -172,6 +172,20 @@ pub(crate) fn partition_key(annotations: &Annotations) -> Option<Str> {
 }
 
 impl StoredEvent {
+    /// An event as it was stored before: its message, and where delivery annotations belong in it.
+    pub(crate) fn from_parts(position: Position, message: Bytes, header_end: usize) -> StoredEvent {
+        StoredEvent {
+            position,
+            message,
+            header_end,
+        }
+    }
+
+    /// Where delivery annotations belong in the message.
+    pub(crate) fn header_end(&self) -> usize {
+        self.header_end
+    }
+
     /// The encoded message.
     pub(crate) fn message(&self) -> Bytes {
         self.message.clone()

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::connection::Peer;
-use super::faults::Site;
-use super::namespace::{Destination, Namespace};
+use super::faults::{LinkFaults, Site};
+use super::log::ProducerClaim;
+use super::namespace::{Destination, Hub};
 use super::nodes::Node;
 use super::producer_seat::ProducerSeat;
-use super::producers::ProducerClaim;
 use super::publish::Publisher;
 use super::replies::ReplyLink;
 use super::subscribe::{Reader, source_in_force};
@@ -29,21 +29,33 @@ const REQUEST_CREDIT: u32 = 50;
 #[derive(Debug)]
 enum Service {
     /// The peer publishes.
-    Publish {
-        publisher: Publisher,
-        path: String,
-        site: Site,
-    },
+    Publish { publisher: Publisher, place: Place },
     /// The peer reads a partition.
-    Read {
-        reader: Reader,
-        path: String,
-        site: Site,
-    },
+    Read { reader: Reader, place: Place },
     /// The peer sends requests to a node.
     Requests(Node),
     /// The peer receives a node's replies.
     Replies(Node),
+}
+
+/// Where a link leads to. It ends with the hub, and with the token for the path.
+#[derive(Debug)]
+struct Place {
+    hub: Arc<Hub>,
+    path: String,
+    site: Site,
+}
+
+impl Place {
+    /// Waits until the link has to end.
+    async fn gone(&self, peer: &Peer, faults: &LinkFaults) -> AmqpError {
+        tokio::select! {
+            biased;
+            () = peer.claims.expired(&self.path) => expired(&self.path),
+            error = self.hub.deleted() => error,
+            end = faults.ended() => peer.end_by_fault(end, &self.path),
+        }
+    }
 }
 
 /// An accepted link on which somebody has to wait.
@@ -117,10 +129,13 @@ impl Service {
         }
         let site = Site::of(&address, attach);
         peer.namespace.faults.check_attach(&site)?;
+        let hub = address.hub().unwrap_or_default();
+        let hub = peer.namespace.hub(hub)?;
+        let place = Place { hub, path, site };
         match attach.role {
             Role::Sender => {
                 let destination = peer.namespace.destination(&address)?;
-                let producer = producer(&peer.namespace, &destination, attach)?;
+                let producer = producer(&destination, attach)?;
                 let name = match address {
                     Address::Publisher { publisher, .. } => Some(Str::from(publisher)),
                     _ => None,
@@ -133,13 +148,12 @@ impl Service {
                         name,
                         producer,
                     },
-                    path,
-                    site,
+                    place,
                 })
             }
             Role::Receiver => {
                 let reader = Reader::admit(&peer.namespace, &address, attach)?;
-                Ok(Service::Read { reader, path, site })
+                Ok(Service::Read { reader, place })
             }
         }
     }
@@ -208,16 +222,12 @@ impl Service {
 
 /// The seat of a producer that numbers its events, if the attach asks for one. Numbers belong to one partition: a link to
 /// a hub is served without.
-fn producer(
-    namespace: &Namespace,
-    destination: &Destination,
-    attach: &Attach,
-) -> Result<Option<ProducerSeat>, AmqpError> {
+fn producer(destination: &Destination, attach: &Attach) -> Result<Option<ProducerSeat>, AmqpError> {
     let Destination::Fixed(partition) = destination else {
         return Ok(None);
     };
     ProducerClaim::of(attach)?
-        .map(|claim| partition.claim_producer(claim, namespace.now()))
+        .map(|claim| partition.claim_producer(claim))
         .transpose()
 }
 
@@ -225,19 +235,11 @@ impl RunningLink {
     /// Serves the link until the peer, a rule or the end of its token ends it.
     pub(crate) async fn run(self, peer: &Arc<Peer>) {
         match (self.service, self.link) {
-            (
-                Service::Publish {
-                    publisher,
-                    path,
-                    site,
-                },
-                AcceptedLink::Receiver(receiver),
-            ) => {
-                let faults = peer.link_faults(site);
+            (Service::Publish { publisher, place }, AcceptedLink::Receiver(receiver)) => {
+                let faults = peer.link_faults(place.site.clone());
                 let end = tokio::select! {
                     biased;
-                    () = peer.claims.expired(&path) => Some(expired(&path)),
-                    end = faults.ended() => Some(peer.end_by_fault(end, &path)),
+                    error = place.gone(peer, &faults) => Some(error),
                     end = publisher.run(&receiver, &faults) => end,
                 };
                 if let Some(error) = end {
@@ -245,13 +247,12 @@ impl RunningLink {
                     let _ = receiver.close_with_error(error).await;
                 }
             }
-            (Service::Read { reader, path, site }, AcceptedLink::Sender(sender)) => {
-                let faults = peer.link_faults(site);
+            (Service::Read { reader, place }, AcceptedLink::Sender(sender)) => {
+                let faults = peer.link_faults(place.site.clone());
                 let end = tokio::select! {
                     biased;
-                    () = peer.claims.expired(&path) => Some(expired(&path)),
+                    error = place.gone(peer, &faults) => Some(error),
                     _ = sender.closed() => None,
-                    end = faults.ended() => Some(peer.end_by_fault(end, &path)),
                     end = reader.run(&sender, &faults) => end,
                 };
                 if let Some(error) = end {

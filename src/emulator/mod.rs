@@ -35,12 +35,20 @@
 //! # }
 //! ```
 //!
+//! # What is kept, and for how long
+//!
+//! By default everything is in memory and ends with the emulator. With [`EmulatorOptions::persistence`] hubs, events and
+//! what is known of producers are in a folder too, and found again at the next start: each event that was acknowledged, in
+//! order, once, whatever ended the process. [`Retention`] says in both cases what is forgotten, by number, octets and age.
+//!
+//! Hubs can be made and deleted while it runs: [`create_hub`](Emulator::create_hub), [`delete_hub`](Emulator::delete_hub).
+//!
 //! # What differs from the service
 //!
 //! | | the service | here |
 //! |---|---|---|
-//! | storage | replicated disks, for days | memory, for as long as the emulator lives, within [`Retention`] |
-//! | transport | TLS on 5671, WebSocket on 443 | plaintext by default, TLS with a certificate of yours; no WebSocket |
+//! | storage | replicated disks, for days | memory, or memory and a folder ([`Persistence`]), within [`Retention`] |
+//! | transport | TLS on 5671, WebSocket within TLS on 443 | one port: plaintext, or TLS with a certificate of yours or one made for it; WebSocket (feature `websocket`) on the same port |
 //! | host names | the namespace's own | any: neither `open.hostname` nor the host of a token is compared with ours |
 //! | tokens | shared access signatures, Entra ID | signatures of one key; JSON web tokens refused, or all taken ([`accept_any_jwt`](EmulatorOptions::accept_any_jwt)) |
 //! | rights | send, listen and manage apart | one key with all rights |
@@ -48,19 +56,27 @@
 //! | partition of a key | not published | the algorithm of the official clients' buffered producers |
 //! | partition of a publisher | not published | by its name, as if it were a key |
 //! | offsets | opaque, may hold a replication epoch | decimal text that rises by the size of each event; a client must not rely on it |
+//! | geo-replication | capability offered by namespaces that have it | not offered |
 //! | empty partition | last time is a date long ago | last sequence number -1, last offset `-1`, last time 1970 |
-//! | throttling, quotas | by throughput units | message size, connections, readers of a partition; no throttling |
-//! | idle links, idle connections | closed after minutes | never, unless [`idle_link`](EmulatorOptions::idle_link) and [`idle_connection`](EmulatorOptions::idle_connection) say so |
-//! | idempotent producers | on some tiers, in preview | always, on links to a partition; at most 4096 producers are remembered per partition |
-//! | management | `READ`, and more over HTTPS | `READ` of hubs and partitions |
+//! | quotas | by tier | message size, receivers of a partition and of a group, groups of a hub, connections: each an option |
+//! | throttling | by throughput units | none, unless [`throughput`](EmulatorOptions::throughput) sets a limit for the namespace, or [`faults`] say so; reading is not limited |
+//! | idle links and connections | closed after minutes | never, unless [`idle_link`](EmulatorOptions::idle_link), [`idle_connection`](EmulatorOptions::idle_connection) and [`idle_new_connection`](EmulatorOptions::idle_new_connection) say when |
+//! | silence | 240 s announced | the same, or as [`silence`](EmulatorOptions::silence) says |
+//! | idempotent producers | on some tiers, in preview; what happens to a second link of the same epoch is not published | always, on links to a partition; the newest link wins; 4096 producers are remembered per partition |
+//! | hub deleted | its links are detached | with `amqp:not-found`, which tells clients not to come back |
+//! | health | `GET /health` of the official emulator, on port 5300 | the same on a port of its own ([`health_address`](EmulatorOptions::health_address)) and, with the feature `websocket`, on the port for AMQP |
+//! | management | `READ`, and more over HTTPS | `READ` of hubs and partitions; hubs by the methods of [`Emulator`] |
 //! | Kafka, capture, schema registry | yes | no |
 
 mod audience;
 mod claims;
 mod config;
 mod connection;
+mod error;
 mod event;
 pub mod faults;
+mod health;
+mod hub;
 mod link;
 mod log;
 mod login;
@@ -69,79 +85,59 @@ mod nodes;
 mod partition;
 mod partition_hash;
 mod producer_seat;
-mod producers;
 mod publish;
 mod readers;
 mod replies;
 mod sas;
 mod selector;
+mod server;
+mod store;
 mod subscribe;
-mod tail;
+mod throughput;
 
 use std::fmt;
-use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
+use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::JoinHandle;
 
-pub use self::config::{EmulatorOptions, HubOptions, MAX_PARTITIONS, ROOT_KEY_NAME, Retention};
-use self::connection::STOPPED;
-pub use self::faults::{Fault, FaultRates, FaultRecord, Faults};
-use self::faults::{FaultyStream, Wire};
-use self::login::{Login, MECHANISMS};
-use self::namespace::Namespace;
-pub use crate::Clock;
-use crate::codec::{AmqpError, Layout, Message, condition};
-use crate::eventhubs::wire::MAX_SESSIONS;
-use crate::memory::{self, MemoryStream};
-use crate::{
-    AcceptError, ConnectionOptions, IncomingConnection, Limits, Listener, ListenerOptions,
-    SaslServerOptions,
+#[cfg(feature = "json")]
+pub use self::config::ConfigError;
+pub use self::config::{
+    EmulatorOptions, HubOptions, MAX_PARTITIONS, Persistence, ROOT_KEY_NAME, Retention, Throughput,
 };
+use self::connection::STOPPED;
+pub use self::error::EmulatorError;
+pub use self::faults::{Fault, FaultRates, FaultRecord, Faults};
+use self::namespace::Namespace;
+use self::server::{Server, Sockets};
+pub use crate::Clock;
+use crate::codec::Message;
+use crate::memory::{self, MemoryStream};
+use crate::{Listener, ListenerOptions};
 
 /// Octets that each direction of an in-process connection holds.
 const MEMORY_PIPE: usize = 256 * 1024;
-
-/// How long the service tolerates silence; half of it is what its open announces.
-const IDLE_TIME_OUT: Duration = Duration::from_secs(480);
-
-/// The pause after the system failed to give a connection, so that a lasting failure does not spin.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-
-/// Connections beyond the limit that are told so; more are dropped without a word.
-const MAX_REFUSALS: usize = 128;
 
 /// A running Event Hubs namespace. Dropping it stops it; [`shutdown`](Emulator::shutdown) also waits for the end.
 pub struct Emulator {
     namespace: Arc<Namespace>,
     address: Option<SocketAddr>,
+    health_address: Option<SocketAddr>,
+    #[cfg_attr(
+        not(feature = "emulator-tls"),
+        expect(dead_code, reason = "nothing makes one")
+    )]
+    authority: Option<String>,
     /// Streams of [`connect`](Emulator::connect). The server stops when this end is gone.
     streams: mpsc::UnboundedSender<MemoryStream>,
     /// Each new value closes the connections of the moment, with the value as the reason.
     closing: watch::Sender<&'static str>,
     server: JoinHandle<()>,
-}
-
-/// Why an emulator did not start.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum EmulatorError {
-    /// The options make no sense; the text says which, and what was expected.
-    #[error("the emulator's options are wrong: {0}")]
-    Options(String),
-    /// The address cannot be listened on.
-    #[error("the emulator cannot listen on {address}: {reason}")]
-    Listen {
-        /// The address of the options.
-        address: SocketAddr,
-        /// What the system says.
-        reason: io::Error,
-    },
+    /// Writes to the folder, if there is one.
+    journal: Option<JoinHandle<()>>,
 }
 
 impl Emulator {
@@ -155,11 +151,15 @@ impl Emulator {
     ///
     /// Dropped before it resolves, nothing is started.
     pub async fn start(options: EmulatorOptions) -> Result<Emulator, EmulatorError> {
+        let mut options = options;
         options.check().map_err(EmulatorError::Options)?;
-        let address = options.address;
-        let listener = Listener::bind(address, tcp_options(&options)).await;
-        let listener = listener.map_err(|reason| EmulatorError::Listen { address, reason })?;
-        Emulator::run(options, Some(listener)).await
+        let authority = options.generate_certificate()?;
+        let sockets = bind(&options).await?;
+        let emulator = Emulator::run(options, sockets).await?;
+        Ok(Emulator {
+            authority,
+            ..emulator
+        })
     }
 
     /// Starts a namespace that does not listen: [`connect`](Emulator::connect) is the only way to it. It needs no port and
@@ -188,39 +188,49 @@ impl Emulator {
     /// Dropped before it resolves, nothing is started.
     pub async fn in_process(options: EmulatorOptions) -> Result<Emulator, EmulatorError> {
         options.check().map_err(EmulatorError::Options)?;
-        Emulator::run(options, None).await
+        Emulator::run(options, Sockets::default()).await
     }
 
-    async fn run(
-        options: EmulatorOptions,
-        listener: Option<Listener>,
-    ) -> Result<Emulator, EmulatorError> {
-        let address = listener.as_ref().map(Listener::local_addr).transpose();
-        let address = address.map_err(|reason| EmulatorError::Listen {
-            address: options.address,
-            reason,
-        })?;
-        let namespace = Arc::new(Namespace::new(options));
+    async fn run(options: EmulatorOptions, sockets: Sockets) -> Result<Emulator, EmulatorError> {
+        let amqp = sockets
+            .amqp
+            .as_ref()
+            .and_then(|amqp| amqp.local_addr().ok());
+        let health = sockets.health.as_ref();
+        let health = health.and_then(|health| health.local_addr().ok());
+        let (namespace, journal) = Namespace::open(options).await?;
+        let namespace = Arc::new(namespace);
         let (streams, incoming_streams) = mpsc::unbounded_channel();
         let closing = watch::Sender::new(STOPPED);
-        let server = Server {
-            namespace: Arc::clone(&namespace),
-            closing: closing.clone(),
-            connections: JoinSet::new(),
-        };
-        let server = tokio::spawn(server.run(listener, incoming_streams));
+        let server = Server::new(Arc::clone(&namespace), closing.clone());
+        let server = tokio::spawn(server.run(sockets, incoming_streams));
         Ok(Emulator {
             namespace,
-            address,
+            address: amqp,
+            health_address: health,
+            authority: None,
             streams,
             closing,
             server,
+            journal,
         })
     }
 
     /// Where the emulator listens; `None` if it was started [in process](Emulator::in_process).
     pub fn local_addr(&self) -> Option<SocketAddr> {
         self.address
+    }
+
+    /// Where the emulator answers `GET /health`, if its options say that it does.
+    pub fn health_addr(&self) -> Option<SocketAddr> {
+        self.health_address
+    }
+
+    /// The certificate that a client has to trust, in PEM, if the emulator made one for itself: see
+    /// [`tls_generated`](EmulatorOptions::tls_generated).
+    #[cfg(feature = "emulator-tls")]
+    pub fn ca_pem(&self) -> Option<&str> {
+        self.authority.as_deref()
     }
 
     /// The connection string for the namespace. It holds the key: treat it as a secret where the key is one.
@@ -303,11 +313,53 @@ impl Emulator {
     /// Dropped before it resolves, the emulator stops in the background.
     pub async fn shutdown(self) {
         let Emulator {
-            streams, server, ..
+            namespace,
+            streams,
+            server,
+            journal,
+            ..
         } = self;
         drop(streams);
         // A server that panicked has stopped as well.
         let _ = server.await;
+        drop(namespace);
+        if let Some(journal) = journal {
+            // The folder is free for the next emulator now. A task that panicked has let it go as well.
+            let _ = journal.await;
+        }
+    }
+
+    /// Makes a hub, which clients may use at once. With [`Persistence`] it is there again after the next start.
+    ///
+    /// # Errors
+    ///
+    /// If there is one of that name, its options make no sense, or it cannot be written.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it resolves, the hub may be made or not.
+    pub async fn create_hub(&self, hub: HubOptions) -> Result<(), EmulatorError> {
+        self.namespace.create_hub(hub).await
+    }
+
+    /// Deletes a hub with all its events. Its links end with `amqp:not-found`, in the words by which official clients know
+    /// that there is no use in trying again.
+    ///
+    /// # Errors
+    ///
+    /// If there is none of that name, in whatever case, or its files cannot be deleted.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it resolves, the hub may be deleted or not.
+    pub async fn delete_hub(&self, name: &str) -> Result<(), EmulatorError> {
+        self.namespace.delete_hub(name).await
+    }
+
+    /// The hubs there are, by name.
+    pub fn hubs(&self) -> Vec<HubOptions> {
+        let hubs = self.namespace.hubs();
+        hubs.iter().map(|hub| hub.options()).collect()
     }
 }
 
@@ -320,134 +372,17 @@ impl fmt::Debug for Emulator {
     }
 }
 
-/// What our open says, who may connect, and how it is written.
-fn listener_options(options: &EmulatorOptions) -> ListenerOptions {
-    // Official clients may say much of themselves in their open.
-    let limits = Limits::default()
-        .max_sessions(MAX_SESSIONS.into())
-        .max_open_frame_size(65_536);
-    let connection = ConnectionOptions::default()
-        .container_id(format!("{}_G1", uuid::Uuid::new_v4().simple()))
-        .max_frame_size(65_536)
-        .idle_time_out(IDLE_TIME_OUT)
-        .channel_max(MAX_SESSIONS - 1)
-        .limits(limits)
-        // One official client finds fields by their position.
-        .layout(Layout::Full);
-    let login = Login {
-        key: options.access_key(),
+async fn bind(options: &EmulatorOptions) -> Result<Sockets, EmulatorError> {
+    let failed = |address| move |reason| EmulatorError::Listen { address, reason };
+    let address = options.address;
+    // How it listens is said for each connection.
+    let amqp = Listener::bind(address, ListenerOptions::default()).await;
+    let health = match options.health_address {
+        Some(address) => Some(TcpListener::bind(address).await.map_err(failed(address))?),
+        None => None,
     };
-    let sasl = SaslServerOptions::default()
-        .mechanisms(MECHANISMS)
-        .authenticator(login);
-    ListenerOptions::default().connection(connection).sasl(sasl)
-}
-
-/// The same for TCP: with TLS, where the options have a certificate.
-fn tcp_options(options: &EmulatorOptions) -> ListenerOptions {
-    let listener = listener_options(options);
-    match &options.tls {
-        Some(tls) => listener.tls(tls.clone()),
-        None => listener,
-    }
-}
-
-/// The task that accepts connections and holds theirs.
-struct Server {
-    namespace: Arc<Namespace>,
-    closing: watch::Sender<&'static str>,
-    connections: JoinSet<()>,
-}
-
-impl Server {
-    async fn run(
-        mut self,
-        listener: Option<Listener>,
-        mut streams: mpsc::UnboundedReceiver<MemoryStream>,
-    ) {
-        let board = Arc::clone(&self.namespace.faults);
-        let mut faults = std::pin::pin!(board.keep_time());
-        loop {
-            tokio::select! {
-                biased; // runs of one seed are alike
-                () = &mut faults => {}
-                accepted = accept(listener.as_ref()) => self.accept(accepted).await,
-                stream = streams.recv() => match stream {
-                    Some(stream) => {
-                        let options = listener_options(&self.namespace.options);
-                        self.serve_stream(stream, options);
-                    }
-                    // The emulator's handle is gone.
-                    None => break,
-                },
-                Some(_) = self.connections.join_next(), if !self.connections.is_empty() => {}
-            }
-        }
-        drop(listener);
-        self.closing.send_replace(STOPPED);
-        let deadline = self.namespace.options.shutdown_deadline;
-        let all_ended = async { while self.connections.join_next().await.is_some() {} };
-        if tokio::time::timeout(deadline, all_ended).await.is_err() {
-            tracing::debug!("connections did not end within the deadline and were dropped");
-        }
-    }
-
-    async fn accept(&mut self, accepted: Result<(TcpStream, SocketAddr), AcceptError>) {
-        match accepted {
-            Ok((stream, _)) => self.serve_stream(stream, tcp_options(&self.namespace.options)),
-            Err(error) => {
-                tracing::warn!(%error, "the system gave no connection");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-            }
-        }
-    }
-
-    fn serve_stream<S>(&mut self, stream: S, options: ListenerOptions)
-    where
-        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-    {
-        let most = self.namespace.options.max_connections;
-        let is_full = self.connections.len() >= most;
-        if self.connections.len() >= most.saturating_add(MAX_REFUSALS) {
-            return;
-        }
-        let namespace = Arc::clone(&self.namespace);
-        let closing = self.closing.subscribe();
-        let wire = namespace.faults.connect();
-        let stream = FaultyStream::new(stream, Arc::clone(&wire));
-        self.connections.spawn(async move {
-            match Listener::accept_stream(stream, &options).await {
-                Ok(incoming) if is_full => refuse(incoming).await,
-                Ok(incoming) => serve(namespace, incoming, wire, closing).await,
-                Err(error) => tracing::debug!(%error, "a peer did not get through the handshake"),
-            }
-        });
-    }
-}
-
-async fn refuse(incoming: IncomingConnection) {
-    let text = "The namespace has as many connections as it allows.";
-    // A peer that is gone needs no answer.
-    let _ = incoming
-        .refuse(AmqpError::new(condition::RESOURCE_LIMIT_EXCEEDED, text))
-        .await;
-}
-
-/// The next peer that comes to the socket, where there is one.
-async fn accept(listener: Option<&Listener>) -> Result<(TcpStream, SocketAddr), AcceptError> {
-    match listener {
-        Some(listener) => listener.accept_socket().await,
-        None => std::future::pending().await,
-    }
-}
-
-async fn serve(
-    namespace: Arc<Namespace>,
-    incoming: IncomingConnection,
-    wire: Arc<Wire>,
-    closing: watch::Receiver<&'static str>,
-) {
-    if let Err(error) = connection::serve(namespace, incoming, wire, closing).await {
-        tracing::debug!(%error, "a connection ended");
-    }
+    Ok(Sockets {
+        amqp: Some(amqp.map_err(failed(address))?),
+        health,
+    })
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use tokio::sync::watch;
 
-use super::producers::{ProducerState, taken_over};
+use super::log::{ProducerState, taken_over};
 use crate::codec::AmqpError;
 use crate::lock::lock;
 

@@ -1,5 +1,6 @@
 //! Links on which a peer publishes (Event Hubs).
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,11 +9,10 @@ use bytes::Bytes;
 use super::event::{self, BatchError, NewEvent};
 use super::faults::{self, LinkFaults, Verdict};
 use super::link::{idle_too_long, within};
+use super::log::{Numbers, Publication};
 use super::namespace::{Destination, Namespace};
-use super::partition::Partition;
+use super::partition::{Partition, Storing};
 use super::producer_seat::ProducerSeat;
-use super::producers::Numbers;
-use super::tail::Publication;
 use crate::codec::{AmqpError, Annotations, Str, condition};
 use crate::eventhubs::wire::{
     self, BATCH_MESSAGE_FORMAT, MAX_PARTITION_KEY_LENGTH, annotation, property,
@@ -28,6 +28,49 @@ pub(crate) struct Publisher {
     pub(crate) name: Option<Str>,
     /// For a producer that numbers its events.
     pub(crate) producer: Option<ProducerSeat>,
+}
+
+/// Most messages of one link that are being written at a time; the peer's next ones wait.
+const MAX_UNSETTLED: usize = 128;
+
+/// Messages that are being written, in order.
+#[derive(Default)]
+struct Unsettled(VecDeque<(Delivery, Verdict, Storing)>);
+
+impl Unsettled {
+    /// Waits for the first one to be stored, and settles it.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it resolves, nothing is lost.
+    async fn settle_next(&mut self) -> Result<(), AmqpError> {
+        let Some((_, _, storing)) = self.0.front_mut() else {
+            return Ok(());
+        };
+        let stored = storing.done().await;
+        match self.0.pop_front() {
+            Some((delivery, verdict, _)) => settle(delivery, verdict, stored),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Tells the peer what became of its message, unless a fault wants it otherwise. The error is what the link has to end with.
+fn settle(
+    delivery: Delivery,
+    verdict: Verdict,
+    stored: Result<(), AmqpError>,
+) -> Result<(), AmqpError> {
+    // A link that has ended meanwhile is seen by the next `recv`.
+    match (stored, verdict) {
+        (Ok(()), Verdict::Unanswered) => {}
+        (Ok(()), Verdict::AnswerLate(delay)) => accept_later(delivery, delay),
+        (Ok(()), _) => drop(delivery.accept()),
+        // The peer does not wait for an outcome: the end of the link is the only way to tell it.
+        (Err(error), _) if delivery.is_settled() => return Err(error),
+        (Err(error), _) => drop(delivery.reject(Some(error))),
+    }
+    Ok(())
 }
 
 impl Publisher {
@@ -49,53 +92,82 @@ impl Publisher {
 
     async fn take_all(&self, receiver: &Receiver, faults: &LinkFaults) -> Option<AmqpError> {
         let idle = self.namespace.options.idle_link;
-        loop {
-            let delivery = match within(idle, receiver.recv()).await {
-                Some(Ok(delivery)) => delivery,
-                Some(Err(_)) => return None,
-                None => return Some(idle_too_long(receiver.name(), idle)),
+        let mut unsettled = Unsettled::default();
+        let end = loop {
+            let has_room = unsettled.0.len() < MAX_UNSETTLED;
+            let delivery = tokio::select! {
+                biased;
+                settled = unsettled.settle_next(), if !unsettled.0.is_empty() => match settled {
+                    Ok(()) => continue,
+                    Err(error) => break Some(error),
+                },
+                received = within(idle, receiver.recv()), if has_room => match received {
+                    Some(Ok(delivery)) => delivery,
+                    Some(Err(_)) => break None,
+                    None => break Some(idle_too_long(receiver.name(), idle)),
+                },
             };
             let verdict = faults.on_message(delivery.payload().len()).await;
-            if let Err(error) = self.take(delivery, verdict) {
-                return Some(error);
+            if let Err(error) = self.take(delivery, verdict, &mut unsettled) {
+                break Some(error);
             }
+        };
+        // What is being written will be there: whoever can still hear it is told.
+        while !unsettled.0.is_empty() {
+            let _ = unsettled.settle_next().await;
         }
+        end
     }
 
-    /// Stores one delivery and settles it, unless a fault wants it otherwise.
-    fn take(&self, delivery: Delivery, verdict: Verdict) -> Result<(), AmqpError> {
-        let stored = match verdict {
+    /// Stores one delivery, unless a fault wants it otherwise; settles it if that is done at once.
+    fn take(
+        &self,
+        delivery: Delivery,
+        verdict: Verdict,
+        unsettled: &mut Unsettled,
+    ) -> Result<(), AmqpError> {
+        let storing = match verdict {
             Verdict::Lost => return Ok(()),
             Verdict::Busy => Err(faults::busy()),
             _ => self.publish(delivery.message_format(), delivery.payload().clone()),
         };
-        // A link that has ended meanwhile is seen by the next `recv`.
-        match (stored, verdict) {
-            (Ok(()), Verdict::Unanswered) => {}
-            (Ok(()), Verdict::AnswerLate(delay)) => accept_later(delivery, delay),
-            (Ok(()), _) => drop(delivery.accept()),
-            // The peer does not wait for an outcome: the end of the link is the only way to tell it.
-            (Err(error), _) if delivery.is_settled() => return Err(error),
-            (Err(error), _) => drop(delivery.reject(Some(error))),
+        match storing {
+            Ok(Storing::Done) => settle(delivery, verdict, Ok(())),
+            Ok(storing) => {
+                unsettled.0.push_back((delivery, verdict, storing));
+                Ok(())
+            }
+            Err(error) => settle(delivery, verdict, Err(error)),
         }
-        Ok(())
     }
 
     /// Stores a message or a batch: all of it, or nothing.
-    pub(crate) fn publish(&self, message_format: u32, payload: Bytes) -> Result<(), AmqpError> {
-        self.check_size(payload.len())?;
+    pub(crate) fn publish(
+        &self,
+        message_format: u32,
+        payload: Bytes,
+    ) -> Result<Storing, AmqpError> {
+        let size = payload.len();
+        self.check_size(size)?;
         let (envelope, mut events) = if message_format == BATCH_MESSAGE_FORMAT {
             NewEvent::decode_batch(payload).map_err(batch_refused)?
         } else {
             let event = NewEvent::decode(payload).map_err(|error| batch_refused(error.into()))?;
             (Annotations::default(), vec![event])
         };
-        let key = event::partition_key(&envelope).or_else(|| events.first()?.partition_key());
+        let envelope_key = event::partition_key(&envelope);
+        let key = envelope_key
+            .clone()
+            .or_else(|| events.first()?.partition_key());
         if let Some(key) = &key {
             check_key(key)?;
         }
         for event in &mut events {
-            if let Some(key) = key.as_ref().filter(|_| event.partition_key().is_none()) {
+            // The envelope speaks for the events that say nothing; one event does not speak for another.
+            if let Some(key) = envelope_key
+                .as_ref()
+                .filter(|_| event.partition_key().is_none())
+            {
                 event.annotate(annotation::PARTITION_KEY, key.clone());
             }
             if let Some(name) = &self.name {
@@ -103,9 +175,9 @@ impl Publisher {
             }
         }
         let numbers = self.numbers(&events)?;
+        self.namespace.take_throughput(events.len(), size)?;
         let publication = Publication { events, numbers };
-        self.partition(key.as_ref())
-            .append(publication, self.namespace.now())
+        self.partition(key.as_ref()).append(publication)
     }
 
     /// The events' numbers: on the link of a producer that numbers them, each has one, and each follows the one before.
@@ -281,6 +353,21 @@ mod tests {
             .publish(BATCH_MESSAGE_FORMAT, batch(with_key("", "7"), &events))
             .unwrap();
         assert_eq!(counts(&namespace), [0, 0, 0, 2]);
+    }
+
+    #[test]
+    fn an_event_does_not_lend_its_key_to_the_others_of_its_batch() {
+        let (namespace, publisher) = publisher("orders/Partitions/1");
+        let events = [with_key("a", "7"), Message::data("b"), with_key("c", "131")];
+        publisher
+            .publish(BATCH_MESSAGE_FORMAT, batch(Message::default(), &events))
+            .unwrap();
+        let partition = namespace.hub("orders").unwrap().partition("1").unwrap();
+        let stored = partition.events().into_iter();
+        let keys: Vec<_> = stored
+            .map(|event| NewEvent::decode(event.message()).unwrap().partition_key())
+            .collect();
+        assert_eq!(keys, [Some("7".into()), None, Some("131".into())]);
     }
 
     #[test]

@@ -62,6 +62,11 @@ impl Readers {
         Ok(Admission { id, evicted })
     }
 
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.admitted.len()
+    }
+
     /// Takes a reader out; one that was evicted is out already.
     pub(crate) fn leave(&mut self, id: u64) {
         self.admitted.retain(|reader| reader.id != id);

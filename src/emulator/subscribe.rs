@@ -65,6 +65,7 @@ impl Reader {
             name: receiver_name(attach),
             epoch: epoch(attach)?,
         };
+        namespace.check_group_has_room(address, &group)?;
         let seat = partition.admit(
             &group,
             candidate,

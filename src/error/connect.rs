@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{ConnectionError, TlsError, is_transient};
+use super::{ConnectionError, ProxyError, TlsError, WebSocketError, is_transient};
 use crate::codec::frame::ProtocolHeader;
 use crate::codec::{AmqpError, Symbol};
 use crate::sasl::SaslError;
@@ -37,6 +37,16 @@ pub enum ConnectError {
         /// Each address that was tried, and how it failed.
         addresses: Vec<(SocketAddr, Arc<io::Error>)>,
     },
+    /// The proxy gave no tunnel to the host.
+    #[error("the proxy {proxy} gives no way to {target}: {error}")]
+    Proxy {
+        /// The proxy's host and port.
+        proxy: String,
+        /// The host and port that were asked for.
+        target: String,
+        /// Why.
+        error: ProxyError,
+    },
     /// TLS could not be set up, or its handshake failed.
     #[error("TLS with {peer}: {error}")]
     Tls {
@@ -44,6 +54,14 @@ pub enum ConnectError {
         peer: String,
         /// What failed.
         error: TlsError,
+    },
+    /// WebSocket could not be set up, or its handshake failed.
+    #[error("WebSocket with {peer}: {error}")]
+    WebSocket {
+        /// The host, or "the client".
+        peer: String,
+        /// What failed.
+        error: WebSocketError,
     },
     /// The peer wants another protocol than we do. V-011
     #[error("we speak {} here, the peer sent {theirs}{}", name(.ours), advice(.ours, .theirs))]
@@ -127,7 +145,9 @@ impl ConnectError {
             ConnectError::Url(_)
             | ConnectError::ProtocolMismatch { .. }
             | ConnectError::MissingCapability(_) => false,
+            ConnectError::Proxy { error, .. } => error.is_retryable(),
             ConnectError::Tls { error, .. } => error.is_retryable(),
+            ConnectError::WebSocket { error, .. } => error.is_retryable(),
             ConnectError::Sasl(error) => error.is_retryable(),
             ConnectError::Open(error) => error.is_retryable(),
             ConnectError::Refused(error) => is_transient(Some(error)),
@@ -158,8 +178,12 @@ pub enum Stage {
     Resolve,
     /// Making the TCP connection.
     Tcp,
+    /// Asking the proxy for a tunnel to the host.
+    Proxy,
     /// Shaking hands in TLS.
     Tls,
+    /// Shaking hands in WebSocket.
+    WebSocket,
     /// Exchanging protocol headers [2.2].
     ProtocolHeader,
     /// Exchanging SASL frames [5.3].
@@ -173,7 +197,9 @@ impl fmt::Display for Stage {
         f.write_str(match self {
             Stage::Resolve => "resolving the host's name",
             Stage::Tcp => "connecting by TCP",
+            Stage::Proxy => "asking the proxy for a tunnel",
             Stage::Tls => "shaking hands in TLS",
+            Stage::WebSocket => "shaking hands in WebSocket",
             Stage::ProtocolHeader => "exchanging protocol headers",
             Stage::Sasl => "authenticating by SASL",
             Stage::Open => "exchanging opens",
@@ -189,6 +215,8 @@ pub enum PeerProtocol {
     Amqp(ProtocolHeader),
     /// TLS, where we speak in the clear.
     Tls,
+    /// A request of HTTP, which may ask for a WebSocket.
+    Http,
     /// Something else; the first octets, at most eight.
     Unknown(Vec<u8>),
 }
@@ -202,6 +230,7 @@ impl PeerProtocol {
         match (header, octets) {
             (Some(header), _) => PeerProtocol::Amqp(header),
             (None, [TLS_ALERT | TLS_HANDSHAKE, ..]) => PeerProtocol::Tls,
+            (None, [b'G', b'E', b'T', b' ', ..]) => PeerProtocol::Http,
             (None, _) => PeerProtocol::Unknown(octets.iter().copied().take(8).collect()),
         }
     }
@@ -212,6 +241,7 @@ impl fmt::Display for PeerProtocol {
         match self {
             PeerProtocol::Amqp(header) => f.write_str(&name(header)),
             PeerProtocol::Tls => f.write_str("TLS"),
+            PeerProtocol::Http => f.write_str("HTTP"),
             PeerProtocol::Unknown(octets) => write!(f, "\"{}\"", octets.escape_ascii()),
         }
     }
@@ -237,6 +267,7 @@ fn advice(ours: &ProtocolHeader, theirs: &PeerProtocol) -> &'static str {
         PeerProtocol::Tls => {
             ": one side uses TLS, the other does not; see `amqps` URLs and `ListenerOptions::tls`"
         }
+        PeerProtocol::Http => ": see `ListenerOptions::websocket`",
         PeerProtocol::Unknown(_) => ": it does not speak AMQP 1.0",
         PeerProtocol::Amqp(header) if header.id == ours.id => ": it speaks another version",
         PeerProtocol::Amqp(header) => match header.id {
@@ -277,6 +308,7 @@ mod tests {
             PeerProtocol::of(b"HTTP/1.1 400"),
             PeerProtocol::Unknown(b"HTTP/1.1".to_vec())
         );
+        assert_eq!(PeerProtocol::of(b"GET / HT"), PeerProtocol::Http);
         assert_eq!(
             PeerProtocol::of(b"AM"),
             PeerProtocol::Unknown(b"AM".to_vec())

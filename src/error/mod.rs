@@ -10,16 +10,20 @@
 mod connect;
 mod connection;
 mod link;
+mod proxy;
 mod session;
 mod tls;
+mod websocket;
 
 use std::time::Duration;
 
 pub use connect::{AcceptError, ConnectError, PeerProtocol, Stage};
 pub use connection::ConnectionError;
 pub use link::{LinkError, RecvError, SendError, SettleModeMismatch};
+pub use proxy::ProxyError;
 pub use session::SessionError;
 pub use tls::TlsError;
+pub use websocket::WebSocketError;
 
 use crate::codec::{AmqpError, Symbol, condition};
 
@@ -46,6 +50,11 @@ impl Violation {
     pub(crate) fn to_amqp_error(&self) -> AmqpError {
         AmqpError::new(self.condition.clone(), self.description.as_str())
     }
+}
+
+/// Whether a status of HTTP names a passing state of the server: busy, too slow, broken.
+fn is_transient_status(status: u16) -> bool {
+    matches!(status, 408 | 429 | 500..=599)
 }
 
 /// Whether a condition that a peer gave names a passing state of that peer, so that the same request may succeed later.

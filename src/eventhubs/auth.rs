@@ -10,6 +10,8 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
+#[cfg(feature = "entra")]
+pub use super::entra::EntraTokens;
 use super::wire::cbs::{TYPE_JWT, TYPE_SAS};
 use crate::percent;
 

@@ -8,6 +8,7 @@ use super::event::Event;
 use super::numbering::{NumberPlace, PartitionPublishingState};
 use super::route::Route;
 use super::section::{EncodedEvent, Marks};
+use super::trace_context::TraceContextSource;
 use super::wire::annotation;
 use crate::codec::code::descriptor;
 use crate::codec::{Annotations, Encode, Str, Writer};
@@ -55,7 +56,8 @@ impl BatchOptions {
 }
 
 /// Events that are published together. Made by [`Producer::create_batch`](super::Producer::create_batch), filled by
-/// [`try_add`](Self::try_add), sent by [`Producer::send_batch`](super::Producer::send_batch).
+/// [`try_add`](Self::try_add), sent by [`Producer::send_batch`](super::Producer::send_batch); or the same with an
+/// [`IdempotentProducer`](super::IdempotentProducer).
 ///
 /// Each event is encoded once, when it is added, so that the size is exact and sending copies no event again. `Debug` shows
 /// no event.
@@ -95,6 +97,12 @@ impl EventBatch {
             marks,
             numbers: Vec::new(),
         }
+    }
+
+    /// Whom to ask for the trace of events that say nothing of theirs.
+    pub(super) fn traced(mut self, source: Option<&TraceContextSource>) -> Self {
+        self.marks = self.marks.traced(source);
+        self
     }
 
     /// Adds an event if there is room for it.
@@ -174,8 +182,8 @@ impl EventBatch {
         &self.route
     }
 
-    pub(super) fn into_payload(self) -> (Route, Bytes) {
-        (self.route, self.payload.freeze())
+    pub(super) fn into_payload(self) -> Bytes {
+        self.payload.freeze()
     }
 
     /// Whether it was made by an idempotent producer.
@@ -301,7 +309,7 @@ mod tests {
                 Event::from(bodies[1]),
             ];
             let ours = batch(Route::key("k1"), 1024, &events);
-            let (_, payload) = ours.into_payload();
+            let payload = ours.into_payload();
             let (our_envelope, our_events) = split(payload);
             let (envelope, golden_events) = split(octets(golden));
             assert_eq!(key_of(&our_envelope), key_of(&envelope));
@@ -335,7 +343,7 @@ mod tests {
     fn the_envelope_is_the_partition_key_alone() {
         let keyed = EventBatch::new(Route::key("k1"), 1024);
         let expected = "005372c11a02a313782d6f70742d706172746974696f6e2d6b6579a1026b31";
-        assert_eq!(keyed.into_payload().1, octets(expected));
+        assert_eq!(keyed.into_payload(), octets(expected));
         assert_eq!(EventBatch::new(Route::Any, 1024).size_in_bytes(), 0);
     }
 
@@ -356,7 +364,7 @@ mod tests {
                 2 * (encoded.len() + overhead),
                 "{body}"
             );
-            let (_, events) = split(full.into_payload().1);
+            let (_, events) = split(full.into_payload());
             assert_eq!(events, [event.message().clone(), event.message().clone()]);
         }
     }
@@ -426,7 +434,7 @@ mod tests {
         ] {
             assert_eq!(numbered.number(state(last)), state(numbers[5]));
             assert_eq!(numbered.size_in_bytes(), size);
-            let (_, events) = split(numbered.clone().into_payload().1);
+            let (_, events) = split(numbered.clone().into_payload());
             for (sequence, event) in numbers.into_iter().zip(events) {
                 let annotations = event.message_annotations.unwrap();
                 let long = Value::Long(id);
@@ -438,7 +446,7 @@ mod tests {
                 assert_eq!(found, Some(&int));
             }
         }
-        let (_, events) = split(numbered.into_payload().1);
+        let (_, events) = split(numbered.into_payload());
         let annotations = events[4].message_annotations.as_ref().unwrap();
         assert_eq!(annotations.get("mine"), Some(&Value::from("kept")));
         assert_eq!(annotations.len(), 4);

@@ -7,12 +7,13 @@ use super::connection_string::{ConnectionString, SharedAccess};
 use super::consumer::{ConsumerOptions, PartitionConsumer};
 use super::error::EventHubsError;
 use super::namespace::Namespace;
-use super::options::ClientOptions;
+use super::options::{ClientOptions, Transport};
 use super::producer::{
     BufferedProducer, BufferedProducerOptions, IdempotentOptions, IdempotentProducer, Producer,
     ProducerOptions,
 };
 use super::properties::{HubProperties, PartitionProperties};
+use super::wire::WEBSOCKET_PATH;
 use crate::{Scheme, Url};
 
 /// The client of one event hub: its connection (or [several](ClientOptions::connections)), their authorization, and the
@@ -74,7 +75,7 @@ impl Client {
     ) -> Result<Self, EventHubsError> {
         let hub = hub_of(&target, &options)?;
         let tokens = token_source(&target, &options)?;
-        let url = options.endpoint.clone().unwrap_or_else(|| url_of(&target));
+        let url = url_of(&target, &options);
         let host = target.host().to_owned();
         let namespace = Namespace::new(host, hub, url, tokens, options);
         namespace.connect().await?;
@@ -84,6 +85,11 @@ impl Client {
     /// Name of the hub.
     pub fn hub(&self) -> &str {
         self.namespace.hub()
+    }
+
+    /// Host name of the namespace.
+    pub fn host(&self) -> &str {
+        self.namespace.host()
     }
 
     /// A producer for the hub. Its links are attached when they are first used.
@@ -224,12 +230,23 @@ fn token_source(
     }
 }
 
-fn url_of(target: &ConnectionString) -> Url {
-    let scheme = match target.is_emulator() {
-        true => Scheme::Amqp,
-        false => Scheme::Amqps,
+/// Where to connect, and by what.
+fn url_of(target: &ConnectionString, options: &ClientOptions) -> Url {
+    let is_websocket = options.transport == Transport::WebSocket;
+    let scheme = match (is_websocket, target.is_emulator()) {
+        (false, true) => Scheme::Amqp,
+        (false, false) => Scheme::Amqps,
+        (true, true) => Scheme::Ws,
+        (true, false) => Scheme::Wss,
     };
-    Url::of_host(scheme, target.host(), target.port())
+    let url = match &options.endpoint {
+        Some(endpoint) => endpoint.clone(),
+        None => Url::of_host(scheme, target.host(), target.port()),
+    };
+    match is_websocket || url.scheme().is_websocket() {
+        true => url.over_websocket(WEBSOCKET_PATH),
+        false => url,
+    }
 }
 
 #[cfg(test)]
@@ -261,17 +278,6 @@ mod tests {
     }
 
     #[test]
-    fn an_emulator_is_reached_in_plaintext() {
-        let emulator = target("Endpoint=sb://localhost;UseDevelopmentEmulator=true");
-        assert_eq!(url_of(&emulator).to_string(), "amqp://localhost:5672");
-        let moved = target("Endpoint=sb://localhost:7000;UseDevelopmentEmulator=true");
-        assert_eq!(url_of(&moved).to_string(), "amqp://localhost:7000");
-        let azure = target("Endpoint=sb://ns.servicebus.windows.net/");
-        let url = url_of(&azure).to_string();
-        assert_eq!(url, "amqps://ns.servicebus.windows.net:5671");
-    }
-
-    #[test]
     fn credentials_must_come_from_somewhere() {
         let bare = target("Endpoint=sb://ns");
         assert!(token_source(&bare, &ClientOptions::default()).is_err());
@@ -282,5 +288,31 @@ mod tests {
             .err()
             .unwrap();
         assert!(!error.to_string().contains("hush"));
+    }
+
+    #[test]
+    fn where_to_connect_follows_transport_endpoint_and_target() {
+        let service = target("Endpoint=sb://ns.example.com");
+        let emulator = target("Endpoint=sb://localhost:5680;UseDevelopmentEmulator=true");
+        let url = |target, transport, endpoint: Option<&str>| {
+            let mut options = ClientOptions::default().transport(transport);
+            options.endpoint = endpoint.map(|url| url.parse().unwrap());
+            url_of(target, &options).to_string()
+        };
+        let (amqp, websocket) = (Transport::Amqp, Transport::WebSocket);
+        let path = WEBSOCKET_PATH;
+        assert_eq!(url(&service, amqp, None), "amqps://ns.example.com:5671");
+        let by_websocket = format!("wss://ns.example.com:443{path}");
+        assert_eq!(url(&service, websocket, None), by_websocket);
+        assert_eq!(url(&emulator, amqp, None), "amqp://localhost:5680");
+        let unmoved = target("Endpoint=sb://localhost;UseDevelopmentEmulator=true");
+        assert_eq!(url(&unmoved, amqp, None), "amqp://localhost:5672");
+        let by_websocket = format!("ws://localhost:5680{path}");
+        assert_eq!(url(&emulator, websocket, None), by_websocket);
+        let endpoint = Some("amqps://gateway");
+        let by_websocket = format!("wss://gateway:443{path}");
+        assert_eq!(url(&service, websocket, endpoint), by_websocket);
+        let endpoint = Some("wss://gateway:8443/other/");
+        assert_eq!(url(&service, amqp, endpoint), "wss://gateway:8443/other/");
     }
 }

@@ -6,7 +6,8 @@ use std::time::SystemTime;
 use bytes::{Bytes, BytesMut};
 
 use super::error::EventHubsError;
-use super::wire::{annotation, runtime_metric};
+use super::trace_context::{TraceContext, TraceContextSource};
+use super::wire::{annotation, runtime_metric, trace};
 use crate::codec::code::descriptor;
 use crate::codec::{
     Annotations, ApplicationProperties, Body, Encode, EncodeError, Message, MessageId, Properties,
@@ -65,6 +66,39 @@ impl Event {
     pub fn with_property(mut self, name: impl Into<Str>, value: impl Into<Value>) -> Self {
         self.application_properties_mut().insert(name, value);
         self
+    }
+
+    /// Says which trace the event belongs to.
+    pub fn with_trace_context(mut self, context: &TraceContext) -> Self {
+        self.set_trace_context(context);
+        self
+    }
+
+    /// Which trace the event belongs to, if that was said and can be understood.
+    pub fn trace_context(&self) -> Option<TraceContext> {
+        trace_context(&self.message)
+    }
+
+    fn set_trace_context(&mut self, context: &TraceContext) {
+        let parent = Str::from(context.to_string());
+        let properties = self.message.application_properties.get_or_insert_default();
+        properties.insert(trace::DIAGNOSTIC_ID, parent.clone());
+        properties.insert(trace::TRACEPARENT, parent);
+        if let Some(state) = context.state() {
+            properties.insert(trace::TRACESTATE, state);
+        }
+    }
+
+    /// Says which trace the event belongs to, unless that was said.
+    pub(super) fn trace(&mut self, source: Option<&TraceContextSource>) {
+        let Some(source) = source else { return };
+        let properties = self.message.application_properties.as_ref();
+        let names = [trace::TRACEPARENT, trace::DIAGNOSTIC_ID];
+        let is_traced =
+            properties.is_some_and(|known| names.iter().any(|name| known.get(name).is_some()));
+        if !is_traced && let Some(context) = source.current() {
+            self.set_trace_context(&context);
+        }
     }
 
     /// Says what the body is, for example `application/json`.
@@ -275,6 +309,11 @@ impl ReceivedEvent {
         self.application_properties()?.get(name)
     }
 
+    /// Which trace the event belongs to, if its publisher said so in a way that can be understood.
+    pub fn trace_context(&self) -> Option<TraceContext> {
+        trace_context(&self.message)
+    }
+
     /// All application properties.
     pub fn application_properties(&self) -> Option<&ApplicationProperties> {
         self.message.application_properties.as_ref()
@@ -360,6 +399,18 @@ fn octets(body: &Body) -> Bytes {
         Body::Value(Value::String(text)) => text.clone().into_bytes(),
         _ => Bytes::new(),
     }
+}
+
+/// Read where newer and where older clients write it.
+fn trace_context(message: &Message) -> Option<TraceContext> {
+    let properties = message.application_properties.as_ref()?;
+    let text = |name| match properties.get(name)? {
+        Value::String(text) => Some(text.as_str()),
+        Value::Binary(octets) => std::str::from_utf8(octets).ok(),
+        _ => None,
+    };
+    let parent = text(trace::TRACEPARENT).or_else(|| text(trace::DIAGNOSTIC_ID))?;
+    TraceContext::received(parent, text(trace::TRACESTATE))
 }
 
 #[cfg(test)]
@@ -466,5 +517,46 @@ mod tests {
         expected.annotate(annotation::PUBLISHER, "me".into());
         let decoded = Message::decode(out.freeze()).unwrap();
         assert_eq!(&decoded, expected.message());
+    }
+
+    #[test]
+    fn a_trace_context_is_written_for_readers_old_and_new() {
+        const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        let context: TraceContext = PARENT.parse().unwrap();
+        let context = context.with_state("rojo=1").unwrap();
+        let event = Event::from("x").with_trace_context(&context);
+        let properties = event.message().application_properties.clone().unwrap();
+        let text = |name| properties.get(name).and_then(Value::as_str);
+        assert_eq!(text("traceparent"), Some(PARENT));
+        assert_eq!(text("Diagnostic-Id"), Some(PARENT));
+        assert_eq!(text("tracestate"), Some("rojo=1"));
+        assert_eq!(event.trace_context(), Some(context));
+        let older = Event::from("x").with_property("Diagnostic-Id", PARENT);
+        assert_eq!(older.trace_context(), Some(PARENT.parse().unwrap()));
+        let octets = Value::Binary(PARENT.into());
+        let binary = Event::from("x").with_property("traceparent", octets);
+        assert_eq!(binary.trace_context(), Some(PARENT.parse().unwrap()));
+        let other = Event::from("x").with_property("Diagnostic-Id", "|a.b.");
+        assert_eq!(other.trace_context(), None);
+    }
+
+    #[test]
+    fn a_source_speaks_for_events_that_say_nothing() {
+        const OWN: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00";
+        let current = TraceContext::new([1; 16], [2; 8], true).unwrap();
+        let given = current.clone();
+        let source = TraceContextSource::new(move || Some(given.clone()));
+        let mut event = Event::from("x");
+        event.trace(Some(&source));
+        assert_eq!(event.trace_context(), Some(current));
+        let own = Event::from("x").with_property("traceparent", OWN);
+        let mut event = own.clone();
+        event.trace(Some(&source));
+        assert_eq!(event, own);
+        let silent = TraceContextSource::new(|| None);
+        let mut event = Event::from("x");
+        event.trace(Some(&silent));
+        event.trace(None);
+        assert_eq!(event, Event::from("x"));
     }
 }

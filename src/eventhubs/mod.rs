@@ -5,6 +5,8 @@
 //!
 //! ```text
 //! Client ── Producer ─────────── EventBatch ── Event          publish
+//!    │  ├── BufferedProducer      one event at a time, sent in batches from the background
+//!    │  ├── IdempotentProducer    each event stored once, however often it is sent
 //!    │  └── PartitionConsumer ── Position  ── ReceivedEvent   read
 //!    │
 //!  namespace: connections, their tokens, their links; made anew here when they fail, as `retry` says
@@ -21,6 +23,12 @@
 //! - What the client does on its own is told to an [`Observer`], a token that cannot be renewed well before its end.
 //! - Every step has a deadline, and every failure an error that says what was tried and what the service answered.
 //! - No key, token or payload is ever logged.
+//!
+//! # What can be seen of it
+//! - `tracing`: what the client does on its own, as events (the same as [`ClientEvent`]); and spans, at level debug, of whatever
+//!   takes time: `connect`, `attach`, `attach_link`, `send`, `receive_batch`, `recover`, `renew`.
+//! - Counters and gauges, by the feature `metrics`: see [`metrics`].
+//! - Traces across programs: events carry a [`TraceContext`] where [`ClientOptions::trace_context`] gives one.
 
 pub mod auth;
 mod batch;
@@ -29,21 +37,26 @@ mod client;
 pub mod cloudevents;
 mod connection_string;
 mod consumer;
+#[cfg(feature = "entra")]
+mod entra;
 mod error;
 mod event;
 #[cfg(feature = "json")]
 mod json;
+pub mod metrics;
 mod namespace;
 mod numbering;
 mod observer;
 mod options;
 mod partition_key;
 mod position;
+pub mod processor;
 mod producer;
 mod properties;
 mod retry;
 mod route;
 mod section;
+mod trace_context;
 pub mod wire;
 
 pub use batch::{BatchFull, BatchOptions, EventBatch};
@@ -56,7 +69,7 @@ pub use error::{ErrorKind, EventHubsError, Scope};
 pub use event::{Event, LastEnqueued, ReceivedEvent};
 pub use numbering::PartitionPublishingState;
 pub use observer::{ClientEvent, Observer};
-pub use options::{ClientOptions, Connector};
+pub use options::{ClientOptions, Connector, Transport};
 pub use partition_key::partition_for_key;
 pub use position::Position;
 pub use producer::{
@@ -66,5 +79,6 @@ pub use producer::{
 pub use properties::{HubProperties, PartitionProperties};
 pub use retry::RetryPolicy;
 pub use route::Route;
+pub use trace_context::{TraceContext, TraceContextError, TraceContextSource};
 
 pub use crate::Clock;

@@ -11,8 +11,11 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use super::auth::TokenSource;
 use super::observer::Observer;
 use super::retry::RetryPolicy;
-use super::wire::MAX_SESSIONS;
-use crate::{Clock, ConnectError, Connection, ConnectionOptions, Url};
+use super::trace_context::TraceContextSource;
+use super::wire::{MAX_SESSIONS, WEBSOCKET_SUB_PROTOCOL};
+use crate::{
+    Clock, ConnectError, Connection, ConnectionOptions, Proxy, TlsConfig, Url, WebSocketOptions,
+};
 
 /// Options of a [`Client`](super::Client).
 ///
@@ -35,8 +38,11 @@ pub struct ClientOptions {
     pub application_id: Option<String>,
     /// Where tokens come from, in place of the connection string's key or signature. Default `None`.
     pub token_source: Option<Arc<dyn TokenSource>>,
-    /// Where to connect in place of the namespace (`amqps://host:port`): a proxy, a private link. To the peer, the
-    /// namespace is still called by its name. Default `None`.
+    /// What AMQP travels in. Default [`Transport::Amqp`].
+    pub transport: Transport,
+    /// Where to connect in place of the namespace (`amqps://host:port`): a gateway, a private link. To the peer, the
+    /// namespace is still called by its name, but a certificate must be for this host. A URL with `ws` or `wss` is reached
+    /// by WebSocket, at its path if it has one. Default `None`.
     pub endpoint: Option<Url>,
     /// Makes connections in place of a TCP connection to the namespace. Default `None`.
     pub connector: Option<Connector>,
@@ -53,6 +59,11 @@ pub struct ClientOptions {
     pub retry: RetryPolicy,
     /// What tells the time of day. Default: the system's clock.
     pub clock: Clock,
+    /// Says which trace the events belong to that are published without a context of their own; see [`TraceContext`].
+    /// Default `None`: such events carry none.
+    ///
+    /// [`TraceContext`]: super::TraceContext
+    pub trace_context: Option<TraceContextSource>,
     /// The seed of the chance in pauses, for runs that can be repeated. Default `None`: a random one.
     pub seed: Option<u64>,
 }
@@ -63,13 +74,16 @@ impl Default for ClientOptions {
             hub: None,
             application_id: None,
             token_source: None,
+            transport: Transport::default(),
             endpoint: None,
             connector: None,
-            connection: ConnectionOptions::default(),
+            connection: ConnectionOptions::default()
+                .websocket(WebSocketOptions::default().sub_protocols([WEBSOCKET_SUB_PROTOCOL])),
             connections: 1,
             observer: None,
             retry: RetryPolicy::default(),
             clock: Clock::default(),
+            trace_context: None,
             seed: None,
         }
     }
@@ -91,6 +105,24 @@ impl ClientOptions {
     /// Sets [`token_source`](Self::token_source).
     pub fn token_source(mut self, source: impl TokenSource + 'static) -> Self {
         self.token_source = Some(Arc::new(source));
+        self
+    }
+
+    /// Sets [`transport`](Self::transport).
+    pub fn transport(mut self, transport: Transport) -> Self {
+        self.transport = transport;
+        self
+    }
+
+    /// Sets the HTTP proxy in [`connection`](Self::connection).
+    pub fn proxy(mut self, proxy: impl Into<Option<Proxy>>) -> Self {
+        self.connection.proxy = proxy.into();
+        self
+    }
+
+    /// Sets how TLS is done, in [`connection`](Self::connection): with roots of the caller's own, for example.
+    pub fn tls(mut self, tls: impl Into<TlsConfig>) -> Self {
+        self.connection.tls = Some(tls.into());
         self
     }
 
@@ -136,6 +168,12 @@ impl ClientOptions {
         self
     }
 
+    /// Sets [`trace_context`](Self::trace_context).
+    pub fn trace_context(mut self, source: TraceContextSource) -> Self {
+        self.trace_context = Some(source);
+        self
+    }
+
     /// Sets [`seed`](Self::seed).
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = Some(seed);
@@ -169,6 +207,7 @@ impl fmt::Debug for ClientOptions {
         f.debug_struct("ClientOptions")
             .field("hub", &self.hub)
             .field("application_id", &self.application_id)
+            .field("transport", &self.transport)
             .field("endpoint", &self.endpoint)
             .field("connection", &self.connection)
             .field("connections", &self.connections)
@@ -176,6 +215,19 @@ impl fmt::Debug for ClientOptions {
             .field("seed", &self.seed)
             .finish_non_exhaustive()
     }
+}
+
+/// What AMQP travels in, from a client to the service.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Transport {
+    /// TLS, on port 5671.
+    #[default]
+    Amqp,
+    /// WebSocket within TLS, on port 443: for networks that let nothing else through. Needs the feature `websocket`.
+    ///
+    /// Where the connection string says that it is an emulator's: WebSocket without TLS, on port 80 unless it names another.
+    WebSocket,
 }
 
 /// The future that a [`Connector`] returns.

@@ -5,6 +5,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use super::event::Event;
 use super::numbering::{self, NumberPlace};
 use super::route::Route;
+use super::trace_context::TraceContextSource;
 use super::wire::annotation;
 use crate::codec::code::{self, descriptor};
 use crate::codec::{Annotations, EncodeError, Str};
@@ -21,6 +22,7 @@ pub(super) const LONG_SECTION: usize = DATA_SECTION.len() + 5;
 pub(super) struct Marks {
     partition_key: Option<Str>,
     numbered: bool,
+    trace_context: Option<TraceContextSource>,
 }
 
 impl Marks {
@@ -32,13 +34,19 @@ impl Marks {
         };
         Self {
             partition_key,
-            numbered: false,
+            ..Self::default()
         }
     }
 
     /// Whether room is left for the number of each event.
     pub(super) fn numbered(mut self, numbered: bool) -> Self {
         self.numbered = numbered;
+        self
+    }
+
+    /// Whom to ask for the trace of events that say nothing of theirs.
+    pub(super) fn traced(mut self, source: Option<&TraceContextSource>) -> Self {
+        self.trace_context = source.cloned();
         self
     }
 
@@ -91,6 +99,7 @@ impl Marks {
         event: &mut Event,
         payload: &mut BytesMut,
     ) -> Result<Option<NumberPlace>, EncodeError> {
+        event.trace(self.trace_context.as_ref());
         if self.partition_key.is_none() && !self.numbered {
             return event.encode(payload).map(|()| None);
         }

@@ -41,6 +41,15 @@ pub const PORT_TLS: u16 = 5671;
 /// Where plaintext AMQP is served: by emulators only.
 pub const PORT_PLAINTEXT: u16 = 5672;
 
+/// Where AMQP inside WebSocket inside TLS is served.
+pub const PORT_WEBSOCKET: u16 = 443;
+
+/// The path at which WebSockets are opened. Some clients write a slash behind it.
+pub const WEBSOCKET_PATH: &str = "/$servicebus/websocket";
+
+/// The sub-protocol that clients offer there; [`amqp`](crate::AMQP_SUB_PROTOCOL) is known as well.
+pub const WEBSOCKET_SUB_PROTOCOL: &str = crate::AMQPWSB10_SUB_PROTOCOL;
+
 /// What a link may be attached to.
 ///
 /// Written by [`Display`](fmt::Display) as the service spells it. Read by [`FromStr`] from any spelling that clients
@@ -218,6 +227,16 @@ pub mod runtime_metric {
     /// When the service looked: timestamp.
     pub const RUNTIME_INFO_RETRIEVAL_TIME_UTC: Symbol =
         Symbol::from_static("runtime_info_retrieval_time_utc");
+}
+
+/// Names of application properties by which clients tell the trace of an event. The service does not look at them.
+pub mod trace {
+    /// The W3C `traceparent`, string.
+    pub const TRACEPARENT: &str = "traceparent";
+    /// The W3C `tracestate`, string.
+    pub const TRACESTATE: &str = "tracestate";
+    /// The name that older clients give to the `traceparent`, and some write alone.
+    pub const DIAGNOSTIC_ID: &str = "Diagnostic-Id";
 }
 
 /// Keys of the properties in open and attach.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::{Proxy, WebSocketOptions};
 use crate::codec::{Fields, Layout, Open, Symbol};
 use crate::engine::Limits;
 use crate::error::ConnectError;
@@ -45,8 +46,13 @@ pub struct ConnectionOptions {
     ///
     /// Needed also for a stream that the caller opened and protects by other means: this crate cannot see how.
     pub allow_plain_without_tls: bool,
-    /// Client only. How TLS is done. Default `None`: [`TlsConfig::default`] for `amqps` URLs.
+    /// Client only. How TLS is done. Default `None`: [`TlsConfig::default`] for `amqps` and `wss` URLs.
     pub tls: Option<TlsConfig>,
+    /// Client only. For `ws` and `wss` URLs: how the WebSocket is opened.
+    pub websocket: WebSocketOptions,
+    /// Client only. The HTTP proxy to go through. Default `None`; the environment is not looked at, but see
+    /// [`Proxy::from_env`].
+    pub proxy: Option<Proxy>,
     /// Client only. For `amqp` URLs: negotiates TLS in-band, by the AMQP protocol header with id 2 [5.2], before anything else
     /// is said. The connection fails if the server does not agree. Default `false`.
     pub tls_upgrade: bool,
@@ -54,7 +60,8 @@ pub struct ConnectionOptions {
     pub tcp_keep_alive: Option<Duration>,
     /// How composites are written. [`Layout::Full`] is for peers that index fields by position. Default [`Layout::Short`].
     pub layout: Layout,
-    /// Client only. The deadline of connecting: name lookup, TCP, TLS, SASL and the exchange of opens together. Default 30 s.
+    /// Client only. The deadline of connecting: name lookup, TCP, proxy, TLS, WebSocket, SASL and the exchange of opens
+    /// together. Default 30 s.
     pub connect_timeout: Duration,
     /// The limit of one begin, attach, detach, end or close. Default 10 s.
     pub operation_timeout: Duration,
@@ -77,6 +84,8 @@ impl Default for ConnectionOptions {
             credentials: Credentials::default(),
             allow_plain_without_tls: false,
             tls: None,
+            websocket: WebSocketOptions::default(),
+            proxy: None,
             tls_upgrade: false,
             tcp_keep_alive: None,
             layout: Layout::Short,
@@ -206,6 +215,18 @@ impl ConnectionOptions {
     /// Sets [`tls`](Self::tls).
     pub fn tls(mut self, tls: impl Into<TlsConfig>) -> Self {
         self.tls = Some(tls.into());
+        self
+    }
+
+    /// Sets [`websocket`](Self::websocket).
+    pub fn websocket(mut self, options: WebSocketOptions) -> Self {
+        self.websocket = options;
+        self
+    }
+
+    /// Sets [`proxy`](Self::proxy).
+    pub fn proxy(mut self, proxy: impl Into<Option<Proxy>>) -> Self {
+        self.proxy = proxy.into();
         self
     }
 

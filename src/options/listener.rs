@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::ConnectionOptions;
+use super::{ConnectionOptions, WebSocketServerOptions};
 use crate::sasl::{AllowEveryone, Authenticator, SaslMechanism};
 use crate::transport::tls::TlsServerConfig;
 
@@ -18,9 +18,12 @@ pub struct ListenerOptions {
     pub tls: Option<TlsServerConfig>,
     /// With [`tls`](Self::tls): clients that do not use it are refused. Default `true`.
     pub require_tls: bool,
+    /// Takes WebSockets too, on the same port; with [`tls`](Self::tls), within TLS. Needs the feature `websocket`. Default
+    /// `None`: HTTP is refused.
+    pub websocket: Option<WebSocketServerOptions>,
     /// How clients log in.
     pub sasl: SaslServerOptions,
-    /// The deadline of one client for TLS, SASL and its open together. Default 10 s.
+    /// The deadline of one client for TLS, WebSocket, SASL and its open together. Default 10 s.
     pub handshake_timeout: Duration,
     /// Handshakes that run at once; further clients wait in the system's backlog. Default 64.
     pub max_handshakes: usize,
@@ -32,6 +35,7 @@ impl Default for ListenerOptions {
             connection: ConnectionOptions::default(),
             tls: None,
             require_tls: true,
+            websocket: None,
             sasl: SaslServerOptions::default(),
             handshake_timeout: Duration::from_secs(10), // V-013
             max_handshakes: 64,
@@ -55,6 +59,12 @@ impl ListenerOptions {
     /// Sets [`require_tls`](Self::require_tls).
     pub fn require_tls(mut self, require: bool) -> Self {
         self.require_tls = require;
+        self
+    }
+
+    /// Sets [`websocket`](Self::websocket).
+    pub fn websocket(mut self, options: WebSocketServerOptions) -> Self {
+        self.websocket = Some(options);
         self
     }
 

@@ -3,16 +3,23 @@
 mod accept;
 mod connection;
 mod listener;
+mod proxy;
 mod receiver;
 mod sender;
 mod session;
+mod websocket;
 
 pub use accept::AcceptLinkOptions;
 pub use connection::ConnectionOptions;
 pub use listener::{ListenerOptions, SaslServerOptions};
+pub use proxy::Proxy;
 pub use receiver::{OnDrop, ReceiverOptions};
 pub use sender::SenderOptions;
 pub use session::SessionOptions;
+pub use websocket::{
+    AMQP_SUB_PROTOCOL, AMQPWSB10_SUB_PROTOCOL, HttpRequest, HttpResponder, HttpResponse,
+    WebSocketOptions, WebSocketServerOptions,
+};
 
 use crate::codec::Str;
 

@@ -5,7 +5,9 @@ pub(crate) mod clock;
 pub(crate) mod deadline;
 pub(crate) mod driver;
 pub(crate) mod handshake;
+mod http;
 pub mod memory;
+mod proxy;
 pub(crate) mod shared;
 pub(crate) mod stream;
 pub(crate) mod tcp;
@@ -14,3 +16,8 @@ pub mod tls;
 #[cfg(not(feature = "tls"))]
 #[path = "tls/absent.rs"]
 pub mod tls;
+#[cfg(feature = "websocket")]
+mod websocket;
+#[cfg(not(feature = "websocket"))]
+#[path = "websocket/absent.rs"]
+mod websocket;

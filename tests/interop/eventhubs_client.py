@@ -1,98 +1,33 @@
 #!/usr/bin/env python3
-"""azure-eventhub, Microsoft's client, against the emulator.
-
-    eventhubs_client.py CONNECTION_STRING HUB properties
-    eventhubs_client.py CONNECTION_STRING HUB send [--count N] [--size BYTES] [--batch] [--partition-id P | --partition-key K]
-    eventhubs_client.py CONNECTION_STRING HUB receive COUNT [--group G] [--bodies]
-
-`properties` prints the hub's and its partitions' as one JSON object. `send` publishes events 0..N, one by one or as one batch, and
-prints {"sent": N}. `receive` reads all partitions from the earliest event and prints one JSON object an event, or only its body.
-"""
-import argparse
-import base64
-import json
-import logging
+"""azure-eventhub, Microsoft's client, in its synchronous form."""
 import sys
 import threading
+import time
 
-from azure.eventhub import EventData, EventHubConsumerClient, EventHubProducerClient
-from azure.eventhub.amqp import AmqpMessageBodyType
+from azure.eventhub import CloseReason, EventHubConsumerClient, EventHubProducerClient
+from azure.eventhub.extensions.checkpointstoreblob import BlobCheckpointStore
 
-CLIENT_OPTIONS = {"retry_total": 1, "auth_timeout": 20}
-
-
-def text(value):
-    return value.decode() if isinstance(value, bytes) else value
-
-
-def to_json(value):
-    """Times become milliseconds since 1970; octets that are no text become {"base64": ...}."""
-    if hasattr(value, "timestamp"):
-        return round(value.timestamp() * 1000)
-    if isinstance(value, (bytes, bytearray)):
-        try:
-            return value.decode()
-        except UnicodeDecodeError:
-            return {"base64": base64.b64encode(value).decode()}
-    if isinstance(value, dict):
-        return {text(key): to_json(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [to_json(item) for item in value]
-    return value if isinstance(value, (str, int, float, bool, type(None))) else str(value)
-
-
-def numbered_event(number, size):
-    """Event `number`: the number at the start of a body of `size` octets, and properties of several types."""
-    body = f"event {number} ".ljust(size, ".")[:max(size, 1)]
-    event = EventData(body)
-    event.properties = {"number": number, "text": f"text {number} \u65e5\u672c", "even": number % 2 == 0, "half": number / 2}
-    event.message_id = f"id-{number}"
-    event.correlation_id = f"correlation-{number}"
-    event.content_type = "text/plain"
-    return event
+import eventhubs_events as events
 
 
 def send(producer, arguments):
-    target = {"partition_id": arguments.partition_id, "partition_key": arguments.partition_key}
-    target = {name: value for name, value in target.items() if value is not None}
-    events = (numbered_event(number, arguments.size) for number in range(arguments.count))
     if not arguments.batch:
-        for event in events:
-            producer.send_event(event, **target)
-    else:
-        batch = producer.create_batch(**target)
-        for event in events:
-            batch.add(event)  # raises ValueError when the batch is full
-        producer.send_batch(batch)
-    print(json.dumps({"sent": arguments.count}), flush=True)
+        for number, event in enumerate(events.events_to_send(arguments)):
+            producer.send_event(event, **events.route(arguments))
+            events.show({"sent": number + 1})
+            time.sleep(arguments.pause / 1000)
+        return
+    batch = producer.create_batch(**events.route(arguments))
+    for event in events.events_to_send(arguments):
+        batch.add(event)  # raises ValueError when the batch is full
+    producer.send_batch(batch)
+    events.show({"sent": arguments.count})
 
 
 def properties(client):
-    hub = to_json(client.get_eventhub_properties())
-    hub["partitions"] = [to_json(client.get_partition_properties(partition)) for partition in hub["partition_ids"]]
-    print(json.dumps(hub), flush=True)
-
-
-def event_body(event):
-    if event.body_type == AmqpMessageBodyType.DATA:
-        return b"".join(event.body)
-    return list(event.body) if event.body_type == AmqpMessageBodyType.SEQUENCE else event.body
-
-
-def event_to_json(partition, event):
-    return {
-        "partition": partition,
-        "offset": event.offset,
-        "sequence_number": event.sequence_number,
-        "enqueued_time": to_json(event.enqueued_time),
-        "partition_key": to_json(event.partition_key),
-        "message_id": to_json(event.message_id),
-        "correlation_id": to_json(event.correlation_id),
-        "content_type": to_json(event.content_type),
-        "properties": to_json(event.properties or {}),
-        "system_properties": to_json(event.system_properties),
-        "body": to_json(event_body(event)),
-    }
+    hub = events.to_json(client.get_eventhub_properties())
+    hub["partitions"] = [events.to_json(client.get_partition_properties(partition)) for partition in hub["partition_ids"]]
+    events.show(hub)
 
 
 def receive(consumer, arguments):
@@ -100,14 +35,13 @@ def receive(consumer, arguments):
     left = arguments.count
     done = threading.Event()
     failures = []
-    printing = threading.Lock()
+    counting = threading.Lock()
 
-    def on_events(context, events):
+    def on_events(context, received):
         nonlocal left
-        with printing:
-            for event in events[:left]:
-                body = to_json(event_body(event))
-                print(body if arguments.bodies else json.dumps(event_to_json(context.partition_id, event)))
+        with counting:
+            for event in received[:left]:
+                events.show_event(arguments, context.partition_id, event)
                 left -= 1
             if left == 0:
                 done.set()
@@ -117,52 +51,66 @@ def receive(consumer, arguments):
         done.set()
 
     def run():
-        consumer.receive_batch(on_event_batch=on_events, on_error=on_error, starting_position="-1", max_batch_size=1000,
-                               max_wait_time=1)
+        consumer.receive_batch(on_event_batch=on_events, on_error=on_error, **events.receive_options(arguments))
 
     threading.Thread(target=run, daemon=True).start()
     in_time = done.wait(arguments.timeout)
-    consumer.close()
-    sys.stdout.flush()
     if failures or not in_time:
         sys.exit("eventhubs_client: " + "; ".join(failures or [f"time-out with {left} events missing"]))
+    consumer.close()
 
 
-def parse():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("connection_string")
-    parser.add_argument("hub")
-    parser.add_argument("--timeout", type=float, default=60, help="seconds for `receive`")
-    parser.add_argument("--verbose", action="store_true", help="log frames to stderr")
-    verbs = parser.add_subparsers(dest="verb", required=True)
-    verbs.add_parser("properties")
-    sending = verbs.add_parser("send")
-    sending.add_argument("--count", type=int, default=1)
-    sending.add_argument("--size", type=int, default=100)
-    sending.add_argument("--batch", action="store_true")
-    sending.add_argument("--partition-id")
-    sending.add_argument("--partition-key")
-    receiving = verbs.add_parser("receive")
-    receiving.add_argument("count", type=int)
-    receiving.add_argument("--group", default="$Default")
-    receiving.add_argument("--bodies", action="store_true")
-    return parser.parse_args()
+def start_processor(name, arguments):
+    """A processor in a thread of its own; gives back what stops it."""
+    store = BlobCheckpointStore.from_connection_string(arguments.blobs, arguments.container)
+    consumer = EventHubConsumerClient.from_connection_string(
+        arguments.connection_string, arguments.group, checkpoint_store=store, **events.BALANCING_OPTIONS,
+        **events.client_options(arguments))
+
+    def on_event(context, event):
+        events.show({"instance": name, "event": events.event_to_json(context.partition_id, event)})
+        context.update_checkpoint(event)
+
+    def on_close(context, reason):
+        what = "lost" if reason == CloseReason.OWNERSHIP_LOST else "released"
+        events.show({"instance": name, what: context.partition_id})
+
+    def run():
+        consumer.receive(
+            on_event, starting_position="-1",
+            on_partition_initialize=lambda context: events.show({"instance": name, "claimed": context.partition_id}),
+            on_partition_close=on_close,
+            on_error=lambda _context, error: events.show({"instance": name, "error": str(error)}))
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+
+    def stop():
+        consumer.close()
+        thread.join()
+        events.show({"instance": name, "stopped": True})
+
+    return stop
+
+
+def process(arguments):
+    running = {name: start_processor(name, arguments) for name in arguments.names}
+    for line in sys.stdin:
+        running.pop(line.strip())()
+    for stop in running.values():
+        stop()
 
 
 def main():
-    arguments = parse()
-    if arguments.verbose:
-        logging.basicConfig(level=logging.DEBUG)
-    options = {"eventhub_name": arguments.hub, "logging_enable": arguments.verbose, **CLIENT_OPTIONS}
-    if arguments.verb == "receive":
-        group = arguments.group
-        receive(EventHubConsumerClient.from_connection_string(arguments.connection_string, group, **options), arguments)
-        return
-    with EventHubProducerClient.from_connection_string(arguments.connection_string, **options) as client:
-        if arguments.verb == "send":
-            send(client, arguments)
-        else:
-            properties(client)
+    arguments = events.parse(__doc__)
+    options = events.client_options(arguments)
+    if arguments.verb == "process":
+        process(arguments)
+    elif arguments.verb == "receive":
+        receive(EventHubConsumerClient.from_connection_string(arguments.connection_string, arguments.group, **options), arguments)
+    else:
+        with EventHubProducerClient.from_connection_string(arguments.connection_string, **options) as client:
+            send(client, arguments) if arguments.verb == "send" else properties(client)
 
 
 try:

@@ -4,6 +4,7 @@
 //   rhea_client.js send URL ADDRESS --messages FILE | --count N --size BYTES  [--settled]
 //   rhea_client.js receive URL ADDRESS COUNT [--outcome accepted|rejected|released|modified]
 //
+// A URL with ws:// is reached by WebSocket, with the sub-protocol of --sub-protocol.
 // `receive` prints one JSON line for each message, `send` one with the count of each outcome.
 // README.md beside this file says how a message and its typed values are written as JSON.
 'use strict';
@@ -190,10 +191,11 @@ function connect(url, container) {
       fail(`${scope}: ${condition}: ${description}`);
     });
   }
-  container.on('disconnected', (context) => fail(`disconnected: ${context.error || 'by the peer'}`));
-  return container.connect({
-    host: hostname, port, username: username || 'anonymous', password: password || undefined, reconnect: false,
-  });
+  container.on('disconnected', (context) => fail(`disconnected: ${context.error?.message || context.error || 'by the peer'}`));
+  const login = { username: username || 'anonymous', password: password || undefined, reconnect: false };
+  if (!url.startsWith('ws')) return container.connect({ host: hostname, port, ...login });
+  const webSocket = container.websocket_connect(require('ws'));
+  return container.connect({ connection_details: webSocket(url, values['sub-protocol'], {}), ...login });
 }
 
 // Keep the octets of each payload beside what rhea's decoder makes of them.
@@ -259,7 +261,7 @@ const { values, positionals: [verb, url, address, number] } = parseArgs({
   options: {
     messages: { type: 'string' }, count: { type: 'string', default: '1' }, size: { type: 'string', default: '100' },
     settled: { type: 'boolean', default: false }, outcome: { type: 'string', default: 'accepted' },
-    timeout: { type: 'string', default: '60' },
+    'sub-protocol': { type: 'string', default: 'amqp' }, timeout: { type: 'string', default: '60' },
   },
 });
 if (!address || !['send', 'receive'].includes(verb)) fail('usage: send|receive URL ADDRESS ...');

@@ -83,6 +83,9 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "sasl",
             "transport::tls",
             "transport::memory",
+            "transport::tcp", // HTTP for the store on Azure Blob Storage goes over the same sockets
+            "transport::deadline", // a limit for these
+            "transport::stream", // with TLS or without
             "url",
             "time",
             "percent",

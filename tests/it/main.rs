@@ -17,3 +17,4 @@ mod layering;
 mod limits;
 mod spec;
 mod support;
+mod transport;

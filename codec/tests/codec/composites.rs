@@ -165,7 +165,7 @@ fn t_068_keys_of_fields() {
 }
 
 #[test]
-fn undecodable_is_not_invalid() {
+fn t_063_e_005_e_008_undecodable_is_not_invalid() {
     // A property value with an unassigned code, a duplicate key, a symbol that is not ASCII.
     for map in [
         "c10602a3016bff00",
@@ -314,7 +314,7 @@ fn o_001_delivery_states_there_and_back() {
 }
 
 #[test]
-fn unsettled_maps() {
+fn l_036_unsettled_maps() {
     let tag = |octets: &[u8]| DeliveryTag::try_from(octets).unwrap();
     let unsettled = UnsettledMap(vec![
         (tag(b"a"), None),
@@ -380,14 +380,14 @@ fn a_026_targets() {
 }
 
 #[test]
-fn conditions_of_errors_are_kept() {
+fn e_001_e_019_conditions_of_errors_are_kept() {
     let error = AmqpError::new(symbol("com.microsoft:timeout"), "busy");
     assert_eq!(decode::<AmqpError>(encode(&error)).unwrap(), error); // E-019
     assert_eq!(error.to_string(), "com.microsoft:timeout: busy");
 }
 
 #[test]
-fn the_drawing_of_a_described_list() {
+fn t_052_l_011_the_drawing_of_a_described_list() {
     let disposition = Disposition {
         role: Role::Receiver,
         first: 0,

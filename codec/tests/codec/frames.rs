@@ -45,7 +45,7 @@ fn f_005_extended_header_is_ignored() {
 }
 
 #[test]
-fn f_006_f_008_header_as_written() {
+fn f_001_f_006_f_008_header_as_written() {
     let mut out = BytesMut::from(&b"before"[..]);
     let mark = frame::start(&mut out, 0, 0x1234);
     Performative::from(End::default()).encode(&mut Writer::new(&mut out));
@@ -126,7 +126,7 @@ fn f_016_frames_of_512_octets_are_always_taken() {
 }
 
 #[test]
-fn t_071_any_split_of_the_stream_gives_the_same_frames() {
+fn t_071_f_019_any_split_of_the_stream_gives_the_same_frames() {
     let mut stream = BytesMut::new();
     for channel in 0..3 {
         let mark = frame::start(&mut stream, 0, channel);
@@ -195,7 +195,7 @@ fn y_009_y_011_y_012_sasl_frames() {
 }
 
 #[test]
-fn sasl_frames_there_and_back() {
+fn y_019_sasl_frames_there_and_back() {
     let symbols = vec![
         Symbol::from_static("PLAIN"),
         Symbol::from_static("ANONYMOUS"),

@@ -53,7 +53,7 @@ fn rich_message() -> Message {
 }
 
 #[test]
-fn m_001_all_sections_there_and_back() {
+fn m_001_m_002_n_009_all_sections_there_and_back() {
     let rich = rich_message();
     assert_eq!(Message::decode(rich.to_bytes().unwrap()).unwrap(), rich);
 }
@@ -80,7 +80,7 @@ fn m_001_m_004_order_and_repetition() {
 }
 
 #[test]
-fn m_003_bodies_of_one_kind() {
+fn m_003_b_003_b_005_bodies_of_one_kind() {
     assert_eq!(
         message("005375a00161").body,
         Body::Data(Bytes::from_static(b"a"))
@@ -210,7 +210,7 @@ fn t_060_t_061_wrong_fields_of_the_header() {
 }
 
 #[test]
-fn n_001_keys_of_annotations() {
+fn n_001_n_002_n_003_keys_of_annotations() {
     for section in ["71", "72", "78"] {
         message(&format!("0053{section}c10502a3017840"));
         for key in ["40", "a10178", "5201"] {
@@ -304,7 +304,7 @@ fn b_001_b_002_values_of_application_properties() {
 }
 
 #[test]
-fn b_004_empty_bodies() {
+fn b_004_h_008_empty_bodies() {
     assert_eq!(to_hex(&Message::default().to_bytes().unwrap()), "00537740");
     assert_eq!(
         to_hex(&Message::data(Bytes::new()).to_bytes().unwrap()),

@@ -171,7 +171,7 @@ fn t_002_t_003_unassigned_codes() {
 }
 
 #[test]
-fn values_that_are_none() {
+fn t_008_t_020_t_025_t_027_values_that_are_none() {
     assert_eq!(value_error("5602"), DecodeErrorKind::InvalidBoolean(2)); // T-008
     assert_eq!(
         value_error("7300110000"),

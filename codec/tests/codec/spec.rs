@@ -239,7 +239,7 @@ fn same(field: &Attributes, sent: &Value, came: &Value) -> bool {
 }
 
 #[test]
-fn descriptors_are_those_of_the_standard() {
+fn t_049_descriptors_are_those_of_the_standard() {
     let described: Vec<_> = definitions()
         .into_iter()
         .filter_map(|one| one.descriptor)
@@ -279,7 +279,7 @@ fn t_004_format_codes_are_those_of_the_standard() {
 }
 
 #[test]
-fn annex_a_all_fields() {
+fn a_001_q_001_q_007_q_008_annex_a_all_fields() {
     for composite in composites() {
         let sent: Vec<Value> = composite.fields.iter().map(sample).collect();
         let came =
@@ -381,7 +381,7 @@ fn named_choice(type_name: &str, default: &str) -> String {
 }
 
 #[test]
-fn t_056_each_mandatory_field_missing() {
+fn t_056_o_003_y_020_each_mandatory_field_missing() {
     for composite in composites() {
         for (index, field) in composite
             .fields
@@ -452,7 +452,7 @@ fn t_060_more_items_than_fields() {
 }
 
 #[test]
-fn t_062_choices_out_of_range() {
+fn t_062_a_011_a_012_a_014_a_027_y_021_choices_out_of_range() {
     for composite in composites() {
         for (index, field) in composite.fields.iter().enumerate() {
             let bad: Value = match field["type"].as_str() {
@@ -518,7 +518,7 @@ fn e_002_to_e_018_conditions_are_those_of_the_standard() {
 }
 
 #[test]
-fn x_006_transaction_capabilities() {
+fn x_006_x_040_transaction_capabilities() {
     use amqp10_codec::transaction::capability::*;
     let all = [
         LOCAL_TRANSACTIONS,
@@ -542,7 +542,7 @@ fn x_006_transaction_capabilities() {
 }
 
 #[test]
-fn sources_of_restricted_types_are_as_assumed() {
+fn t_067_t_069_t_070_q_003_sources_of_restricted_types_are_as_assumed() {
     let types = definitions();
     let source = |name: &str| {
         types
@@ -557,6 +557,12 @@ fn sources_of_restricted_types_are_as_assumed() {
         ("sasl-code", "ubyte"),
         ("seconds", "uint"),
         ("fields", "map"),
+        ("sequence-no", "uint"),
+        ("delivery-number", "sequence-no"),
+        ("transfer-number", "sequence-no"),
+        ("milliseconds", "uint"),
+        ("ietf-language-tag", "symbol"),
+        ("address-string", "string"),
     ] {
         assert_eq!(source(name), expected);
     }

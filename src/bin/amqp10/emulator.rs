@@ -3,19 +3,22 @@
 use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use amqp10::TlsServerConfig;
-use amqp10::emulator::{Emulator, EmulatorOptions};
+use amqp10::emulator::{Emulator, EmulatorOptions, HubOptions, Persistence, Retention};
 
 use crate::failure::{Context, Failure};
 use crate::signals::ended_from_outside;
 
-/// Runs an Event Hubs namespace on this machine, in memory, until it is interrupted.
+/// Runs an Event Hubs namespace on this machine until it is interrupted.
 ///
 /// The first line of its output is the connection string, for this tool and for any Event Hubs client that speaks AMQP. With
 /// one hub, the string names it (EntityPath); with several, clients say which one they mean.
 ///
 ///   amqp10 emulator --hub orders:4 --hub audit:1 --group orders:billing
+///
+/// Events are kept in memory, or with --data in a folder, where they survive the end of the program.
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct Arguments {
@@ -31,6 +34,24 @@ pub struct Arguments {
     /// A consumer group of a hub, besides $Default; may be repeated
     #[arg(long = "group", value_name = "HUB:GROUP", value_parser = group)]
     groups: Vec<(String, String)>,
+    /// Configuration file of the official emulator: more hubs and their consumer groups
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Keep everything in this folder, and find it there the next time
+    #[arg(long, value_name = "FOLDER")]
+    data: Option<PathBuf>,
+    /// With --data: acknowledge events when the storage device has them, so that they survive a power cut
+    #[arg(long, requires = "data")]
+    sync: bool,
+    /// Forget events after so many hours
+    #[arg(long, value_name = "HOURS")]
+    retention: Option<u32>,
+    /// Answer GET /health on this port [the official emulator: 5300]
+    #[arg(long, value_name = "PORT")]
+    health_port: Option<u16>,
+    /// Serve TLS with a certificate for localhost made now; the file is written, for clients to trust
+    #[arg(long, value_name = "CA_FILE", conflicts_with = "tls")]
+    generate_tls: Option<PathBuf>,
     /// Serve TLS, with a certificate chain and its key (PEM files)
     #[arg(long, num_args = 2, value_names = ["CERT", "KEY"])]
     tls: Option<Vec<PathBuf>>,
@@ -41,9 +62,18 @@ pub struct Arguments {
 
 pub async fn run(arguments: Arguments) -> Result<(), Failure> {
     let emulator = Emulator::start(arguments.options()?).await?;
-    let connection_string = match arguments.only_hub() {
-        Some(hub) => emulator.connection_string_for(hub),
-        None => emulator.connection_string(),
+    if emulator.hubs().is_empty() {
+        let (name, partitions) = DEFAULT_HUB;
+        emulator
+            .create_hub(HubOptions::new(name, partitions))
+            .await?;
+    }
+    if let (Some(file), Some(authority)) = (&arguments.generate_tls, emulator.ca_pem()) {
+        std::fs::write(file, authority).context(format!("cannot write {}", file.display()))?;
+    }
+    let connection_string = match emulator.hubs().as_slice() {
+        [hub] => emulator.connection_string_for(&hub.name),
+        _ => emulator.connection_string(),
     };
     let mut stdout = std::io::stdout();
     writeln!(stdout, "{connection_string}")
@@ -58,19 +88,14 @@ const DEFAULT_HUB: (&str, u32) = ("events", 4);
 
 impl Arguments {
     fn options(&self) -> Result<EmulatorOptions, Failure> {
-        let mut options = EmulatorOptions::new().address(SocketAddr::new(self.bind, self.port));
-        if self.hubs.is_empty() && self.groups.is_empty() {
-            options = options.hub(DEFAULT_HUB.0, DEFAULT_HUB.1);
-        }
+        let mut options = self.configured()?;
+        options = options.address(SocketAddr::new(self.bind, self.port));
         for (name, partitions) in &self.hubs {
             options = options.hub(name, *partitions);
         }
         for (hub, group) in &self.groups {
-            if !self
-                .hubs
-                .iter()
-                .any(|(name, _)| name.eq_ignore_ascii_case(hub))
-            {
+            let mut hubs = options.hubs.iter();
+            if !hubs.any(|present| present.name.eq_ignore_ascii_case(hub)) {
                 return Err(Failure::new(format!(
                     "--group {hub}:{group} names a hub that is not there: add --hub {hub}:PARTITIONS"
                 )));
@@ -80,6 +105,19 @@ impl Arguments {
         if let Some(key) = &self.key {
             let name = options.key_name.clone();
             options = options.key(name, key);
+        }
+        if let Some(folder) = &self.data {
+            options = options.persistence(Persistence::new(folder).sync(self.sync));
+        }
+        if let Some(hours) = self.retention {
+            let age = Duration::from_secs(u64::from(hours) * 3600);
+            options = options.retention(Retention::default().age(age));
+        }
+        if let Some(port) = self.health_port {
+            options = options.health_address(SocketAddr::new(self.bind, port));
+        }
+        if self.generate_tls.is_some() {
+            options = options.tls_generated();
         }
         if let Some([certificate, key]) = self.tls.as_deref() {
             let chain = std::fs::read(certificate)
@@ -91,12 +129,14 @@ impl Arguments {
         Ok(options)
     }
 
-    fn only_hub(&self) -> Option<&str> {
-        match self.hubs.as_slice() {
-            [] => Some(DEFAULT_HUB.0),
-            [(name, _)] => Some(name),
-            _ => None,
-        }
+    /// What the configuration file says, if there is one.
+    fn configured(&self) -> Result<EmulatorOptions, Failure> {
+        let Some(file) = &self.config else {
+            return Ok(EmulatorOptions::new());
+        };
+        let text =
+            std::fs::read_to_string(file).context(format!("cannot read {}", file.display()))?;
+        EmulatorOptions::from_json(&text).context(format!("cannot use {}", file.display()))
     }
 }
 

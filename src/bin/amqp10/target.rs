@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use amqp10::eventhubs::{Client, ClientOptions, ConnectionString, RetryPolicy};
-use amqp10::{Connection, ConnectionOptions, Session, SessionOptions, TlsConfig, Url};
+use amqp10::eventhubs::{Client, ClientOptions, ConnectionString, RetryPolicy, Transport};
+use amqp10::{Connection, ConnectionOptions, Proxy, Session, SessionOptions, TlsConfig, Url};
 
 use crate::failure::{Context, Failure};
 
@@ -18,6 +18,7 @@ TARGET:
     amqp://guest:guest@localhost/orders             address `orders`
     amqp://guest:guest@localhost//queues/orders     address `/queues/orders`, as RabbitMQ 4 wants it
     amqps://alice:s%40cret@broker.example.com       TLS; the address is given by --address
+    wss://broker.example.com/amqp                   WebSocket, at that path; the address is given by --address
   With a user name, SASL PLAIN is used (without TLS, the password is sent as it is); without one, SASL ANONYMOUS.
 
   A hub of Azure Event Hubs, or of `amqp10 emulator`, is named by a connection string:
@@ -43,6 +44,12 @@ pub struct Connecting {
     /// Certificates to trust for TLS (PEM), in place of the built-in roots
     #[arg(long, value_name = "FILE")]
     ca: Option<PathBuf>,
+    /// HTTP proxy to go through, as http://user:password@host:port
+    #[arg(long, value_name = "URL", env = "AMQP10_PROXY", hide_env_values = true)]
+    proxy: Option<String>,
+    /// For Event Hubs: WebSocket on port 443 in place of AMQP on 5671
+    #[arg(long)]
+    websocket: bool,
 }
 
 /// What TARGET turned out to be.
@@ -66,14 +73,16 @@ impl Connecting {
         }
         if !self.target.contains("://") {
             return Err(Failure::new(
-                "TARGET is neither an AMQP URL (amqp://…, amqps://…) nor a connection string (Endpoint=sb://…;…)",
+                "TARGET is neither an AMQP URL (amqp://…, amqps://…, ws://…, wss://…) nor a connection string (Endpoint=sb://…;…)",
             ));
         }
         let url = Url::parse(&self.target)?;
-        let address = self.address.as_deref().or(url.address()).ok_or_else(|| {
-            Failure::new(format!(
+        let address = self.address.as_deref().or(url.address());
+        let address = address.ok_or_else(|| match url.scheme().is_websocket() {
+            true => Failure::new("no address: add --address"),
+            false => Failure::new(format!(
                 "no address: write it behind {url}, as in {url}/orders, or add --address"
-            ))
+            )),
         })?;
         Ok(Target::Node {
             address: address.to_owned(),
@@ -96,13 +105,19 @@ impl Connecting {
         let mut options = ClientOptions::default().retry(retry);
         options.connection = self.apply_to(options.connection)?;
         options.hub = self.address.clone();
+        if self.websocket {
+            options.transport = Transport::WebSocket;
+        }
         Ok(Client::connect_to(target, options).await?)
     }
 
     fn apply_to(&self, options: ConnectionOptions) -> Result<ConnectionOptions, Failure> {
+        let proxy = self.proxy.as_deref().map(Proxy::http).transpose();
+        let proxy = proxy.context("cannot use the proxy")?;
         let options = options
             .connect_timeout(self.timeout)
-            .operation_timeout(self.timeout);
+            .operation_timeout(self.timeout)
+            .proxy(proxy);
         let Some(file) = &self.ca else {
             return Ok(options);
         };

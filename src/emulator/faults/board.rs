@@ -145,22 +145,8 @@ impl Board {
     /// Has a fault happen when its time comes, which may be now.
     pub(crate) fn inject(&self, fault: Fault) {
         let mut state = lock(&self.state);
-        match fault.trigger {
-            Trigger::Now => state.happen(fault, self.operations.load(Ordering::Relaxed)),
-            trigger => {
-                let due = match trigger {
-                    Trigger::Time(after) => Instant::now().checked_add(after),
-                    _ => None,
-                };
-                state.armed.push(Armed {
-                    fault,
-                    operations: 0,
-                    octets: 0,
-                    due,
-                });
-                self.rearmed.notify_one();
-            }
-        }
+        state.inject(fault, self.operations.load(Ordering::Relaxed));
+        self.rearmed.notify_one();
         self.is_armed.store(state.is_armed(), Ordering::Relaxed);
     }
 
@@ -263,7 +249,8 @@ impl Board {
             .as_mut()
             .and_then(|dice| rates.roll(dice, operation, site));
         if let Some(fault) = rolled {
-            state.happen(fault, number);
+            state.inject(fault, number);
+            self.rearmed.notify_one();
         }
         let verdict = state.verdict(operation, site);
         self.is_armed.store(state.is_armed(), Ordering::Relaxed);
@@ -295,6 +282,20 @@ impl State {
 
     fn take_armed(&mut self, mut is_due: impl FnMut(&mut Armed) -> bool) -> Vec<Armed> {
         self.armed.extract_if(.., |armed| is_due(armed)).collect()
+    }
+
+    fn inject(&mut self, fault: Fault, operation: u64) {
+        let due = match fault.trigger {
+            Trigger::Now => return self.happen(fault, operation),
+            Trigger::Time(after) => Instant::now().checked_add(after),
+            Trigger::Operations(_) | Trigger::Octets(_) => None,
+        };
+        self.armed.push(Armed {
+            fault,
+            operations: 0,
+            octets: 0,
+            due,
+        });
     }
 
     fn happen(&mut self, fault: Fault, operation: u64) {

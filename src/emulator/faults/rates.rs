@@ -140,7 +140,7 @@ impl FaultRates {
         for (rate, draw) in self.choices(operation, site) {
             match point.checked_sub(rate.into()) {
                 Some(left) => point = left,
-                None => return Some(Fault::from(draw(dice)).at(site)),
+                None => return Some(timed(Fault::from(draw(dice)).at(site), dice)),
             }
         }
         None
@@ -173,6 +173,17 @@ impl FaultRates {
             (Operation::Message, Role::Sender) => [everywhere, publishing].concat(),
             (Operation::Message, Role::Receiver) => [&everywhere[..], &reading].concat(),
         }
+    }
+}
+
+/// What ends links does so a moment later. Where no time passes between the first event on a link and the end of it, its
+/// reader would get nothing at all, again and again.
+fn timed(fault: Fault, dice: &mut Dice) -> Fault {
+    match fault.kind {
+        Kind::Detach | Kind::Cut { .. } | Kind::ExpireTokens | Kind::Steal => {
+            fault.after(Duration::from_millis(dice.up_to(100).into()))
+        }
+        _ => fault,
     }
 }
 

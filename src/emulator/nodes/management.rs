@@ -26,9 +26,9 @@ fn read(peer: &Peer, request: &Message) -> Result<Map, (i32, AmqpError)> {
     }
     let name =
         argument(request, request::NAME).ok_or(malformed("the property 'name' is missing"))?;
-    let path = format!("{name}/{MANAGEMENT_NODE}");
-    if !peer.claims.allow(&path) {
-        let text = format!("Unauthorized access. No valid token covers '{path}'.");
+    if !peer.claims.allow_management(name) {
+        let text =
+            format!("Unauthorized access. No valid token covers '{name}/{MANAGEMENT_NODE}'.");
         return Err((
             status::UNAUTHORIZED,
             AmqpError::new(condition::UNAUTHORIZED_ACCESS, text),
@@ -62,7 +62,7 @@ fn describe_hub(hub: &Hub) -> Map {
         .collect::<Array>();
     let count = i32::try_from(ids.len()).unwrap_or(i32::MAX);
     map([
-        (management::NAME, hub.name.as_str().into()),
+        (management::NAME, hub.name().into()),
         (management::TYPE, management::TYPE_EVENT_HUB.into()),
         (management::CREATED_AT, hub.created.into()),
         (management::PARTITION_COUNT, count.into()),
@@ -78,7 +78,7 @@ fn describe_partition(hub: &Hub, partition: &Partition) -> Map {
     // Not before 1970: some clients take the milliseconds for unsigned.
     const NEVER: Timestamp = Timestamp(0);
     map([
-        (management::NAME, hub.name.as_str().into()),
+        (management::NAME, hub.name().into()),
         (management::TYPE, management::TYPE_PARTITION.into()),
         (management::PARTITION, partition.id().into()),
         (management::BEGIN_SEQUENCE_NUMBER, state.begin.into()),

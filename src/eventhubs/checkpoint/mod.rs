@@ -1,4 +1,12 @@
 //! Where the processors of a consumer group write down which partitions they own, and how far they have come.
+//!
+//! A store of one's own is a [`CheckpointStore`] that passes [`conformance::check`].
+
+#[cfg(feature = "blob")]
+mod blob;
+pub mod conformance;
+mod file;
+mod memory;
 
 use std::error::Error;
 use std::fmt;
@@ -7,7 +15,13 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-/// The consumer group that ownerships and checkpoints belong to.
+#[cfg(feature = "blob")]
+pub use self::blob::{BlobCheckpointStore, BlobNames, BlobOptions};
+pub use self::file::FileCheckpointStore;
+pub use self::memory::MemoryCheckpointStore;
+
+/// The consumer group that ownerships and checkpoints belong to. The service does not tell the three names by case, and
+/// neither does a store.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct ConsumerGroupId {
@@ -30,6 +44,15 @@ impl ConsumerGroupId {
             namespace: namespace.into(),
             hub: hub.into(),
             consumer_group: consumer_group.into(),
+        }
+    }
+
+    /// The names as stores compare them.
+    pub(super) fn lower_case(&self) -> Self {
+        Self {
+            namespace: self.namespace.to_lowercase(),
+            hub: self.hub.to_lowercase(),
+            consumer_group: self.consumer_group.to_lowercase(),
         }
     }
 }

@@ -7,18 +7,16 @@ use crate::codec::Value;
 use crate::time::from_timestamp;
 
 pub(super) mod name {
-    pub(in super::super) const ID: &str = "id";
-    pub(in super::super) const SOURCE: &str = "source";
-    pub(in super::super) const SPEC_VERSION: &str = "specversion";
-    pub(in super::super) const TYPE: &str = "type";
-    pub(in super::super) const SUBJECT: &str = "subject";
-    pub(in super::super) const TIME: &str = "time";
-    pub(in super::super) const DATA_CONTENT_TYPE: &str = "datacontenttype";
-    pub(in super::super) const DATA_SCHEMA: &str = "dataschema";
+    pub const ID: &str = "id";
+    pub const SOURCE: &str = "source";
+    pub const SPEC_VERSION: &str = "specversion";
+    pub const TYPE: &str = "type";
+    pub const SUBJECT: &str = "subject";
+    pub const TIME: &str = "time";
+    pub const DATA_CONTENT_TYPE: &str = "datacontenttype";
+    pub const DATA_SCHEMA: &str = "dataschema";
     /// Of the JSON format only.
-    pub(in super::super) const DATA: &str = "data";
-    /// Of the JSON format only.
-    pub(in super::super) const DATA_BASE64: &str = "data_base64";
+    pub const DATA: &str = "data";
 }
 
 /// Names that no extension may have.
@@ -57,18 +55,22 @@ pub(super) fn extension(name: &str, value: &Value) -> Result<Value, CloudEventEr
 }
 
 /// Attributes as they are read, one after the other.
-#[derive(Default)]
 pub(super) struct Attributes {
-    event: Option<CloudEvent>,
+    event: CloudEvent,
     version: Option<String>,
 }
 
 impl Attributes {
+    pub(super) fn new() -> Self {
+        Self {
+            event: CloudEvent::new("", "", ""),
+            version: None,
+        }
+    }
+
     /// Takes an attribute over, whatever its name.
     pub(super) fn set(&mut self, name: &str, value: Value) -> Result<(), CloudEventError> {
-        let event = self
-            .event
-            .get_or_insert_with(|| CloudEvent::new("", "", ""));
+        let event = &mut self.event;
         match name {
             name::ID => event.id = text(name, value)?,
             name::SOURCE => event.source = text(name, value)?,
@@ -90,9 +92,8 @@ impl Attributes {
             Some(SPEC_VERSION) => {}
             Some(other) => return Err(CloudEventError::Version(other.to_owned())),
         }
-        let event = self.event.ok_or(CloudEventError::Missing(name::ID))?;
-        event.check()?;
-        Ok(event)
+        self.event.check()?;
+        Ok(self.event)
     }
 }
 

@@ -56,7 +56,7 @@ pub(super) fn read(
     body: Bytes,
 ) -> Result<CloudEvent, CloudEventError> {
     let properties = message.application_properties.as_ref();
-    let mut attributes = Attributes::default();
+    let mut attributes = Attributes::new();
     let mut is_cloud_event = false;
     for (key, value) in properties
         .into_iter()

@@ -5,8 +5,6 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 const SECONDS_OF_DAY: i64 = 86_400;
 /// Days from the first of March of the year 0 to the first of January 1970.
 const DAYS_TO_1970: i64 = 719_468;
-/// Days of 400 years.
-const DAYS_OF_ERA: i64 = 146_097;
 
 /// The moment in UTC, with as many digits as it needs.
 #[cfg(any(test, feature = "json"))]
@@ -125,6 +123,8 @@ fn days_to(year: i64, month: i64, day: i64) -> i64 {
 /// The date so many days from 1970.
 #[cfg(any(test, feature = "json"))]
 fn date_of(days: i64) -> (i64, i64, i64) {
+    /// Days of 400 years.
+    const DAYS_OF_ERA: i64 = 146_097;
     let days = days + DAYS_TO_1970;
     let (era, of_era) = (days.div_euclid(DAYS_OF_ERA), days.rem_euclid(DAYS_OF_ERA));
     let year = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;

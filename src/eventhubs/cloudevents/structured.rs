@@ -16,6 +16,9 @@ use crate::time::from_timestamp;
 
 const CONTENT_TYPE: Symbol = Symbol::from_static("application/cloudevents+json; charset=utf-8");
 
+/// The member with data that is neither JSON nor text.
+const DATA_BASE64: &str = "data_base64";
+
 /// Members stay text until it is known what they are, so that data passes through as it is.
 type Members = BTreeMap<String, Box<RawValue>>;
 
@@ -85,14 +88,14 @@ fn set_data(
             return Ok(());
         }
     }
-    set(members, name::DATA_BASE64, &BASE64.encode(data))
+    set(members, DATA_BASE64, &BASE64.encode(data))
 }
 
 pub(super) fn read(body: &Bytes) -> Result<CloudEvent, CloudEventError> {
     let mut members: Members = serde_json::from_slice(body).map_err(failed)?;
     let data = members.remove(name::DATA);
-    let data_base64 = members.remove(name::DATA_BASE64);
-    let mut attributes = Attributes::default();
+    let data_base64 = members.remove(DATA_BASE64);
+    let mut attributes = Attributes::new();
     for (name, value) in &members {
         if let Some(value) = attribute(name, value)? {
             attributes.set(name, value)?;
@@ -139,7 +142,7 @@ fn decode_base64(encoded: &RawValue) -> Result<Bytes, CloudEventError> {
     octets
         .map(Bytes::from)
         .ok_or_else(|| CloudEventError::Attribute {
-            name: name::DATA_BASE64.to_owned(),
+            name: DATA_BASE64.to_owned(),
             expected: "a string in base64",
         })
 }

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use futures_core::Stream;
 use tokio::time::{Instant, timeout_at};
+use tracing::Instrument;
 
 pub use self::options::ConsumerOptions;
 
@@ -149,6 +150,13 @@ impl PartitionConsumer {
         max: usize,
         max_wait: Duration,
     ) -> Result<Vec<ReceivedEvent>, EventHubsError> {
+        let span = tracing::debug_span!("receive_batch", address = %self.source.address, max);
+        self.fill(max, max_wait).instrument(span).await?;
+        self.take_set_aside(max)
+    }
+
+    /// Sets events aside until there are `max`, or time or events come to an end.
+    async fn fill(&mut self, max: usize, max_wait: Duration) -> Result<(), EventHubsError> {
         let deadline = Instant::now() + max_wait.min(ENDLESS);
         while self.set_aside.len() < max && !self.set_aside.back().is_some_and(Result::is_err) {
             let next = poll_fn(|context| {
@@ -163,7 +171,7 @@ impl PartitionConsumer {
                 Ok(_) | Err(_) => break,
             }
         }
-        self.take_set_aside(max)
+        Ok(())
     }
 
     fn take_set_aside(&mut self, max: usize) -> Result<Vec<ReceivedEvent>, EventHubsError> {
@@ -237,9 +245,14 @@ impl PartitionConsumer {
                     }
                     Err(error) => return Poll::Ready(Some(Err(self.fail(error)))),
                 },
-                State::Receiving { deliveries, .. } => {
+                State::Receiving {
+                    deliveries,
+                    attached,
+                    ..
+                } => {
                     let cause = match Pin::new(deliveries).poll_next(context) {
                         Poll::Pending => {
+                            self.source.meters.credit(|| attached.link.credit());
                             ready!(self.poll_silent(context));
                             continue;
                         }
@@ -314,6 +327,8 @@ impl PartitionConsumer {
         if self.source.options.track_last_enqueued {
             self.last_enqueued = event.last_enqueued().or(self.last_enqueued.take());
         }
+        let octets = delivery.payload().len();
+        self.source.meters.event(octets, self.lag());
         Some(Ok(event))
     }
 
@@ -375,7 +390,9 @@ impl PartitionConsumer {
         self.state = State::Ended;
         let start = self.resume();
         let retries = self.retries.clone();
+        let span = tracing::debug_span!("recover", address = %self.source.address);
         let attaching = self.source.clone().attach(start, pause, retries);
+        let attaching = attaching.instrument(span);
         self.state = State::Recovering(Box::pin(attaching));
     }
 

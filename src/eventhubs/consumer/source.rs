@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::ConsumerOptions;
 use crate::codec::{Fields, SenderSettleMode};
 use crate::eventhubs::error::EventHubsError;
+use crate::eventhubs::metrics::ConsumerMeters;
 use crate::eventhubs::namespace::{Attached, Namespace};
 use crate::eventhubs::position::Position;
 use crate::eventhubs::properties::PartitionProperties;
@@ -20,6 +21,7 @@ pub(super) struct Source {
     pub(super) partition: String,
     pub(super) address: Address,
     pub(super) options: ConsumerOptions,
+    pub(super) meters: ConsumerMeters,
 }
 
 impl Source {
@@ -29,7 +31,9 @@ impl Source {
         options: ConsumerOptions,
     ) -> Result<Self, EventHubsError> {
         let address = address(&namespace, partition, &options)?;
+        let group = options.consumer_group.as_str();
         Ok(Self {
+            meters: ConsumerMeters::new(namespace.hub(), partition, group),
             namespace,
             partition: partition.to_owned(),
             address,

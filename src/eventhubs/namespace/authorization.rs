@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 use tokio::time::timeout;
+use tracing::Instrument;
 
 use super::Namespace;
 use super::connections::Live;
@@ -111,7 +112,8 @@ impl Namespace {
 
     async fn renew_on(&self, live: &Live) {
         for authorization in live.grants.due(self.options.clock.now()) {
-            match self.renew(live, &authorization).await {
+            let span = tracing::debug_span!("renew", audience = authorization.audience());
+            match self.renew(live, &authorization).instrument(span).await {
                 Ok(Some(token)) => self.renewed(live, &authorization, &token),
                 Ok(None) => self.too_early(live, &authorization),
                 Err(cause) => {

@@ -75,9 +75,9 @@ impl Namespace {
         let failure =
             |attempt, cause| EventHubsError::new(format!("{attempt} {}", self.host), cause);
         let is_closed = || failure("reach", Cause::Closed("client"));
-        let opened = self.slots[number]
-            .current
-            .get(|live| live.is_good(), |dead| self.open(number, dead));
+        let slot = &self.slots[number].current;
+        // Boxed, as it is rare and deep: what waits for it stays within the compiler's depth of types.
+        let opened = Box::pin(slot.get(|live| live.is_good(), |dead| self.open(number, dead)));
         tokio::select! {
             biased;
             () = self.closed() => Err(is_closed()),

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tracing::Instrument;
+
 use super::Namespace;
 use super::connections::Live;
 use super::grants::Authorization;
@@ -55,7 +57,22 @@ impl Namespace {
     where
         F: Future<Output = Result<L, LinkError>>,
     {
-        let seat = self.seats.take();
+        let span = tracing::debug_span!("attach", %address);
+        // Boxed, as it is rare and deep: callers' futures stay small, and within the compiler's depth of types.
+        Box::pin(self.attach_on(self.seats.take(), address, attach))
+            .instrument(span)
+            .await
+    }
+
+    async fn attach_on<L, F>(
+        &self,
+        seat: Seat,
+        address: &Address,
+        attach: impl FnOnce(Session) -> F,
+    ) -> Result<Attached<L>, EventHubsError>
+    where
+        F: Future<Output = Result<L, LinkError>>,
+    {
         let live = self.live(seat.connection()).await?;
         let attached = self.within_a_try(async {
             let authorization = self.authorize(&live, address).await?;

@@ -28,6 +28,7 @@ use self::connections::{Live, Slot};
 use self::seats::Seats;
 use super::auth::TokenSource;
 use super::error::{Cause, ErrorKind, EventHubsError};
+use super::metrics::ClientMeters;
 use super::observer::{ClientEvent, Observer};
 use super::options::ClientOptions;
 use super::retry::{Rebuild, Retries, Verdict, classify};
@@ -55,6 +56,7 @@ pub(super) struct Namespace {
     /// Whether the client was closed.
     closed: watch::Sender<bool>,
     random: Random,
+    meters: ClientMeters,
     /// Wakes the task that renews tokens.
     renewal: Arc<Notify>,
 }
@@ -72,6 +74,7 @@ impl Namespace {
         // Shorter than the shortest pause of the policy, so that nobody is given his own failure for a try.
         let moment = options.retry.first_delay / 2;
         let namespace = Arc::new(Self {
+            meters: ClientMeters::new(&hub),
             host,
             hub,
             url,
@@ -91,6 +94,10 @@ impl Namespace {
     /// Opens the first connection.
     pub(super) async fn connect(&self) -> Result<(), EventHubsError> {
         self.live(FIRST).await.map(drop)
+    }
+
+    pub(super) fn host(&self) -> &str {
+        &self.host
     }
 
     pub(super) fn hub(&self) -> &str {
@@ -115,6 +122,7 @@ impl Namespace {
         if *self.closed.borrow() {
             return;
         }
+        self.meters.count(&event);
         Observer::tell(self.options.observer.as_ref(), &event);
     }
 

@@ -3,12 +3,15 @@
 use std::fmt;
 use std::sync::Arc;
 
+use tracing::Instrument;
+
 use super::publication::Publication;
 use super::{attempt, batch_limit};
 use crate::codec::{Attach, Fields, Symbol, Value};
 use crate::eventhubs::batch::EventBatch;
 use crate::eventhubs::error::{Cause, ErrorKind, EventHubsError};
 use crate::eventhubs::event::Event;
+use crate::eventhubs::metrics::PublishingMeters;
 use crate::eventhubs::namespace::{Attached, Namespace};
 use crate::eventhubs::numbering::PartitionPublishingState;
 use crate::eventhubs::retry::spares_link;
@@ -72,6 +75,7 @@ pub struct IdempotentProducer {
     namespace: Arc<Namespace>,
     partition: String,
     address: Address,
+    meters: PublishingMeters,
     link: Option<Attached<Sender>>,
     /// As of the last events known to be stored.
     state: PartitionPublishingState,
@@ -102,6 +106,7 @@ impl IdempotentProducer {
             }
         };
         Ok(Self {
+            meters: PublishingMeters::new(namespace.hub(), partition),
             namespace,
             partition: partition.to_owned(),
             address,
@@ -177,7 +182,8 @@ impl IdempotentProducer {
             }
         };
         let max_bytes = batch_limit(limit, max_bytes);
-        Ok(EventBatch::numbered(&self.partition, max_bytes))
+        let trace = self.namespace.options().trace_context.as_ref();
+        Ok(EventBatch::numbered(&self.partition, max_bytes).traced(trace))
     }
 
     /// Publishes a batch, and waits until it is stored: all of its events, or none. An empty batch is stored at once. A batch
@@ -208,9 +214,8 @@ impl IdempotentProducer {
             return Ok(());
         }
         let state = batch.number(self.state);
-        let (_, payload) = batch.into_payload();
         self.pending = Some(Pending {
-            publication: Publication::batch(payload),
+            publication: Publication::batch(batch),
             state,
         });
         self.publish_pending().await
@@ -233,9 +238,19 @@ impl IdempotentProducer {
     }
 
     async fn publish_pending(&mut self) -> Result<(), EventHubsError> {
-        if self.pending.is_none() {
+        let Some(pending) = &self.pending else {
             return Ok(());
-        }
+        };
+        let load = pending.publication.load();
+        let span = tracing::debug_span!("send", address = %self.address, events = load.events);
+        let meters = self.meters.clone();
+        let in_flight = meters.begin(load);
+        let published = self.publish_until_known().instrument(span).await;
+        in_flight.end(published.is_ok());
+        published
+    }
+
+    async fn publish_until_known(&mut self) -> Result<(), EventHubsError> {
         let namespace = self.namespace.clone();
         let mut retries = namespace.retries().repeat_unknown(true);
         loop {
@@ -255,6 +270,7 @@ impl IdempotentProducer {
         };
         let limit = self.namespace.options().retry.try_timeout;
         let Err(cause) = pending.publication.send(&attached.link, limit).await else {
+            self.meters.credit(|| attached.link.credit());
             self.state = pending.state;
             self.pending = None;
             return Ok(());

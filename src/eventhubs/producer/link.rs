@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use tokio::sync::Mutex;
+use tracing::Instrument;
 
 use super::gate::Gate;
 use super::publication::Publication;
 use super::{ProducerOptions, attempt};
 use crate::eventhubs::error::EventHubsError;
+use crate::eventhubs::metrics::PublishingMeters;
 use crate::eventhubs::namespace::{Attached, Namespace};
 use crate::eventhubs::retry::spares_link;
 use crate::eventhubs::wire::{Address, capability};
@@ -18,6 +20,7 @@ pub(super) struct PublishingLink {
     namespace: Arc<Namespace>,
     address: Address,
     settled: bool,
+    meters: PublishingMeters,
     /// What is under way on it.
     gate: Gate,
     /// The lock is held while the link is attached, so that it is attached once.
@@ -30,7 +33,12 @@ impl PublishingLink {
         address: Address,
         options: &ProducerOptions,
     ) -> Self {
+        let partition = match &address {
+            Address::Partition { partition, .. } => partition,
+            _ => "",
+        };
         Self {
+            meters: PublishingMeters::new(namespace.hub(), partition),
             namespace,
             address,
             settled: options.settled,
@@ -47,6 +55,20 @@ impl PublishingLink {
     ) -> Result<(), EventHubsError> {
         // Nobody closes this gate.
         let _place = self.gate.enter(publication.len()).await;
+        let load = publication.load();
+        let span = tracing::debug_span!("send", address = %self.address, events = load.events);
+        let in_flight = self.meters.begin(load);
+        let published = self.publish_until_known(publication, retry_unknown);
+        let published = published.instrument(span).await;
+        in_flight.end(published.is_ok());
+        published
+    }
+
+    async fn publish_until_known(
+        &self,
+        publication: &mut Publication,
+        retry_unknown: bool,
+    ) -> Result<(), EventHubsError> {
         let mut retries = self.namespace.retries().repeat_unknown(retry_unknown);
         loop {
             let Err(error) = self.try_publish(publication).await else {
@@ -64,6 +86,7 @@ impl PublishingLink {
             true => publication.send_settled(&attached.link, limit).await,
             false => publication.send(&attached.link, limit).await,
         };
+        self.meters.credit(|| attached.link.credit());
         let Err(cause) = sent else {
             return Ok(());
         };
@@ -83,6 +106,16 @@ impl PublishingLink {
                 Ok(attached) => return Ok(attached.link.max_message_size()),
                 Err(error) => self.namespace.pause(&mut retries, error).await?,
             }
+        }
+    }
+
+    /// Whether there is a link that lives, or one is being attached.
+    pub(super) fn is_attached(&self) -> bool {
+        match self.attached.try_lock() {
+            Ok(slot) => slot
+                .as_ref()
+                .is_some_and(|attached| !attached.link.is_closed()),
+            Err(_) => true,
         }
     }
 

@@ -97,6 +97,7 @@ impl Producer {
     ) -> Result<(), EventHubsError> {
         let link = self.link(&route)?;
         let mut event = event.into();
+        event.trace(self.shared.namespace.options().trace_context.as_ref());
         if let Route::Key(key) = &route {
             event.set_partition_key(key);
         }
@@ -120,7 +121,8 @@ impl Producer {
         let link = self.link(&options.route)?;
         let limit = link.max_message_size().await?;
         let max_bytes = batch_limit(limit, options.max_bytes);
-        Ok(EventBatch::new(options.route, max_bytes))
+        let trace = self.shared.namespace.options().trace_context.as_ref();
+        Ok(EventBatch::new(options.route, max_bytes).traced(trace))
     }
 
     /// Publishes a batch, and waits until it is stored: all of its events, or none. An empty batch is stored at once.
@@ -140,10 +142,9 @@ impl Producer {
         if batch.is_empty() {
             return Ok(());
         }
-        let (route, payload) = batch.into_payload();
-        let link = self.link(&route)?;
+        let link = self.link(batch.route())?;
         let retry_unknown = self.shared.options.retry_unknown;
-        link.publish(&mut Publication::batch(payload), retry_unknown)
+        link.publish(&mut Publication::batch(batch), retry_unknown)
             .await
     }
 
@@ -158,6 +159,8 @@ impl Producer {
         if let Some(link) = links.get(&address) {
             return Ok(link.clone());
         }
+        // There may be any number of publishers in the course of time.
+        links.retain(|_, link| Arc::strong_count(link) > 1 || link.is_attached());
         let link = PublishingLink::new(namespace.clone(), address.clone(), options);
         Ok(links.entry(address).or_insert(Arc::new(link)).clone())
     }

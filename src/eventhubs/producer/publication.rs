@@ -6,8 +6,10 @@ use bytes::{Bytes, BytesMut};
 use tokio::time::timeout;
 
 use crate::codec::{EncodeError, Message, Outcome};
+use crate::eventhubs::batch::EventBatch;
 use crate::eventhubs::error::{Cause, ErrorKind, EventHubsError};
 use crate::eventhubs::event::Event;
+use crate::eventhubs::metrics::Load;
 use crate::eventhubs::retry::classify;
 use crate::eventhubs::wire::BATCH_MESSAGE_FORMAT;
 use crate::{OutgoingMessage, Sender};
@@ -18,6 +20,7 @@ const LARGE_BODY: usize = 32 * 1024;
 /// An event or a batch on its way, and what is known of its fate.
 pub(super) struct Publication {
     content: Content,
+    load: Load,
     /// Whether a try may have stored it, as far as is known.
     maybe_stored: bool,
 }
@@ -33,38 +36,54 @@ enum Content {
 }
 
 impl Publication {
-    fn new(content: Content) -> Self {
+    fn new(content: Content, load: Load) -> Self {
         Self {
             content,
+            load,
             maybe_stored: false,
         }
     }
 
     pub(super) fn event(event: Event) -> Result<Self, EncodeError> {
-        if event.message().body_len() >= LARGE_BODY {
-            return Ok(Self::new(Content::Message(Box::new(event.into_message()))));
+        let body_len = event.message().body_len();
+        if body_len >= LARGE_BODY {
+            let message = Box::new(event.into_message());
+            return Ok(Self::new(
+                Content::Message(message),
+                Load::of_event(body_len),
+            ));
         }
         let mut octets = BytesMut::new();
         event.encode(&mut octets)?;
-        Ok(Self::new(Content::Encoded {
+        let load = Load::of_event(octets.len());
+        let content = Content::Encoded {
             message_format: 0,
             octets: octets.freeze(),
-        }))
+        };
+        Ok(Self::new(content, load))
     }
 
-    pub(super) fn batch(payload: Bytes) -> Self {
-        Self::new(Content::Encoded {
+    pub(super) fn batch(batch: EventBatch) -> Self {
+        let load = Load {
+            events: batch.len(),
+            bytes: batch.size_in_bytes(),
+            capacity: Some(batch.max_size_in_bytes()),
+        };
+        let content = Content::Encoded {
             message_format: BATCH_MESSAGE_FORMAT,
-            octets: payload,
-        })
+            octets: batch.into_payload(),
+        };
+        Self::new(content, load)
+    }
+
+    /// What it holds.
+    pub(super) fn load(&self) -> Load {
+        self.load
     }
 
     /// Octets that it holds, those of a large event without its properties.
     pub(super) fn len(&self) -> usize {
-        match &self.content {
-            Content::Encoded { octets, .. } => octets.len(),
-            Content::Message(message) => message.body_len(),
-        }
+        self.load.bytes
     }
 
     /// Whether it may be stored though no try was seen to succeed.

@@ -12,7 +12,7 @@ use crate::sasl::client::{AwaitMechanisms, Step};
 use crate::sasl::{Credentials, Identity, MAX_CLIENT_FRAME_SIZE};
 use crate::transport::deadline::Deadline;
 use crate::transport::stream::Stream;
-use crate::transport::{tcp, tls};
+use crate::transport::{proxy, tcp, tls, websocket};
 use crate::url::{Scheme, Url};
 
 /// Connects to the URL's host and shakes hands; `options.connect_timeout` begins now.
@@ -23,19 +23,47 @@ pub(crate) async fn connect(
     options: &ConnectionOptions,
 ) -> Result<Handshaken, ConnectError> {
     let deadline = Deadline::after(options.connect_timeout);
-    let stream = tcp::connect(url.host(), url.port(), options.tcp_keep_alive, deadline).await?;
-    let stream: Box<dyn Stream> = Box::new(stream);
-    let is_secure = url.scheme() == Scheme::Amqps || options.tls_upgrade;
-    let stream = match url.scheme() {
-        Scheme::Amqps => start_tls(stream, url.host(), options, deadline).await?,
-        Scheme::Amqp if options.tls_upgrade => {
-            let mut wire = Wire::new(stream, url.host(), deadline);
-            exchange_header(&mut wire, ProtocolHeader::TLS).await?; // Y-003
-            start_tls(wire.into_stream(), url.host(), options, deadline).await?
-        }
-        Scheme::Amqp => stream,
-    };
+    let stream = reach(url, options, deadline).await?;
+    raise(stream, url, options, deadline).await
+}
+
+/// Lays what the URL's scheme says over a stream that is connected to its host, and shakes hands on that.
+pub(crate) async fn raise(
+    mut stream: Box<dyn Stream>,
+    url: &Url,
+    options: &ConnectionOptions,
+    deadline: Deadline,
+) -> Result<Handshaken, ConnectError> {
+    if url.scheme().is_tls() {
+        stream = start_tls(stream, url.host(), options, deadline).await?;
+    }
+    if url.scheme().is_websocket() {
+        let opened = websocket::connect(stream, url, &options.websocket);
+        stream = deadline.within(Stage::WebSocket, opened).await??;
+    }
+    let is_upgraded = options.tls_upgrade && url.scheme() == Scheme::Amqp;
+    if is_upgraded {
+        let mut wire = Wire::new(stream, url.host(), deadline);
+        exchange_header(&mut wire, ProtocolHeader::TLS).await?; // Y-003
+        stream = start_tls(wire.into_stream(), url.host(), options, deadline).await?;
+    }
+    let is_secure = url.scheme().is_tls() || is_upgraded;
     client(stream, is_secure, options, deadline).await
+}
+
+/// A stream to the URL's host, by way of the proxy if there is one for it.
+async fn reach(
+    url: &Url,
+    options: &ConnectionOptions,
+    deadline: Deadline,
+) -> Result<Box<dyn Stream>, ConnectError> {
+    let (host, port, keep_alive) = (url.host(), url.port(), options.tcp_keep_alive);
+    match options.proxy.as_ref().filter(|proxy| proxy.is_for(host)) {
+        Some(proxy) => proxy::connect(proxy, host, port, keep_alive, deadline).await,
+        None => Ok(Box::new(
+            tcp::connect(host, port, keep_alive, deadline).await?,
+        )),
+    }
 }
 
 /// Shakes hands on a stream that is connected. `is_secure`: it is TLS of ours, fit for a password.

@@ -1,7 +1,7 @@
 //! From a raw stream to one that carries AMQP frames, in a straight line with one deadline [2.2, 5.1].
 //!
 //! ```text
-//! TCP --> TLS, from the first byte or by its header --> SASL header, SASL --> AMQP header --> frames
+//! TCP --> TLS, from the first byte or by its header --> WebSocket --> SASL header, SASL --> AMQP header --> frames
 //! ```
 
 mod client;
@@ -14,7 +14,7 @@ use std::fmt;
 
 use bytes::BytesMut;
 
-pub(crate) use client::{client, connect};
+pub(crate) use client::{client, connect, raise};
 pub(crate) use server::server;
 
 use super::deadline::Deadline;

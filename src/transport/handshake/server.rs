@@ -7,12 +7,12 @@ use super::wire::Wire;
 use crate::codec::frame::ProtocolHeader;
 use crate::codec::sasl::SaslCode;
 use crate::error::{ConnectError, PeerProtocol, Stage};
-use crate::options::ListenerOptions;
+use crate::options::{ListenerOptions, WebSocketServerOptions};
 use crate::sasl::server::{Presented, Step, offer, outcome};
 use crate::sasl::{Identity, LoginAttempt};
 use crate::transport::deadline::Deadline;
 use crate::transport::stream::Stream;
-use crate::transport::tls;
+use crate::transport::{tls, websocket};
 
 const PEER: &str = "the client";
 
@@ -39,6 +39,13 @@ pub(crate) async fn server(
                 wire = Wire::new(stream, PEER, deadline);
                 reached.is_secure = true;
                 reached.certificate = certificate;
+            }
+            Next::WebSocket { options } => {
+                let (stream, read_ahead) = wire.into_parts();
+                let opened = websocket::accept(stream, read_ahead, options);
+                let stream = deadline.within(Stage::WebSocket, opened).await??;
+                wire = Wire::new(stream, PEER, deadline);
+                reached.is_websocket = true;
             }
             Next::Sasl => {
                 wire.send_header(ProtocolHeader::SASL).await?; // V-005
@@ -73,15 +80,21 @@ struct Reached {
     is_secure: bool,
     /// The TLS client's certificate, verified.
     certificate: Option<Bytes>,
+    /// AMQP travels in WebSocket messages.
+    is_websocket: bool,
     /// Who the client is, once SASL succeeded.
     identity: Option<Identity>,
 }
 
 /// What to do about a client's header.
-enum Next {
+enum Next<'a> {
     /// TLS; with a header to answer if it was asked for in-band.
     Tls {
         header: Option<ProtocolHeader>,
+    },
+    /// HTTP, which is to become a WebSocket.
+    WebSocket {
+        options: &'a WebSocketServerOptions,
     },
     Sasl,
     Amqp,
@@ -92,11 +105,19 @@ enum Next {
 }
 
 impl Reached {
-    fn next(&self, theirs: &PeerProtocol, options: &ListenerOptions) -> Next {
-        let has_tls = options.tls.is_some() && !self.is_secure && self.identity.is_none();
+    fn next<'a>(&self, theirs: &PeerProtocol, options: &'a ListenerOptions) -> Next<'a> {
+        let is_first = !self.is_websocket && self.identity.is_none();
+        let has_tls = options.tls.is_some() && !self.is_secure && is_first;
         let has_sasl = !options.sasl.mechanisms.is_empty() && self.identity.is_none();
         let needs_tls = has_tls && options.require_tls;
         let needs_sasl = has_sasl && options.sasl.require;
+        let websocket = options
+            .websocket
+            .as_ref()
+            .filter(|_| is_first && !needs_tls);
+        if let (PeerProtocol::Http, Some(options)) = (theirs, websocket) {
+            return Next::WebSocket { options };
+        }
         match theirs {
             PeerProtocol::Tls if has_tls => Next::Tls { header: None }, // Y-004
             PeerProtocol::Amqp(header) if *header == ProtocolHeader::TLS && has_tls => {

@@ -10,7 +10,7 @@ use tokio::time::timeout;
 
 use crate::codec::frame::{self, ProtocolHeader};
 use crate::codec::sasl::SaslFrame;
-use crate::error::{ConnectError, PeerProtocol, Stage, TlsError};
+use crate::error::{ConnectError, PeerProtocol, Stage, TlsError, WebSocketError};
 use crate::sasl::SaslError;
 use crate::transport::deadline::Deadline;
 use crate::transport::stream::{Replayed, Stream};
@@ -62,9 +62,11 @@ impl Wire {
     /// The first octet that cannot belong to a header decides: whoever sends other things may send fewer than eight.
     pub(super) async fn read_header(&mut self) -> Result<PeerProtocol, ConnectError> {
         const MAGIC: &[u8] = b"AMQP";
+        const HTTP: &[u8] = b"GET ";
         loop {
             let length = self.buffer.len();
-            let may_be_header = self.buffer.starts_with(&MAGIC[..length.min(MAGIC.len())]);
+            let may_be = |start: &[u8]| self.buffer.starts_with(&start[..length.min(start.len())]);
+            let may_be_header = may_be(MAGIC) || length < HTTP.len() && may_be(HTTP);
             if length >= 8 || !may_be_header {
                 let protocol = PeerProtocol::of(&self.buffer[..length.min(8)]);
                 if let PeerProtocol::Amqp(_) = protocol {
@@ -146,6 +148,10 @@ impl Wire {
     }
 
     fn broken(&self, error: io::Error, stage: Stage) -> ConnectError {
+        if let Some(error) = WebSocketError::of(&error) {
+            let (peer, error) = (self.peer.clone(), error.clone());
+            return ConnectError::WebSocket { peer, error };
+        }
         match tls::error_within(&error) {
             // With TLS 1.3 a server's verdict on our certificate arrives after the handshake.
             Some(error) => self.tls_failed(error),

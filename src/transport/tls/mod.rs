@@ -4,6 +4,8 @@
 //! process.
 
 mod client;
+#[cfg(feature = "emulator-tls")]
+pub(crate) mod generated;
 mod pem;
 mod processor;
 mod server;

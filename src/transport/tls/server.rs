@@ -59,11 +59,18 @@ impl TlsServerConfig {
         key_pem: &[u8],
     ) -> Result<TlsServerConfig, TlsError> {
         let chain = pem::certificates("server certificate", chain_pem)?;
-        let key = Arc::new(pem::private_key(key_pem)?);
+        TlsServerConfig::from_der(provider, chain, pem::private_key(key_pem)?)
+    }
+
+    pub(super) fn from_der(
+        provider: Arc<CryptoProvider>,
+        chain: Vec<CertificateDer<'static>>,
+        key: PrivateKeyDer<'static>,
+    ) -> Result<TlsServerConfig, TlsError> {
         Settings {
             provider,
             chain,
-            key,
+            key: Arc::new(key),
             client_roots: None,
             key_log: false,
         }

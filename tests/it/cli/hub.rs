@@ -28,6 +28,25 @@ fn objects(text: &str) -> Vec<Value> {
 }
 
 #[tokio::test]
+async fn a_hub_is_reached_by_websocket() {
+    let (_emulator, target) = emulator().await;
+    let sent = run(&["send", &target, "--websocket", "--json"], b"one\n").await;
+    assert_eq!(sent.assert_success().json()["accepted"], 1);
+    let arguments = ["receive", &target, "--websocket", "--count", "1"];
+    let received = run(&arguments, b"").await;
+    received.assert_success();
+    assert_eq!(received.stdout, "one\n");
+    let proxied = ["send", &target, "--proxy", "https://hush@proxy"];
+    let refused = run(&proxied, b"one\n").await;
+    assert!(
+        refused.stderr.contains("expected http://"),
+        "{}",
+        refused.stderr
+    );
+    assert!(!refused.stderr.contains("hush"));
+}
+
+#[tokio::test]
 async fn lines_go_through_a_hub_and_come_back() {
     let (_emulator, target) = emulator().await;
     let text = lines(20_000);
@@ -205,7 +224,7 @@ fn signal(name: &str, child: &Child) {
 }
 
 /// The program, and the connection string that it printed.
-async fn program(arguments: &[&str]) -> (Child, String) {
+pub(super) async fn program(arguments: &[&str]) -> (Child, String) {
     let arguments = [&["emulator", "--port", "0"], arguments].concat();
     let mut child = command(&arguments).stdin(Stdio::null()).spawn().unwrap();
     let mut stdout = BufReader::new(child.stdout.take().unwrap());

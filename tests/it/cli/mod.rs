@@ -1,6 +1,7 @@
 //! The command-line tool as scripts see it: what it reads, prints and returns.
 
 mod hub;
+mod kept;
 mod node;
 mod odd_hub;
 mod usage;

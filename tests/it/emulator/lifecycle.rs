@@ -246,3 +246,159 @@ async fn connections_beyond_the_limit_are_refused() {
     assert!(refused.is_none_or(|error| error.condition == condition::RESOURCE_LIMIT_EXCEEDED));
     assert!(!first.is_closed());
 }
+
+#[tokio::test]
+async fn hubs_come_and_go_while_it_runs() {
+    use amqp10::emulator::HubOptions;
+
+    let emulator = emulator().await;
+    let hub = HubOptions::new("Audit", 1).consumer_group("g");
+    emulator.create_hub(hub.clone()).await.unwrap();
+    assert_eq!(emulator.hubs()[0], hub);
+    let error = emulator
+        .create_hub(HubOptions::new("AUDIT", 1))
+        .await
+        .unwrap_err();
+    assert!(matches!(error, EmulatorError::HubExists(name) if name == "AUDIT"));
+
+    let (_connection, session) = root(&emulator).await;
+    let sender = session
+        .attach_sender("audit/Partitions/0", SenderOptions::default())
+        .await
+        .unwrap();
+    assert!(sender.send(Message::data("x")).await.unwrap().is_accepted());
+    let receiver = session
+        .attach_receiver(
+            "audit/ConsumerGroups/g/Partitions/0",
+            ReceiverOptions::default(),
+        )
+        .await
+        .unwrap();
+    let other = session
+        .attach_sender("orders/Partitions/0", SenderOptions::default())
+        .await
+        .unwrap();
+
+    emulator.delete_hub("audit").await.unwrap();
+    let words = "The messaging entity 'Audit' could not be found";
+    for ended in [soon(sender.closed()).await, soon(receiver.closed()).await] {
+        let error = ended.remote_error().unwrap();
+        assert_eq!(error.condition, condition::NOT_FOUND);
+        assert!(description(error).contains(words), "{error:?}");
+    }
+    assert!(!other.is_closed());
+    let error = emulator.delete_hub("audit").await.unwrap_err();
+    assert!(matches!(error, EmulatorError::HubMissing(_)), "{error}");
+
+    emulator
+        .create_hub(HubOptions::new("audit", 2))
+        .await
+        .unwrap();
+    assert!(emulator.stored("audit", "0").is_empty());
+}
+
+#[tokio::test]
+async fn who_publishes_too_much_is_told_that_the_service_is_busy() {
+    use amqp10::Outcome;
+    use amqp10::emulator::Throughput;
+
+    let throughput = Throughput::default().events(5);
+    let emulator = Emulator::start(options().throughput(throughput))
+        .await
+        .unwrap();
+    let (_connection, session) = root(&emulator).await;
+    let sender = session
+        .attach_sender("orders", SenderOptions::default())
+        .await
+        .unwrap();
+    let mut busy = 0;
+    for _ in 0..50 {
+        if let Outcome::Rejected(rejected) = sender.send(Message::data("x")).await.unwrap() {
+            let condition = rejected.error.unwrap().condition;
+            assert_eq!(condition.as_str(), "com.microsoft:server-busy");
+            busy += 1;
+        }
+    }
+    assert!((30..=45).contains(&busy), "{busy} of 50");
+}
+
+#[tokio::test]
+async fn receivers_of_a_group_can_be_limited_over_all_partitions() {
+    let emulator = Emulator::start(options().max_receivers_per_group(1))
+        .await
+        .unwrap();
+    let (_connection, session) = root(&emulator).await;
+    let attach = |address: String| session.attach_receiver(address, ReceiverOptions::default());
+    let _first = attach(reader_address(0)).await.unwrap();
+    let error = match attach(reader_address(1)).await {
+        Err(error) => error,
+        Ok(receiver) => soon(receiver.closed()).await,
+    };
+    let error = error.remote_error().unwrap();
+    assert_eq!(error.condition, condition::RESOURCE_LIMIT_EXCEEDED);
+    let analytics = "orders/ConsumerGroups/analytics/Partitions/1";
+    let receiver = attach(analytics.to_owned()).await.unwrap();
+    assert!(!receiver.is_closed());
+}
+
+#[tokio::test]
+async fn a_connection_that_never_had_a_link_is_closed_sooner() {
+    let emulator = Emulator::start(
+        options()
+            .idle_new_connection(Duration::from_millis(50))
+            .idle_connection(Duration::from_secs(60)),
+    )
+    .await
+    .unwrap();
+    let (idle, _session) = root(&emulator).await;
+    let (used, session) = root(&emulator).await;
+    publish(&session, &["x"]).await;
+    let error = soon(idle.closed()).await;
+    let error = error.remote_error().unwrap();
+    assert_eq!(error.condition, condition::CONNECTION_FORCED);
+    assert!(description(error).contains("50 milliseconds"), "{error:?}");
+    assert!(!used.is_closed());
+}
+
+#[tokio::test]
+async fn it_tells_its_health_over_http() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    let any = ([127, 0, 0, 1], 0).into();
+    let emulator = Emulator::start(options().health_address(any))
+        .await
+        .unwrap();
+    let address = emulator.health_addr().unwrap();
+    let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    stream
+        .write_all(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        .await
+        .unwrap();
+    let mut response = String::new();
+    soon(stream.read_to_string(&mut response)).await.unwrap();
+    assert!(response.starts_with("HTTP/1.1 200 OK\r\n"), "{response}");
+    let body = r#"{"status":"healthy","message":"Service is healthy."}"#;
+    assert!(response.ends_with(body), "{response}");
+}
+
+#[cfg(feature = "emulator-tls")]
+#[tokio::test]
+async fn it_makes_a_certificate_for_itself_and_says_what_to_trust() {
+    let emulator = Emulator::start(options().tls_generated()).await.unwrap();
+    let port = emulator.local_addr().unwrap().port();
+    let roots = TlsConfig::with_root_certificates(emulator.ca_pem().unwrap().as_bytes()).unwrap();
+    for host in ["localhost", "127.0.0.1"] {
+        let options = ConnectionOptions::default().tls(roots.clone());
+        let url = format!("amqps://{host}:{port}");
+        let connection = soon(Connection::open(&url, options)).await.unwrap();
+        connection.close().await.unwrap();
+    }
+    let untrusting = ConnectionOptions::default();
+    let url = format!("amqps://localhost:{port}");
+    assert!(soon(Connection::open(&url, untrusting)).await.is_err());
+    assert!(
+        !emulator
+            .connection_string()
+            .contains("UseDevelopmentEmulator")
+    );
+}

@@ -57,3 +57,15 @@ async fn a_token_for_another_hub_is_not_enough() {
     assert_eq!(status(&management.ask(read_hub("orders")).await), 401);
     assert_eq!(status(&management.ask(read_hub("other")).await), 200);
 }
+
+/// One official client puts its token for the node below the consumer group.
+#[tokio::test]
+async fn a_token_for_the_management_node_of_a_group_is_enough() {
+    let emulator = Emulator::start(options().hub("other", 1)).await.unwrap();
+    let (_connection, session) = anonymous(&emulator).await;
+    let audience = "sb://localhost/orders/ConsumerGroups/$Default/$management";
+    authorize(&session, audience).await;
+    let management = Requests::attach(&session, "$management").await;
+    assert_eq!(status(&management.ask(read_hub("orders")).await), 200);
+    assert_eq!(status(&management.ask(read_hub("other")).await), 401);
+}

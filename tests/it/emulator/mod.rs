@@ -5,6 +5,7 @@ mod claims;
 mod lifecycle;
 mod management;
 mod numbered;
+mod persistence;
 mod publishing;
 mod reading;
 

@@ -1,14 +1,33 @@
 //! The Event Hubs client against the emulator.
 
 mod authorization;
+mod buffered;
+mod buffered_faults;
 mod connections;
+#[cfg(feature = "metrics")]
+mod counting;
+#[cfg(feature = "entra")]
+mod entra;
+mod fault_example;
+mod faults;
+mod file_store;
+mod idempotent;
 mod idleness;
+mod in_flight;
+mod large;
+mod live;
+mod logging;
+mod processor;
 mod publishing;
 mod reading;
 mod recovery;
 mod renewal;
+mod script;
 mod scripted;
 mod simulation;
+mod trace_context;
+#[cfg(feature = "websocket")]
+mod transport;
 mod watching;
 
 use std::sync::{Arc, Mutex};

@@ -225,3 +225,67 @@ async fn what_can_not_be_is_refused_with_the_services_words() {
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidArgument, "{error}");
 }
+
+#[tokio::test]
+async fn events_of_a_publisher_carry_its_name() {
+    let emulator = emulator().await;
+    let client = client(&emulator).await;
+    let producer = producer(&client);
+    let route = || Route::publisher("device 42");
+    producer.send_to(route(), "single").await.unwrap();
+    let mut batch = producer
+        .create_batch(BatchOptions::to(route()))
+        .await
+        .unwrap();
+    batch.try_add("in a batch").unwrap();
+    producer.send_batch(batch).await.unwrap();
+
+    let mut found = Vec::new();
+    for partition in client.hub_properties().await.unwrap().partition_ids {
+        let properties = client.partition_properties(&partition).await.unwrap();
+        let mut consumer = from_start(&client, &partition).await;
+        for _ in 0..=properties.last_enqueued_sequence_number {
+            let event = next(&mut consumer).await;
+            let publisher = event.annotations().unwrap().get("x-opt-publisher");
+            assert_eq!(publisher, Some(&Value::from("device 42")));
+            found.push(text(&event).to_owned());
+        }
+    }
+    found.sort();
+    assert_eq!(found, ["in a batch", "single"]);
+    let error = producer.send_to(Route::publisher("a/b"), "x").await;
+    assert_eq!(error.unwrap_err().kind(), ErrorKind::InvalidArgument);
+}
+
+/// In both modes, through a batch and back.
+#[cfg(feature = "json")]
+#[tokio::test]
+async fn cloud_events_and_json_come_out_as_they_went_in() {
+    use amqp10::eventhubs::cloudevents::CloudEvent;
+
+    let emulator = emulator().await;
+    let client = client(&emulator).await;
+    let producer = producer(&client);
+    let cloud_event = CloudEvent::new("1", "/sensors/7", "com.example.reading")
+        .with_subject("temperature")
+        .with_data("application/json", r#"{"degrees":21.5}"#)
+        .with_extension("count", 7_i64);
+    let mut batch = producer
+        .create_batch(BatchOptions::partition("0"))
+        .await
+        .unwrap();
+    batch.try_add(cloud_event.to_event().unwrap()).unwrap();
+    batch
+        .try_add(cloud_event.to_structured_event().unwrap())
+        .unwrap();
+    batch.try_add(Event::json(&[1, 2, 3]).unwrap()).unwrap();
+    producer.send_batch(batch).await.unwrap();
+    let mut consumer = from_start(&client, "0").await;
+    for _ in 0..2 {
+        let received = next(&mut consumer).await;
+        assert_eq!(CloudEvent::from_received(&received).unwrap(), cloud_event);
+    }
+    let received = next(&mut consumer).await;
+    assert_eq!(received.json::<Vec<u8>>().unwrap(), [1, 2, 3]);
+    assert!(CloudEvent::from_received(&received).is_err());
+}

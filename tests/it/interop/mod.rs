@@ -3,21 +3,35 @@
 //! `eval "$(.ci/peers/up)"` installs and starts them. Without it these tests are skipped and say so; with
 //! `AMQP10_PEERS=required` a missing peer is an error.
 
+#[cfg(all(feature = "blob", feature = "tls"))]
+mod blob_store;
 mod broker;
-#[cfg(feature = "emulator")]
-mod eventhubs_python;
 mod json;
 mod node;
 mod node_clients;
+#[cfg(all(feature = "blob", feature = "emulator", feature = "tls"))]
+mod official_clients;
 #[cfg(feature = "broker")]
 mod our_broker;
+#[cfg_attr(
+    not(all(feature = "blob", feature = "emulator", feature = "tls")),
+    allow(dead_code) // some programs and what runs them are for tests of these features alone
+)]
 mod peers;
+#[cfg_attr(
+    not(all(feature = "blob", feature = "emulator", feature = "tls")),
+    allow(dead_code)
+)]
 mod program;
 mod proton_broker;
 mod proton_client;
 mod rabbitmq3;
 mod rabbitmq4;
 mod rhea_client;
+#[cfg(all(feature = "emulator", feature = "websocket"))]
+mod rhea_websocket;
+#[cfg(all(feature = "blob", feature = "emulator", feature = "tls"))]
+mod shared_processing;
 
 use std::time::Duration;
 

@@ -7,7 +7,7 @@ use amqp10::codec::condition;
 use amqp10::{
     AcceptLinkOptions, AcceptedLink, AmqpError, Connection, ConnectionOptions, IncomingLink,
     Listener, ListenerOptions, Message, Outcome, Receiver, SaslMechanism, SaslServerOptions,
-    Sender, StaticUsers,
+    Sender, StaticUsers, WebSocketServerOptions,
 };
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
@@ -41,7 +41,10 @@ impl Server {
             .mechanisms([SaslMechanism::Anonymous, SaslMechanism::Plain])
             .authenticator(users);
         let connection = ConnectionOptions::default().allow_plain_without_tls(true);
-        let options = ListenerOptions::default().sasl(sasl).connection(connection);
+        let options = ListenerOptions::default()
+            .sasl(sasl)
+            .connection(connection)
+            .websocket(WebSocketServerOptions::default());
         let listener = Arc::new(Listener::bind("127.0.0.1:0", options).await.unwrap());
         let nodes = Arc::new(Nodes::default());
         let serving = tokio::spawn(serve(listener.clone(), nodes.clone()));
@@ -54,7 +57,12 @@ impl Server {
 
     /// `amqp://` and what comes after; `login` is empty or `user:password@`.
     pub fn url(&self, login: &str) -> String {
-        format!("amqp://{login}{}", self.listener.local_addr().unwrap())
+        self.url_with("amqp", login)
+    }
+
+    /// The same with another scheme: the port takes WebSockets too.
+    pub fn url_with(&self, scheme: &str, login: &str) -> String {
+        format!("{scheme}://{login}{}", self.listener.local_addr().unwrap())
     }
 
     /// What the node holds now.

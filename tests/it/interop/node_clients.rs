@@ -42,11 +42,23 @@ pub async fn messages_of_file(client: &Program, file: &str) {
 
 /// Numbered messages from the client, and the same back.
 pub async fn numbered(client: &Program, count: usize, size: usize) {
+    numbered_by("amqp", &[], client, count, size).await;
+}
+
+/// The same by the scheme of a URL, with arguments more.
+pub async fn numbered_by(
+    scheme: &str,
+    arguments: &[&str],
+    client: &Program,
+    count: usize,
+    size: usize,
+) {
     let server = Server::start().await;
+    let url = server.url_with(scheme, "");
     let (count_text, size_text) = (count.to_string(), size.to_string());
     let numbered = ["--count", &count_text, "--size", &size_text];
     let outcomes = client
-        .line(&[&["send", &server.url(""), NODE], &numbered[..]].concat())
+        .line(&[&["send", &url, NODE], arguments, &numbered[..]].concat())
         .await;
     assert_eq!(outcomes["accepted"], count, "{outcomes}");
     let messages = server.messages(NODE);
@@ -62,7 +74,7 @@ pub async fn numbered(client: &Program, count: usize, size: usize) {
     }
 
     let returned = client
-        .lines(&["receive", &server.url(""), NODE, &count_text])
+        .lines(&[&["receive", &url, NODE, &count_text], arguments].concat())
         .await;
     let sent: Vec<_> = messages.iter().map(to_json).collect();
     assert!(

@@ -38,6 +38,12 @@ pub fn proton_broker() -> Option<String> {
     find("AMQP10_PROTON_BROKER")
 }
 
+/// URL of the account of Azurite, a stand-in for Azure Blob Storage.
+#[cfg(feature = "blob")]
+pub fn azurite() -> Option<String> {
+    find("AMQP10_AZURITE")
+}
+
 /// The Python that has the clients of `tests/interop`.
 pub fn python() -> Option<String> {
     find("AMQP10_PYTHON")
@@ -46,4 +52,10 @@ pub fn python() -> Option<String> {
 /// The folder that holds the Node modules.
 pub fn node_modules() -> Option<String> {
     find("AMQP10_NODE_MODULES")
+}
+
+/// The program on Microsoft's Rust client, built.
+#[cfg(feature = "emulator")]
+pub fn microsoft_rust() -> Option<String> {
+    find("AMQP10_MICROSOFT_RUST")
 }

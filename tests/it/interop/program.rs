@@ -4,7 +4,11 @@ use std::path::PathBuf;
 use std::process::Stdio;
 
 use serde_json::Value as Json;
+#[cfg(feature = "emulator")]
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::Command;
+#[cfg(feature = "emulator")]
+use tokio::process::{Child, ChildStdin, ChildStdout};
 
 use super::{json, peers, soon};
 
@@ -15,47 +19,65 @@ pub fn path_of(name: &str) -> PathBuf {
         .collect()
 }
 
-/// A client program and what runs it.
+/// A client program: what is executed, and with which file.
 #[derive(Clone, Debug)]
 pub struct Program {
-    interpreter: String,
-    file: &'static str,
-    node_path: Option<String>,
+    executable: String,
+    file: Option<&'static str>,
+    environment: Vec<(&'static str, String)>,
 }
 
 impl Program {
     /// A program in Python; `None` if the test is to be skipped.
     pub fn python(file: &'static str) -> Option<Self> {
-        let interpreter = peers::python()?;
         Some(Self {
-            interpreter,
-            file,
-            node_path: None,
+            executable: peers::python()?,
+            file: Some(file),
+            environment: Vec::new(),
         })
     }
 
     /// A program for Node; `None` if the test is to be skipped.
     pub fn node(file: &'static str) -> Option<Self> {
-        let node_path = Some(peers::node_modules()?);
         Some(Self {
-            interpreter: "node".into(),
-            file,
-            node_path,
+            environment: vec![("NODE_PATH", peers::node_modules()?)],
+            executable: "node".into(),
+            file: Some(file),
         })
+    }
+
+    /// The program on Microsoft's Rust client; `None` if the test is to be skipped.
+    #[cfg(feature = "emulator")]
+    pub fn microsoft_rust() -> Option<Self> {
+        Some(Self {
+            executable: peers::microsoft_rust()?,
+            file: None,
+            environment: Vec::new(),
+        })
+    }
+
+    /// The same with one more variable in its environment.
+    #[cfg(all(feature = "emulator-tls", feature = "websocket"))]
+    pub fn with_variable(mut self, name: &'static str, value: &str) -> Self {
+        self.environment.push((name, value.to_owned()));
+        self
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(&self.executable);
+        command
+            .args(self.file.map(path_of))
+            .args(arguments)
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
+            .kill_on_drop(true);
+        command
     }
 
     /// Runs it to its end: what it printed, or what it complained about.
     pub async fn run(&self, arguments: &[&str]) -> Result<String, String> {
-        let mut command = Command::new(&self.interpreter);
-        command
-            .arg(path_of(self.file))
-            .args(arguments)
-            .stdin(Stdio::null())
-            .kill_on_drop(true);
-        if let Some(node_path) = &self.node_path {
-            command.env("NODE_PATH", node_path);
-        }
-        let output = soon(self.file, command.output()).await.unwrap();
+        let mut command = self.command(arguments);
+        let output = command.stdin(Stdio::null()).output();
+        let output = soon(&format!("{arguments:?}"), output).await.unwrap();
         let text = |octets| String::from_utf8(octets).unwrap();
         match output.status.success() {
             true => Ok(text(output.stdout)),
@@ -72,5 +94,67 @@ impl Program {
     /// Runs it; it prints one line of JSON.
     pub async fn line(&self, arguments: &[&str]) -> Json {
         self.lines(arguments).await.pop().expect("one line")
+    }
+
+    /// Starts it, to be read and written while it runs. Dropped, it is killed.
+    #[cfg(feature = "emulator")]
+    pub fn start(&self, arguments: &[&str]) -> Running {
+        let mut command = self.command(arguments);
+        let command = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        Running {
+            stdin: child.stdin.take(),
+            lines: BufReader::new(child.stdout.take().unwrap()).lines(),
+            child,
+        }
+    }
+}
+
+/// A program that runs.
+#[cfg(feature = "emulator")]
+pub struct Running {
+    child: Child,
+    stdin: Option<ChildStdin>,
+    lines: Lines<BufReader<ChildStdout>>,
+}
+
+#[cfg(feature = "emulator")]
+impl Running {
+    /// The next line of JSON; `None` at the end of what it prints.
+    pub async fn next(&mut self) -> Option<Json> {
+        let line = soon("the next line", self.lines.next_line())
+            .await
+            .unwrap()?;
+        Some(serde_json::from_str(&line).unwrap_or_else(|error| panic!("{line}: {error}")))
+    }
+
+    /// Writes a line to its stdin.
+    pub async fn tell(&mut self, line: &str) {
+        let stdin = self.stdin.as_mut().expect("stdin is open");
+        let line = format!("{line}\n");
+        stdin.write_all(line.as_bytes()).await.unwrap();
+    }
+
+    /// Kills it. What it had printed can still be read.
+    pub fn kill(&mut self) {
+        self.child.start_kill().unwrap();
+    }
+
+    /// Closes its stdin and waits for its end: the lines that were left, or what it complained about.
+    pub async fn end(mut self) -> Result<Vec<Json>, String> {
+        drop(self.stdin.take());
+        let mut left = Vec::new();
+        while let Some(line) = self.next().await {
+            left.push(line);
+        }
+        let output = soon("the end of the program", self.child.wait_with_output());
+        let output = output.await.unwrap();
+        match output.status.success() {
+            true => Ok(left),
+            false => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
+        }
     }
 }

@@ -582,7 +582,7 @@ async fn c_021_a_required_extension_that_is_not_offered_closes_the_connection() 
     let (mut peer, opening) = Peer::of_client(options);
     peer.exchange_headers().await;
     let open = peer.expect_open().await;
-    assert_eq!(open.desired_capabilities, [required.clone()]);
+    assert_eq!(open.desired_capabilities, std::slice::from_ref(&required));
     peer.send_on(0, peer::open()).await;
     let error = opening.await.unwrap().unwrap_err();
     assert!(

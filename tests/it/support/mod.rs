@@ -1,5 +1,7 @@
 //! What the tests share.
 
+#[cfg(feature = "emulator")]
+pub mod delay;
 pub mod peer;
 pub mod scene;
 

@@ -31,6 +31,7 @@ use crate::eventhubs::partition_key::partition_for_key;
 use crate::eventhubs::properties::HubProperties;
 use crate::eventhubs::route::Route;
 use crate::eventhubs::section::{EncodedEvent, Marks};
+use crate::eventhubs::trace_context::TraceContextSource;
 
 /// Takes events one at a time, and publishes them in batches from the background.
 ///
@@ -72,6 +73,7 @@ pub struct BufferedProducer {
 struct Shared {
     hub: String,
     options: Arc<BufferedProducerOptions>,
+    trace_context: Option<TraceContextSource>,
     /// One for each partition, in the order of their ids.
     lanes: Vec<Arc<Lane>>,
     lane_count: NonZeroU32,
@@ -99,6 +101,7 @@ impl BufferedProducer {
             .retry_unknown(options.retry_unknown)
             .max_in_flight_bytes(usize::MAX);
         let hub = namespace.hub().to_owned();
+        let trace_context = namespace.options().trace_context.clone();
         let producer = Producer::new(namespace, sending);
         let options = Arc::new(options);
         let phase = watch::Sender::new(Phase::Open);
@@ -109,6 +112,7 @@ impl BufferedProducer {
         Ok(Self {
             shared: Arc::new(Shared {
                 hub,
+                trace_context,
                 lanes: partitions.iter().map(lane).collect(),
                 lane_count,
                 turn: AtomicUsize::new(0),
@@ -231,7 +235,14 @@ impl BufferedProducer {
         event: &mut Event,
     ) -> Result<(&Arc<Lane>, EncodedEvent), EventHubsError> {
         let lane = self.lane(route)?;
-        let marks = Marks::of_route(route).numbered(self.shared.options.idempotent);
+        let Shared {
+            options,
+            trace_context,
+            ..
+        } = &*self.shared;
+        let marks = Marks::of_route(route)
+            .numbered(options.idempotent)
+            .traced(trace_context.as_ref());
         let encoded = marks
             .encode(event)
             .map_err(|error| EventHubsError::new(self.attempt(), SendError::from(error)))?;

@@ -12,7 +12,7 @@ use crate::eventhubs::producer::{IdempotentOptions, IdempotentProducer, Producer
 pub(super) enum Outlet {
     Plain(Producer),
     /// Opened with the first batch.
-    Idempotent(Producer, Mutex<Option<IdempotentProducer>>),
+    Idempotent(Producer, Mutex<Option<Box<IdempotentProducer>>>),
 }
 
 impl Outlet {
@@ -42,7 +42,7 @@ impl Outlet {
                     None => {
                         let namespace = producer.shared.namespace.clone();
                         let options = IdempotentOptions::default();
-                        IdempotentProducer::open(namespace, partition, options).await?
+                        Box::new(IdempotentProducer::open(namespace, partition, options).await?)
                     }
                 };
                 slot.insert(numbering).create_batch(max_bytes).await
@@ -75,9 +75,8 @@ async fn publish_plain(
     batch: EventBatch,
     phase: &mut watch::Receiver<Phase>,
 ) -> Result<(), EventHubsError> {
-    let (route, payload) = batch.into_payload();
-    let link = producer.link(&route)?;
-    let mut publication = Publication::batch(payload);
+    let link = producer.link(batch.route())?;
+    let mut publication = Publication::batch(batch);
     let retry_unknown = producer.shared.options.retry_unknown;
     match unless_aborted(phase, link.publish(&mut publication, retry_unknown)).await {
         Some(published) => published,

@@ -10,25 +10,25 @@ pub(super) enum Fate {
     Unknown,
 }
 
-/// How often a producer may store an event that it sent.
+/// How often a producer stores what it sends: so many times "once".
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Promise {
-    AtMostOnce,
-    AtLeastOnce,
+    AtMost,
+    AtLeast,
     /// And its producer goes on asking until the fate is known.
-    ExactlyOnce,
+    Exactly,
 }
 
 impl Promise {
     /// How often an event may be stored of which that was reported.
     fn allows(self, fate: Fate, stored: usize) -> bool {
         match (fate, self) {
-            (Fate::Accepted, Promise::AtMostOnce | Promise::ExactlyOnce) => stored == 1,
-            (Fate::Accepted, Promise::AtLeastOnce) => stored >= 1,
+            (Fate::Accepted, Promise::AtMost | Promise::Exactly) => stored == 1,
+            (Fate::Accepted, Promise::AtLeast) => stored >= 1,
             (Fate::NotSent, _) => stored == 0,
-            (Fate::Unknown, Promise::AtMostOnce) => stored <= 1,
-            (Fate::Unknown, Promise::AtLeastOnce) => true,
-            (Fate::Unknown, Promise::ExactlyOnce) => false,
+            (Fate::Unknown, Promise::AtMost) => stored <= 1,
+            (Fate::Unknown, Promise::AtLeast) => true,
+            (Fate::Unknown, Promise::Exactly) => false,
         }
     }
 }

@@ -34,19 +34,15 @@ impl Publisher {
 
     pub(super) async fn run(mut self) {
         let client = self.world.client(&self.name).await;
-        let promises = [
-            Promise::AtMostOnce,
-            Promise::AtLeastOnce,
-            Promise::ExactlyOnce,
-        ];
+        let promises = [Promise::AtMost, Promise::AtLeast, Promise::Exactly];
         match self.dice.pick(&promises) {
-            Promise::ExactlyOnce => self.run_idempotent(&client).await,
+            Promise::Exactly => self.run_idempotent(&client).await,
             promise => self.run_plain(&client, promise).await,
         }
     }
 
     async fn run_plain(&mut self, client: &Client, promise: Promise) {
-        let retries = promise == Promise::AtLeastOnce;
+        let retries = promise == Promise::AtLeast;
         let producer = client.producer(ProducerOptions::default().retry_unknown(retries));
         for _ in 0..2 + self.dice.below(12) {
             self.publish(&producer, promise).await;
@@ -88,7 +84,7 @@ impl Publisher {
         for _ in 0..2 + self.dice.below(12) {
             let bodies = self.bodies();
             let sent = publish_once(&mut producer, &bodies).await;
-            self.report(bodies, &sent, Promise::ExactlyOnce);
+            self.report(bodies, &sent, Promise::Exactly);
             self.pause().await;
         }
     }

@@ -20,6 +20,9 @@ use super::reading::Reader;
 
 const HUB: &str = "orders";
 
+/// As long as the slowest link may take for one message.
+const QUIET: Duration = Duration::from_secs(30);
+
 /// What the tasks of one run share.
 #[derive(Clone)]
 pub(super) struct World {
@@ -122,13 +125,26 @@ impl World {
             propagate(ended);
         }
         self.tell("all is published");
-        let stored = self.stored();
+        let stored = self.all_stored().await;
         for (partition, bodies) in &stored {
             let count = bodies.len();
             self.tell(format!("partition {partition} holds {count} events"));
             self.await_reader(partition, count).await;
         }
         self.ledger.borrow().check(&stored);
+    }
+
+    /// What is stored when nothing more comes: what is on its way when nobody waits for it any more may be stored later.
+    async fn all_stored(&self) -> BTreeMap<String, Vec<String>> {
+        let mut stored = self.stored();
+        loop {
+            tokio::time::sleep(QUIET).await;
+            let later = self.stored();
+            if later == stored {
+                return stored;
+            }
+            stored = later;
+        }
     }
 
     /// What is stored in each partition, in order.

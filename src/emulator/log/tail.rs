@@ -1,15 +1,15 @@
 //! The end of a partition's log: what the next event is called, and which producers wrote the last ones (Event Hubs).
 
-use super::event::{NewEvent, Position, StoredEvent};
-use super::producers::{Numbers, Producers};
+use super::super::event::{NewEvent, Position, StoredEvent};
+use super::producers::{Numbers, ProducerState, Producers};
 use crate::codec::{AmqpError, Timestamp};
 
 /// Gives events their positions. No event is kept here.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Tail {
-    pub(crate) next_sequence_number: i64,
+    /// The newest event, if there ever was one.
+    pub(crate) last: Option<Position>,
     pub(crate) next_offset: u64,
-    pub(crate) last_enqueued: Option<Timestamp>,
     pub(crate) producers: Producers,
 }
 
@@ -21,40 +21,60 @@ pub(crate) struct Publication {
     pub(crate) numbers: Option<Numbers>,
 }
 
+/// The events of a publication in their places.
+#[derive(Debug, Default)]
+pub(crate) struct Placed {
+    /// Those that were not stored yet.
+    pub(crate) events: Vec<StoredEvent>,
+    /// What is known of their producer now, where they have numbers.
+    pub(crate) producer: Option<ProducerState>,
+}
+
 impl Tail {
+    /// The sequence number that the next event gets.
+    pub(crate) fn next_sequence_number(&self) -> i64 {
+        self.last
+            .as_ref()
+            .map_or(0, |last| last.sequence_number + 1)
+    }
+
     /// Gives the events of a publication their positions, save those that are stored already. Time never runs backwards in
     /// a log, even if `now` does.
     pub(crate) fn place(
         &mut self,
         publication: Publication,
         now: Timestamp,
-    ) -> Result<Vec<StoredEvent>, AmqpError> {
+    ) -> Result<Placed, AmqpError> {
         let Publication {
             mut events,
             numbers,
         } = publication;
+        let mut producer = None;
         if let Some(numbers) = &numbers {
             let repeated = self.producers.repeated(numbers)? as usize;
             events.drain(..repeated.min(events.len()));
-            if !events.is_empty() {
-                self.producers.advance(numbers);
+            if events.is_empty() {
+                return Ok(Placed::default());
             }
+            producer = Some(self.producers.advance(numbers));
         }
         let enqueued = self
-            .last_enqueued
-            .map_or(now, |last| Timestamp(last.0.max(now.0)));
+            .last
+            .as_ref()
+            .map_or(now, |last| Timestamp(last.enqueued.0.max(now.0)));
         let place = |event: NewEvent| {
-            let stored = event.store(Position {
-                sequence_number: self.next_sequence_number,
+            let position = Position {
+                sequence_number: self.next_sequence_number(),
                 offset: self.next_offset,
                 enqueued,
-            });
-            self.next_sequence_number += 1;
+            };
+            let stored = event.store(position.clone());
             self.next_offset += stored.size() as u64;
-            self.last_enqueued = Some(enqueued);
+            self.last = Some(position);
             stored
         };
-        Ok(events.into_iter().map(place).collect())
+        let events = events.into_iter().map(place).collect();
+        Ok(Placed { events, producer })
     }
 }
 

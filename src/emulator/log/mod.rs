@@ -1,13 +1,19 @@
 //! The log of one partition: events in order, from the oldest kept to the newest (Event Hubs). No clock, no lock.
 
+mod producers;
+mod tail;
+
 use std::collections::VecDeque;
 use std::fmt;
 
+pub(crate) use self::producers::{Numbers, ProducerClaim, ProducerState, taken_over};
+pub(crate) use self::tail::{Placed, Publication, Tail};
 use super::config::Retention;
 use super::event::{Position, StoredEvent};
 use super::selector::StartPosition;
+use crate::codec::Timestamp;
 
-/// An append-only log that forgets its oldest events by count and octets.
+/// An append-only log that forgets its oldest events by count, octets and age.
 pub(crate) struct Log {
     /// Sequence numbers without gaps: the event at index `i` has the first one's number plus `i`.
     events: VecDeque<StoredEvent>,
@@ -70,6 +76,25 @@ impl Log {
                 return;
             };
             self.octets -= oldest.size();
+        }
+    }
+
+    /// Drops the events that were stored before a moment.
+    pub(crate) fn forget_before(&mut self, moment: Timestamp) {
+        while let Some(oldest) = self.events.front()
+            && oldest.position.enqueued < moment
+        {
+            self.octets -= oldest.size();
+            self.events.pop_front();
+        }
+    }
+
+    /// Goes on behind events that are not here any more.
+    pub(crate) fn continue_from(&mut self, tail: &Tail) {
+        if tail.next_sequence_number() > self.next_sequence_number() {
+            self.events.clear();
+            self.octets = 0;
+            self.last = tail.last.clone();
         }
     }
 
@@ -172,9 +197,7 @@ impl Log {
 #[cfg(test)]
 mod tests {
     use super::super::event::tests::event;
-    use super::super::tail::Tail;
     use super::*;
-    use crate::codec::Timestamp;
 
     /// A log of `count` events, one a second from second 1000 on, each of the same size.
     fn log_of(count: i64, retention: Retention) -> Log {
@@ -189,7 +212,8 @@ mod tests {
     fn store(log: &mut Log, tail: &mut Tail, body: &str, millis: i64) {
         log.append(
             tail.place(vec![event(body)].into(), Timestamp(millis))
-                .unwrap(),
+                .unwrap()
+                .events,
         );
     }
 
@@ -391,6 +415,17 @@ mod tests {
         assert!(log.octets <= limit);
         let log = log_of(10, Retention::default().bytes(0));
         assert_eq!(log.begin(), 9);
+    }
+
+    #[test]
+    fn the_old_are_forgotten_by_age_and_the_last_position_is_still_known() {
+        let mut log = log_of(5, Retention::default());
+        log.forget_before(Timestamp(1_003_000));
+        assert_eq!((log.begin(), log.next_sequence_number()), (3, 5));
+        log.forget_before(Timestamp(i64::MAX));
+        assert!(log.is_empty());
+        assert_eq!((log.begin(), log.octets), (5, 0));
+        assert_eq!(log.last().unwrap().sequence_number, 4);
     }
 
     #[test]

@@ -197,6 +197,26 @@ impl Producers {
         state
     }
 
+    /// What is known of a producer.
+    pub(crate) fn state(&self, id: i64) -> Option<ProducerState> {
+        self.known.get(&id).map(|producer| ProducerState {
+            id,
+            epoch: producer.epoch,
+            last: producer.last,
+        })
+    }
+
+    /// What is known, the one that published longest ago first.
+    pub(crate) fn states(&self) -> impl Iterator<Item = ProducerState> {
+        let mut known: Vec<_> = self.known.iter().collect();
+        known.sort_unstable_by_key(|(_, producer)| producer.used);
+        known.into_iter().filter_map(|(id, _)| self.state(*id))
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.known.len()
+    }
+
     /// Sets the state of a producer, over what was known of it.
     pub(crate) fn set(&mut self, state: ProducerState) {
         if self.known.len() >= MAX_PRODUCERS && !self.known.contains_key(&state.id) {

@@ -1,5 +1,11 @@
 //! What an emulator is made of: hubs, key, limits, clock.
 
+mod hub;
+#[cfg(feature = "json")]
+mod json;
+mod storage;
+mod throughput;
+
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -7,34 +13,19 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+pub use self::hub::{HubOptions, MAX_PARTITIONS};
+#[cfg(feature = "json")]
+pub use self::json::ConfigError;
+pub use self::storage::{Persistence, Retention};
+pub use self::throughput::Throughput;
 use super::faults::Faults;
 use super::sas::AccessKey;
+use crate::error::TlsError;
 use crate::eventhubs::wire::{DEFAULT_MAX_MESSAGE_SIZE, MAX_RECEIVERS_WITHOUT_EPOCH};
 use crate::{Clock, TlsServerConfig};
 
 /// The name of the key that every namespace has.
 pub const ROOT_KEY_NAME: &str = "RootManageSharedAccessKey";
-
-/// Most partitions that one hub may have.
-pub const MAX_PARTITIONS: u32 = 1024;
-
-/// Longest name of a hub, in characters (Event Hubs).
-const MAX_HUB_NAME: usize = 256;
-
-/// Longest name of a consumer group, in characters (Event Hubs).
-const MAX_GROUP_NAME: usize = 50;
-
-/// One hub of a namespace.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct HubOptions {
-    /// Its name, 1 to 256 characters, compared without case.
-    pub name: String,
-    /// Its number of partitions, 1 to [`MAX_PARTITIONS`].
-    pub partitions: u32,
-    /// Its consumer groups besides `$Default`, which every hub has; each name 1 to 50 characters.
-    pub consumer_groups: Vec<String>,
-}
 
 /// How an [`Emulator`](super::Emulator) is started. Without a hub there is nothing to publish to.
 ///
@@ -55,16 +46,29 @@ pub struct EmulatorOptions {
     pub key_value: String,
     /// Where to listen. Default: port 0 of 127.0.0.1, which picks a free port.
     pub address: SocketAddr,
+    /// Where to answer `GET /health` over plain HTTP, as the official emulator does on port 5300. Default: nowhere.
+    pub health_address: Option<SocketAddr>,
     /// Serve TLS instead of plaintext. Default: none.
     pub tls: Option<TlsServerConfig>,
+    /// Serve TLS with a certificate that the emulator makes at its start.
+    #[cfg(feature = "emulator-tls")]
+    pub tls_generated: bool,
     /// Largest message or batch taken, in octets. Default: 1 MiB.
     pub max_message_size: u64,
     /// What each partition keeps.
     pub retention: Retention,
+    /// Where to keep it, so that it survives the emulator. Default: in memory only.
+    pub persistence: Option<Persistence>,
     /// Most receivers without an owner level on one partition in one consumer group. Default: 5.
     pub max_receivers_without_epoch: usize,
+    /// Most receivers of one consumer group, over all partitions of its hub. Default: no limit.
+    pub max_receivers_per_group: usize,
+    /// Most consumer groups of a hub, `$Default` included. Default: 1000.
+    pub max_consumer_groups: usize,
     /// Most connections at a time. Default: 5000.
     pub max_connections: usize,
+    /// What producers may publish before they are told that the service is busy. Default: no limit.
+    pub throughput: Option<Throughput>,
     /// Take every JSON web token that is not empty, without looking into it. Default: no, such tokens are refused.
     pub accept_any_jwt: bool,
     /// A start position behind the end of the log means "latest" instead of an error, for clients whose checkpoints
@@ -74,6 +78,12 @@ pub struct EmulatorOptions {
     pub idle_link: Option<Duration>,
     /// Close a connection that has had no link for this long, as the service does after minutes. Default: never.
     pub idle_connection: Option<Duration>,
+    /// Close a connection that has not had any link for this long since it was opened: sooner than one that has had links,
+    /// as the service does. Default: as [`idle_connection`](EmulatorOptions::idle_connection).
+    pub idle_new_connection: Option<Duration>,
+    /// Cut a connection after this long without a frame; half of it is what the open says. Default: 480 s, which makes the
+    /// service's 240 s on the wire.
+    pub silence: Duration,
     /// How long [`shutdown`](super::Emulator::shutdown) waits for peers to answer. Default: 5 s.
     pub shutdown_deadline: Duration,
     /// The time: for enqueued times and for the ends of tokens. Default: the system's.
@@ -84,41 +94,6 @@ pub struct EmulatorOptions {
     generated_key: String,
 }
 
-/// What a partition keeps before it forgets its oldest events.
-///
-/// This bounds the emulator's memory: number of partitions times `bytes`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Retention {
-    /// Most events. Default: no limit but the octets.
-    pub events: usize,
-    /// Most octets, the housekeeping of each event included. Default: 256 MiB. The newest event always stays.
-    pub bytes: usize,
-}
-
-impl Default for Retention {
-    fn default() -> Retention {
-        Retention {
-            events: usize::MAX,
-            bytes: 256 * 1024 * 1024,
-        }
-    }
-}
-
-impl Retention {
-    /// Keeps at most so many events.
-    pub fn events(mut self, events: usize) -> Retention {
-        self.events = events;
-        self
-    }
-
-    /// Keeps at most so many octets.
-    pub fn bytes(mut self, bytes: usize) -> Retention {
-        self.bytes = bytes;
-        self
-    }
-}
-
 impl Default for EmulatorOptions {
     fn default() -> EmulatorOptions {
         let key = random_key();
@@ -127,15 +102,24 @@ impl Default for EmulatorOptions {
             key_name: ROOT_KEY_NAME.to_owned(),
             key_value: key.clone(),
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            health_address: None,
             tls: None,
+            #[cfg(feature = "emulator-tls")]
+            tls_generated: false,
             max_message_size: DEFAULT_MAX_MESSAGE_SIZE,
             retention: Retention::default(),
+            persistence: None,
             max_receivers_without_epoch: MAX_RECEIVERS_WITHOUT_EPOCH,
+            max_receivers_per_group: usize::MAX,
+            max_consumer_groups: 1000,
             max_connections: 5000,
+            throughput: None,
             accept_any_jwt: false,
             lenient_positions: false,
             idle_link: None,
             idle_connection: None,
+            idle_new_connection: None,
+            silence: Duration::from_secs(480),
             shutdown_deadline: Duration::from_secs(5),
             clock: Clock::default(),
             faults: Faults::default(),
@@ -161,11 +145,7 @@ impl EmulatorOptions {
 
     /// Adds a hub.
     pub fn hub(mut self, name: impl Into<String>, partitions: u32) -> EmulatorOptions {
-        self.hubs.push(HubOptions {
-            name: name.into(),
-            partitions,
-            consumer_groups: Vec::new(),
-        });
+        self.hubs.push(HubOptions::new(name, partitions));
         self
     }
 
@@ -182,11 +162,9 @@ impl EmulatorOptions {
             .find(|hub| hub.name.eq_ignore_ascii_case(&name))
         {
             Some(hub) => hub.consumer_groups.push(group.into()),
-            None => self.hubs.push(HubOptions {
-                name,
-                partitions: 1,
-                consumer_groups: vec![group.into()],
-            }),
+            None => self
+                .hubs
+                .push(HubOptions::new(name, 1).consumer_group(group)),
         }
         self
     }
@@ -210,9 +188,23 @@ impl EmulatorOptions {
         self
     }
 
+    /// Answers `GET /health` here.
+    pub fn health_address(mut self, address: SocketAddr) -> EmulatorOptions {
+        self.health_address = Some(address);
+        self
+    }
+
     /// Serves TLS instead of plaintext.
     pub fn tls(mut self, tls: TlsServerConfig) -> EmulatorOptions {
         self.tls = Some(tls);
+        self
+    }
+
+    /// Serves TLS instead of plaintext, with a certificate for `localhost` and the loopback addresses that is made at the
+    /// start, by an authority that is made for it too: clients trust it by [`ca_pem`](super::Emulator::ca_pem).
+    #[cfg(feature = "emulator-tls")]
+    pub fn tls_generated(mut self) -> EmulatorOptions {
+        self.tls_generated = true;
         self
     }
 
@@ -225,6 +217,12 @@ impl EmulatorOptions {
     /// Says what each partition keeps.
     pub fn retention(mut self, retention: Retention) -> EmulatorOptions {
         self.retention = retention;
+        self
+    }
+
+    /// Keeps everything in a folder.
+    pub fn persistence(mut self, persistence: Persistence) -> EmulatorOptions {
+        self.persistence = Some(persistence);
         self
     }
 
@@ -252,9 +250,39 @@ impl EmulatorOptions {
         self
     }
 
+    /// Closes connections that had no link for so long since they were opened.
+    pub fn idle_new_connection(mut self, idle: Duration) -> EmulatorOptions {
+        self.idle_new_connection = Some(idle);
+        self
+    }
+
+    /// Cuts connections that were silent for so long.
+    pub fn silence(mut self, silence: Duration) -> EmulatorOptions {
+        self.silence = silence;
+        self
+    }
+
     /// Serves this many receivers without an owner level on one partition in one consumer group.
     pub fn max_receivers_without_epoch(mut self, receivers: usize) -> EmulatorOptions {
         self.max_receivers_without_epoch = receivers;
+        self
+    }
+
+    /// Serves this many receivers in one consumer group.
+    pub fn max_receivers_per_group(mut self, receivers: usize) -> EmulatorOptions {
+        self.max_receivers_per_group = receivers;
+        self
+    }
+
+    /// Allows a hub this many consumer groups, `$Default` included.
+    pub fn max_consumer_groups(mut self, groups: usize) -> EmulatorOptions {
+        self.max_consumer_groups = groups;
+        self
+    }
+
+    /// Tells producers that publish more that the service is busy.
+    pub fn throughput(mut self, throughput: Throughput) -> EmulatorOptions {
+        self.throughput = Some(throughput);
         self
     }
 
@@ -276,6 +304,13 @@ impl EmulatorOptions {
         self
     }
 
+    /// How long a connection may be without a link.
+    pub(crate) fn idle(&self, had_link: bool) -> Option<Duration> {
+        self.idle_new_connection
+            .filter(|_| !had_link)
+            .or(self.idle_connection)
+    }
+
     /// Has things go wrong. With a seed, a key that was not chosen is made of the seed: see [`Faults::seed`].
     pub fn faults(mut self, faults: Faults) -> EmulatorOptions {
         if let Some(seed) = faults.seed
@@ -286,6 +321,17 @@ impl EmulatorOptions {
         }
         self.faults = faults;
         self
+    }
+
+    /// Makes a certificate if one is to be made; returns its authority's in PEM.
+    pub(crate) fn generate_certificate(&mut self) -> Result<Option<String>, TlsError> {
+        #[cfg(feature = "emulator-tls")]
+        if self.tls_generated {
+            let generated = crate::transport::tls::generated::generate()?;
+            self.tls = Some(generated.server);
+            return Ok(Some(generated.authority_pem));
+        }
+        Ok(None)
     }
 
     pub(crate) fn access_key(&self) -> AccessKey {
@@ -306,7 +352,7 @@ impl EmulatorOptions {
             );
         }
         for (index, hub) in self.hubs.iter().enumerate() {
-            hub.check()?;
+            hub.check(self.max_consumer_groups)?;
             if self.hubs[..index]
                 .iter()
                 .any(|other| other.name.eq_ignore_ascii_case(&hub.name))
@@ -318,43 +364,6 @@ impl EmulatorOptions {
     }
 }
 
-impl HubOptions {
-    fn check(&self) -> Result<(), String> {
-        let HubOptions {
-            name, partitions, ..
-        } = self;
-        check_name("hub", name, MAX_HUB_NAME)?;
-        if name.starts_with('$') {
-            return Err(format!(
-                "the hub name '{name}' begins with $, which belongs to the service's own nodes"
-            ));
-        }
-        if !(1..=MAX_PARTITIONS).contains(partitions) {
-            return Err(format!(
-                "the hub '{name}' has {partitions} partitions; expected 1 to {MAX_PARTITIONS}"
-            ));
-        }
-        self.consumer_groups
-            .iter()
-            .try_for_each(|group| check_name("consumer group", group, MAX_GROUP_NAME))
-    }
-}
-
-fn check_name(what: &str, name: &str, longest: usize) -> Result<(), String> {
-    let length = name.chars().count();
-    if !(1..=longest).contains(&length) {
-        return Err(format!(
-            "the {what} name '{name}' has {length} characters; expected 1 to {longest}"
-        ));
-    }
-    if name.contains(|c: char| c == '/' || c == ';' || c.is_whitespace() || c.is_control()) {
-        return Err(format!(
-            "the {what} name '{name}' holds a slash, a semicolon or a blank"
-        ));
-    }
-    Ok(())
-}
-
 impl fmt::Debug for EmulatorOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("EmulatorOptions")
@@ -364,6 +373,7 @@ impl fmt::Debug for EmulatorOptions {
             .field("tls", &self.tls.is_some())
             .field("max_message_size", &self.max_message_size)
             .field("retention", &self.retention)
+            .field("persistence", &self.persistence)
             .finish_non_exhaustive()
     }
 }

@@ -1,0 +1,68 @@
+//! The client's side of opening a WebSocket.
+
+use tokio_tungstenite::client_async_with_config;
+use tokio_tungstenite::tungstenite::Error;
+use tokio_tungstenite::tungstenite::error::{ProtocolError, SubProtocolError};
+use tokio_tungstenite::tungstenite::handshake::client::{Request, generate_key};
+use tokio_tungstenite::tungstenite::http;
+
+use super::{WebSocketStream, config, failed, handshake_error};
+use crate::error::{ConnectError, WebSocketError};
+use crate::options::WebSocketOptions;
+use crate::transport::stream::Stream;
+use crate::url::Url;
+
+/// Asks the server at the other end of `stream` for a WebSocket at the URL's path.
+pub(crate) async fn connect(
+    stream: Box<dyn Stream>,
+    url: &Url,
+    options: &WebSocketOptions,
+) -> Result<Box<dyn Stream>, ConnectError> {
+    let peer = url.host();
+    let request = request(url, options).map_err(|error| {
+        let reason = error.to_string();
+        failed(WebSocketError::Configuration { reason }, peer)
+    })?;
+    let config = config(options.max_message_size);
+    match client_async_with_config(request, stream, Some(config)).await {
+        Ok((socket, _)) => {
+            tracing::debug!(%url, "WebSocket opened");
+            let limit = options.max_message_size;
+            Ok(Box::new(WebSocketStream::new(socket, limit)))
+        }
+        Err(Error::Protocol(ProtocolError::SecWebSocketSubProtocolError(error))) => {
+            let answer = match error {
+                SubProtocolError::NoSubProtocol => "the server chose none",
+                SubProtocolError::InvalidSubProtocol => "the server chose another",
+                SubProtocolError::ServerSentSubProtocolNoneRequested => "the server chose one",
+            };
+            let offered = options.sub_protocols.clone();
+            let answer = answer.to_owned();
+            Err(failed(
+                WebSocketError::SubProtocol { offered, answer },
+                peer,
+            ))
+        }
+        Err(error) => Err(handshake_error(error, peer)),
+    }
+}
+
+fn request(url: &Url, options: &WebSocketOptions) -> Result<Request, http::Error> {
+    let host = url.http_host();
+    let mut request = http::Request::builder()
+        .uri(format!(
+            "{}://{host}{}",
+            url.scheme().as_str(),
+            url.request_target()
+        ))
+        .header("Host", host)
+        .header("Connection", "Upgrade")
+        .header("Upgrade", "websocket")
+        .header("Sec-WebSocket-Version", "13")
+        .header("Sec-WebSocket-Key", generate_key());
+    if !options.sub_protocols.is_empty() {
+        let offered = options.sub_protocols.join(", ");
+        request = request.header("Sec-WebSocket-Protocol", offered);
+    }
+    request.body(())
+}

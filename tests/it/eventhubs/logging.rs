@@ -1,0 +1,194 @@
+//! What is logged, and what must never be.
+
+use std::fmt::{self, Write};
+use std::sync::OnceLock;
+
+use amqp10::eventhubs::{BatchOptions, ErrorKind, Event};
+use amqp10::{ConnectError, ConnectionOptions, Proxy, SaslServerOptions, StaticUsers};
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Dispatch, Metadata, Subscriber};
+
+use super::*;
+
+/// Writes down whatever is said, at every level.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<String>>);
+
+impl Log {
+    fn write(&self, metadata: &Metadata<'_>, record: impl FnOnce(&mut dyn Visit)) {
+        // Of others only what this crate has them say.
+        if !metadata.target().starts_with("amqp10") {
+            return;
+        }
+        let mut line = Line(format!("{}:", metadata.name()));
+        record(&mut line);
+        let mut log = self.0.lock().unwrap();
+        log.push_str(&line.0);
+        log.push('\n');
+    }
+
+    fn text(&self) -> String {
+        self.0.lock().unwrap().clone()
+    }
+}
+
+struct Line(String);
+
+impl Visit for Line {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        write!(self.0, " {}={value:?}", field.name()).unwrap();
+    }
+}
+
+impl Subscriber for Log {
+    fn enabled(&self, _: &Metadata<'_>) -> bool {
+        true
+    }
+
+    fn new_span(&self, span: &Attributes<'_>) -> Id {
+        self.write(span.metadata(), |line| span.record(line));
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+    fn enter(&self, _: &Id) {}
+    fn exit(&self, _: &Id) {}
+
+    fn event(&self, event: &tracing::Event<'_>) {
+        self.write(event.metadata(), |line| event.record(line));
+    }
+}
+
+/// As long as there is one subscriber alone, a place in the code that another test's thread comes by first is silent for good:
+/// that thread has no subscriber.
+static COMPANIONS: OnceLock<[Dispatch; 2]> = OnceLock::new();
+
+/// Everything that is said while this runs.
+fn logged(run: impl AsyncFnOnce()) -> String {
+    COMPANIONS.get_or_init(|| [(); 2].map(|()| Dispatch::new(Log::default())));
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .start_paused(true)
+        .build()
+        .unwrap();
+    let log = Log::default();
+    tracing::subscriber::with_default(log.clone(), || runtime.block_on(run()));
+    log.text()
+}
+
+const SECRET: &str = "hush-hush-hush";
+
+/// A client's whole life: connects, sends, reads, renews its token, is thrown out and comes back, and is refused.
+async fn live() {
+    use base64::Engine;
+    let clock = simulated_clock();
+    let key = base64::engine::general_purpose::STANDARD.encode(SECRET);
+    let emulator = EmulatorOptions::new()
+        .key("policy", &key)
+        .clock(clock.clone());
+    let emulator = start(emulator).await;
+    let options = options(&emulator).clock(clock);
+    let text = emulator.connection_string();
+    let client = Client::connect(&text, options.clone()).await.unwrap();
+    let producer = producer(&client);
+    let event = Event::from(SECRET).with_property(SECRET, SECRET);
+    producer.send_to(to("0"), event.clone()).await.unwrap();
+    let mut batch = producer
+        .create_batch(BatchOptions::key(SECRET))
+        .await
+        .unwrap();
+    batch.try_add(event).unwrap();
+    producer.send_batch(batch).await.unwrap();
+    let mut consumer = from_start(&client, "0").await;
+    consumer
+        .recv_batch(2, Duration::from_secs(1))
+        .await
+        .unwrap();
+    emulator.close_connections();
+    consumer
+        .recv_batch(1, Duration::from_secs(1))
+        .await
+        .unwrap();
+    tokio::time::sleep(Duration::from_secs(7200)).await;
+    client.close().await.unwrap();
+
+    let wrong = text.replace(&key, "aHVzaC1odXNoLWh1c2g=");
+    assert!(wrong.contains("aHVzaC1odXNoLWh1c2g="));
+    let stranger = Client::connect(&wrong.replace("policy", "other"), options)
+        .await
+        .unwrap();
+    let refused = stranger.hub_properties().await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Unauthorized);
+}
+
+#[test]
+fn steps_are_told_and_secrets_are_not() {
+    let log = logged(live);
+    for step in [
+        "attach:",
+        "send:",
+        "receive_batch:",
+        "recover:",
+        "renew:",
+        "connected again",
+    ] {
+        assert!(log.contains(step), "no {step} in\n{log}");
+    }
+    // The key in base64, signatures, and what is only seen inside of tokens.
+    for secret in [
+        SECRET,
+        "aHVzaC",
+        "SharedAccessSignature",
+        "sig=",
+        "SharedAccessKey=",
+    ] {
+        assert!(!log.contains(secret), "{secret} in\n{log}");
+    }
+}
+
+#[test]
+fn a_connection_does_not_tell_its_passwords() {
+    let log = logged(async || {
+        let users = StaticUsers::new().user("alice", SECRET);
+        let sasl = SaslServerOptions::default()
+            .mechanisms([amqp10::SaslMechanism::Plain])
+            .authenticator(users);
+        let options = amqp10::ListenerOptions::default()
+            .sasl(sasl)
+            .websocket(amqp10::WebSocketServerOptions::default());
+        let listener = amqp10::Listener::bind("127.0.0.1:0", options)
+            .await
+            .unwrap();
+        let address = listener.local_addr().unwrap();
+        let proxied = Proxy::http(&format!("http://bob:{SECRET}@127.0.0.1:1")).unwrap();
+        let options = ConnectionOptions::default().allow_plain_without_tls(true);
+        let mut schemes = vec!["amqp"];
+        if cfg!(feature = "websocket") {
+            schemes.push("ws");
+        }
+        for scheme in schemes {
+            let url = format!("{scheme}://alice:{SECRET}@{address}/?token={SECRET}");
+            let opened = Connection::open(&url, options.clone());
+            let (opened, accepted) = tokio::join!(opened, async {
+                listener.accept().await.unwrap().accept().await
+            });
+            opened.unwrap().close().await.unwrap();
+            drop(accepted);
+            let wrong = url.replace("alice:", "alice:not-");
+            let (opened, accepted) =
+                tokio::join!(Connection::open(&wrong, options.clone()), listener.accept());
+            assert!(matches!(opened, Err(ConnectError::Sasl(_))));
+            assert!(accepted.is_err());
+        }
+        let options = options.proxy(proxied);
+        Connection::open(&format!("amqp://{address}"), options)
+            .await
+            .unwrap_err();
+    });
+    for step in ["connect:", "accept:", "client authenticated"] {
+        assert!(log.contains(step), "no {step} in\n{log}");
+    }
+    assert!(!log.contains(SECRET), "{log}");
+}
