@@ -56,9 +56,11 @@ fn listener_options(options: &BrokerOptions) -> ListenerOptions {
     ListenerOptions::default().connection(connection).sasl(sasl)
 }
 
-/// The same for TCP: with TLS, where the options have a certificate.
+/// The same for TCP: with TLS, where the options have a certificate, and by WebSocket too, where that is built.
 pub(super) fn tcp_options(options: &BrokerOptions) -> ListenerOptions {
     let listener = listener_options(options);
+    #[cfg(feature = "websocket")]
+    let listener = listener.websocket(crate::WebSocketServerOptions::default());
     match &options.tls {
         Some(tls) => listener.tls(tls.clone()),
         None => listener,

@@ -26,7 +26,7 @@ async fn o_006_o_015_what_is_accepted_is_gone() {
 async fn h_006_o_009_o_010_h_007_o_013_released_and_modified_come_back() {
     let broker = broker().await;
     let session = session(&broker).await;
-    sender(&session, "orders").await.send("a").await.unwrap();
+    publish(&session, "orders", "a").await;
     let receiver = receiver(&session, "orders").await;
     let header = |delivery: &Delivery| delivery.message().unwrap().header.unwrap_or_default();
 
@@ -59,7 +59,7 @@ async fn h_006_o_009_o_010_h_007_o_013_released_and_modified_come_back() {
 async fn o_011_undeliverable_here_goes_elsewhere() {
     let broker = broker().await;
     let session = session(&broker).await;
-    sender(&session, "orders").await.send("a").await.unwrap();
+    publish(&session, "orders", "a").await;
     let here = receiver(&session, "orders").await;
     next(&here)
         .await
@@ -85,11 +85,7 @@ async fn o_012_annotations_are_merged() {
             .with(symbol("x-changed"), 1),
     );
     message.footer = Some(Annotations::default().with(symbol("x-footer"), 1));
-    sender(&session, "orders")
-        .await
-        .send(message.clone())
-        .await
-        .unwrap();
+    publish(&session, "orders", message.clone()).await;
     let receiver = receiver(&session, "orders").await;
     let changes = Fields::new()
         .with(symbol("x-changed"), 2)
@@ -113,7 +109,7 @@ async fn o_012_annotations_are_merged() {
 async fn o_007_rejected_goes_to_the_dead_letters_with_the_reason() {
     let broker = broker().await;
     let session = session(&broker).await;
-    sender(&session, "orders").await.send("a").await.unwrap();
+    publish(&session, "orders", "a").await;
     let receiver = receiver(&session, "orders").await;
     let error = AmqpError::new(condition::DECODE_ERROR, "what?");
     next(&receiver).await.reject(Some(error.clone())).unwrap();
@@ -139,7 +135,7 @@ async fn o_007_rejected_goes_to_the_dead_letters_with_the_reason() {
 async fn o_016_what_is_unsettled_when_its_link_is_lost_comes_back() {
     let broker = broker().await;
     let session = session(&broker).await;
-    sender(&session, "orders").await.send("a").await.unwrap();
+    publish(&session, "orders", "a").await;
 
     let (client, server) = amqp10::memory::pipe(1 << 16);
     let mut broker_end = broker.connect();
@@ -166,7 +162,7 @@ async fn o_016_what_is_unsettled_when_its_link_is_lost_comes_back() {
 async fn a_021_o_016_the_default_outcome_of_the_source_is_what_it_gets() {
     let broker = broker().await;
     let session = session(&broker).await;
-    sender(&session, "orders").await.send("a").await.unwrap();
+    publish(&session, "orders", "a").await;
     let failed = Modified {
         delivery_failed: true,
         ..Modified::default()
@@ -194,7 +190,7 @@ async fn o_017_consumers_compete() {
     );
     let sender = sender(&session, "orders").await;
     for n in 0..10 {
-        sender.send(format!("{n}")).await.unwrap();
+        assert!(sender.send(format!("{n}")).await.unwrap().is_accepted());
     }
     first.add_credit(5).unwrap();
     second.add_credit(5).unwrap();
@@ -219,7 +215,7 @@ async fn o_017_a_consumer_without_credit_holds_nothing_back() {
     let busy = receiver(&session, "orders").await;
     let sender = sender(&session, "orders").await;
     for n in 0..10 {
-        sender.send(format!("{n}")).await.unwrap();
+        assert!(sender.send(format!("{n}")).await.unwrap().is_accepted());
         assert_eq!(taken(&busy).await, n.to_string());
     }
 }
@@ -230,7 +226,7 @@ async fn a_014_a_015_a_016_a_017_browsing_changes_nothing_and_shows_each_once() 
     let session = session(&broker).await;
     let sender = sender(&session, "orders").await;
     for n in 0..3 {
-        sender.send(format!("{n}")).await.unwrap();
+        assert!(sender.send(format!("{n}")).await.unwrap().is_accepted());
     }
     let source = Source {
         distribution_mode: Some(distribution_mode::COPY),
@@ -275,7 +271,7 @@ async fn h_004_higher_priority_first() {
             ..Header::default()
         };
         let message = Message::from(priority.to_string()).with_header(header);
-        sender.send(message).await.unwrap();
+        assert!(sender.send(message).await.unwrap().is_accepted());
     }
     let receiver = receiver(&session, "orders").await;
     for expected in ["9", "4", "1"] {
@@ -298,7 +294,7 @@ async fn h_005_what_has_expired_is_not_delivered() {
             ..Header::default()
         };
         let message = Message::from(text).with_header(header);
-        sender.send(message).await.unwrap();
+        assert!(sender.send(message).await.unwrap().is_accepted());
     }
     tokio::time::sleep(Duration::from_secs(10)).await;
     let receiver = receiver(&session, "orders").await;
@@ -370,7 +366,7 @@ async fn k_013_a_drain_gets_everything_that_is_there() {
     let session = session(&broker).await;
     let sender = sender(&session, "orders").await;
     for n in 0..5 {
-        sender.send(format!("{n}")).await.unwrap();
+        assert!(sender.send(format!("{n}")).await.unwrap().is_accepted());
     }
     for _ in 0..20 {
         let receiver = receiver_with(&session, "orders", manual()).await;

@@ -13,7 +13,7 @@ async fn a_broker_listens_on_tcp_and_says_why_it_closes() {
         .await
         .unwrap();
     let session = connection.begin(SessionOptions::default()).await.unwrap();
-    sender(&session, "orders").await.send("a").await.unwrap();
+    publish(&session, "orders", "a").await;
     broker.shutdown().await;
     let error = connection.closed().await;
     let remote = error.remote_error().unwrap();
@@ -24,7 +24,7 @@ async fn a_broker_listens_on_tcp_and_says_why_it_closes() {
 async fn queues_outlive_connections_and_dropping_the_broker_ends_all() {
     let broker = broker().await;
     let first = session(&broker).await;
-    sender(&first, "orders").await.send("a").await.unwrap();
+    publish(&first, "orders", "a").await;
     broker.close_connections();
     first.connection().closed().await;
     let second = session(&broker).await;
@@ -78,7 +78,7 @@ async fn l_020_a_link_of_the_same_name_takes_the_place_of_the_other() {
         .await
         .unwrap();
     let old = receiver_with(&first, "orders", options()).await;
-    sender(&first, "orders").await.send("a").await.unwrap();
+    publish(&first, "orders", "a").await;
     let delivery = next(&old).await;
 
     let second = connect(&broker, "me")

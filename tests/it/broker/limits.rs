@@ -116,8 +116,9 @@ async fn a_message_too_large_for_one_consumer_goes_to_another() {
     let options = ReceiverOptions::default().max_message_size(1000);
     let small = receiver_with(&session, "orders", options).await;
     let sender = sender(&session, "orders").await;
-    sender.send(Message::data(vec![0; 2000])).await.unwrap();
-    sender.send("b").await.unwrap();
+    let large = Message::data(vec![0; 2000]);
+    assert!(sender.send(large).await.unwrap().is_accepted());
+    assert!(sender.send("b").await.unwrap().is_accepted());
     assert_eq!(taken(&small).await, "b");
     let large = receiver(&session, "orders").await;
     assert_eq!(next(&large).await.message().unwrap().body_len(), 2000);

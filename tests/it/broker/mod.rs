@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use amqp10::broker::{Broker, BrokerOptions};
 use amqp10::{
-    Connection, ConnectionOptions, Credit, Delivery, Receiver, ReceiverOptions, Sender,
-    SenderOptions, Session, SessionOptions,
+    Connection, ConnectionOptions, Credit, Delivery, OutgoingMessage, Receiver, ReceiverOptions,
+    Sender, SenderOptions, Session, SessionOptions,
 };
 
 /// Longer than anything takes, on a clock that jumps.
@@ -47,6 +47,12 @@ async fn sender(session: &Session, address: &str) -> Sender {
         .attach_sender(address, SenderOptions::default())
         .await
         .unwrap()
+}
+
+/// Sends one message, which is taken.
+async fn publish(session: &Session, address: &str, message: impl Into<OutgoingMessage>) {
+    let sender = sender(session, address).await;
+    assert!(sender.send(message).await.unwrap().is_accepted());
 }
 
 async fn receiver(session: &Session, address: &str) -> Receiver {

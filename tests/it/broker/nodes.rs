@@ -81,11 +81,7 @@ async fn z_050_a_025_capabilities_name_the_kind_of_node() {
         offered.contains(&Symbol::from_static("topic")),
         "{offered:?}"
     );
-    sender(&session, "topic/prices")
-        .await
-        .send("1")
-        .await
-        .unwrap();
+    publish(&session, "topic/prices", "1").await;
     assert_eq!(taken(&receiver).await, "1");
 }
 
@@ -95,7 +91,7 @@ async fn nodes_created_on_use_go_when_nobody_needs_them() {
     let session = session(&broker).await;
     let sender = sender(&session, "orders").await;
     assert_eq!(broker.depth("orders"), Some(0));
-    sender.send("a").await.unwrap();
+    assert!(sender.send("a").await.unwrap().is_accepted());
     sender.close().await.unwrap();
     assert_eq!(broker.depth("orders"), Some(1));
     let receiver = receiver(&session, "orders").await;
@@ -126,7 +122,7 @@ async fn a_003_a_004_a_005_z_036_a_dynamic_node_has_an_address_and_takes_replies
     assert_eq!(policy, Some(LifetimePolicy::DeleteOnNoLinks));
     assert!(properties.contains_key("supported-dist-modes"));
     let other = super::session(&broker).await;
-    sender(&other, &address).await.send("reply").await.unwrap();
+    publish(&other, &address, "reply").await;
     assert_eq!(taken(&replies).await, "reply");
 }
 
@@ -141,7 +137,7 @@ async fn a_003_a_dynamic_target_too() {
     let options = SenderOptions::default().target(target);
     let sender = session.attach_sender("", options).await.unwrap();
     let address = sender.address().unwrap();
-    sender.send("a").await.unwrap();
+    assert!(sender.send("a").await.unwrap().is_accepted());
     assert_eq!(taken(&receiver(&session, &address).await).await, "a");
 }
 
@@ -171,7 +167,7 @@ async fn a_007_delete_on_close_outlives_a_detach_but_not_the_close() {
 
     let (receiver, address) = create(&first, LifetimePolicy::DeleteOnClose).await;
     let sender = sender(&session(&broker).await, &address).await;
-    sender.send("a").await.unwrap();
+    assert!(sender.send("a").await.unwrap().is_accepted());
     receiver.close().await.unwrap();
     settle_down().await;
     assert_eq!(broker.depth(&address), None);
@@ -198,7 +194,7 @@ async fn a_008_delete_on_no_links() {
     let (receiver, address) = create(&session, LifetimePolicy::DeleteOnNoLinks).await;
     let sender = sender(&session, &address).await;
     receiver.close().await.unwrap();
-    sender.send("a").await.unwrap();
+    assert!(sender.send("a").await.unwrap().is_accepted());
     settle_down().await;
     assert_eq!(broker.depth(&address), Some(1));
     sender.close().await.unwrap();
@@ -211,7 +207,7 @@ async fn a_009_delete_on_no_messages() {
     let broker = broker().await;
     let session = session(&broker).await;
     let (creator, address) = create(&session, LifetimePolicy::DeleteOnNoMessages).await;
-    sender(&session, &address).await.send("a").await.unwrap();
+    publish(&session, &address, "a").await;
     next(&creator).await.release().unwrap();
     creator.close().await.unwrap();
     settle_down().await;
@@ -232,7 +228,7 @@ async fn a_010_delete_on_no_links_or_messages() {
     creator.close().await.unwrap();
     settle_down().await;
     assert_eq!(broker.depth(&address), Some(0)); // a link is there
-    sender.send("a").await.unwrap();
+    assert!(sender.send("a").await.unwrap().is_accepted());
     sender.close().await.unwrap();
     settle_down().await;
     assert_eq!(broker.depth(&address), Some(1)); // a message is there

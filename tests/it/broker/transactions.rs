@@ -76,7 +76,7 @@ async fn x_024_x_026_a_commit_retires() {
     let session = session(&broker).await;
     let sender = sender(&session, "orders").await;
     for text in ["a", "b"] {
-        sender.send(text).await.unwrap();
+        assert!(sender.send(text).await.unwrap().is_accepted());
     }
     let receiver = receiver(&session, "orders").await;
     let (_controller, transaction) = declare(&session).await;
@@ -97,7 +97,7 @@ async fn x_024_x_026_a_commit_retires() {
 async fn x_026_x_027_after_a_rollback_deliveries_are_still_acquired() {
     let broker = broker().await;
     let session = session(&broker).await;
-    sender(&session, "orders").await.send("a").await.unwrap();
+    publish(&session, "orders", "a").await;
     let mine = receiver(&session, "orders").await;
     let (controller, transaction) = declare(&session).await;
     transaction.accept(next(&mine).await).unwrap();
@@ -115,7 +115,7 @@ async fn x_026_x_027_after_a_rollback_deliveries_are_still_acquired() {
 async fn x_026_a_delivery_whose_link_was_closed_is_still_retired() {
     let broker = broker().await;
     let session = session(&broker).await;
-    sender(&session, "orders").await.send("a").await.unwrap();
+    publish(&session, "orders", "a").await;
     let receiver = receiver(&session, "orders").await;
     let (_controller, transaction) = declare(&session).await;
     transaction.accept(next(&receiver).await).unwrap();
@@ -130,7 +130,7 @@ async fn x_028_x_030_x_033_messages_are_acquired_for_a_transaction() {
     let broker = broker().await;
     let session = session(&broker).await;
     let sender = sender(&session, "orders").await;
-    sender.send("a").await.unwrap();
+    assert!(sender.send("a").await.unwrap().is_accepted());
     for is_committed in [false, true] {
         let receiver = receiver_with(&session, "orders", manual()).await;
         let (_controller, transaction) = declare(&session).await;
@@ -157,7 +157,7 @@ async fn x_028_x_030_x_033_messages_are_acquired_for_a_transaction() {
 async fn x_003_the_end_of_the_control_link_rolls_back() {
     let broker = broker().await;
     let session = session(&broker).await;
-    sender(&session, "orders").await.send("a").await.unwrap();
+    publish(&session, "orders", "a").await;
     let (controller, transaction) = declare(&session).await;
     let sender = sender(&session, "orders").await;
     transaction.send_settled(&sender, "b").await.unwrap();
@@ -380,7 +380,7 @@ async fn x_020_a_discharge_over_half_a_message_ends_the_control_link() {
 async fn x_025_one_delivery_in_two_transactions_ends_the_control_link() {
     let broker = broker().await;
     let session = session(&broker).await;
-    sender(&session, "orders").await.send("a").await.unwrap();
+    publish(&session, "orders", "a").await;
     let (mut peer, first) = scripted_transaction(&broker).await;
     let second = declared(&mut peer, 1).await;
     attach_work(&mut peer, Role::Receiver).await;
@@ -405,7 +405,7 @@ async fn x_025_one_delivery_in_two_transactions_ends_the_control_link() {
 async fn x_037_settled_at_once_and_rolled_back_gets_the_default_outcome() {
     let broker = broker().await;
     let session = session(&broker).await;
-    sender(&session, "orders").await.send("a").await.unwrap();
+    publish(&session, "orders", "a").await;
     let (mut peer, txn_id) = scripted_transaction(&broker).await;
     attach_work(&mut peer, Role::Receiver).await;
     let flow = grant(&peer, 1);
@@ -428,7 +428,7 @@ async fn x_037_settled_at_once_and_rolled_back_gets_the_default_outcome() {
 async fn x_028_acquisition_for_an_unknown_transaction_ends_the_link() {
     let broker = broker().await;
     let session = session(&broker).await;
-    sender(&session, "orders").await.send("a").await.unwrap();
+    publish(&session, "orders", "a").await;
     let (mut peer, _) = scripted_transaction(&broker).await;
     attach_work(&mut peer, Role::Receiver).await;
     let unknown = Value::Binary(Bytes::from_static(b"unknown"));

@@ -82,7 +82,7 @@ async fn a_message_that_cannot_be_read_is_rejected() {
 async fn k_013_credit_and_drain_in_one_flow_get_what_is_there() {
     let broker = broker().await;
     let session = session(&broker).await;
-    sender(&session, "node").await.send("a").await.unwrap();
+    publish(&session, "node", "a").await;
     for _ in 0..10 {
         let mut peer = scripted(&broker).await;
         peer.send(peer::attach_receiver("receiver")).await;
