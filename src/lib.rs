@@ -53,6 +53,7 @@
 //! | `emulator` | no | `emulator`: an Event Hubs namespace within the process |
 //! | `emulator-tls` | no | the emulator makes its own certificate |
 //! | `scram` | no | SASL SCRAM-SHA-1, -256 and -512, for clients and listeners |
+//! | `broker` | no | `broker`: queues and topics in memory, for any AMQP 1.0 client |
 //! | `cli` | no | the program `amqp10` |
 //!
 //! # Where a new line goes
@@ -66,6 +67,8 @@
 pub use amqp10_codec as codec;
 
 mod backoff;
+#[cfg(feature = "broker")]
+pub mod broker;
 pub mod cbs;
 mod connection;
 mod delivery;
@@ -136,7 +139,7 @@ pub use sasl::{
 };
 #[cfg(feature = "scram")]
 pub use sasl::{SaltedUsers, ScramHash, ScramKeys, ScramKeysFuture};
-pub use sender::{Receipt, Sender};
+pub use sender::{Receipt, SendPermit, Sender};
 pub use session::{ANONYMOUS_RELAY, Session};
 #[cfg(feature = "eventhubs")]
 pub use time::Clock;

@@ -11,7 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_core::Stream;
 
-use crate::codec::{AmqpError, Attach, Str};
+use crate::codec::{AmqpError, Attach, DeliveryState, Str};
 use crate::delivery::Delivery;
 use crate::engine::Inbound;
 use crate::error::{LinkError, RecvError};
@@ -198,6 +198,14 @@ impl Receiver {
     }
 
     /// Has the sender tie what it sends from now on to a transaction, or to none [4.4.3].
+    /// The state of a delivery of which the first frames have arrived and the last has not: what a resource looks at before it
+    /// discharges a transaction [4.4.1].
+    pub fn incomplete_state(&self) -> Option<DeliveryState> {
+        self.link()
+            .shared()
+            .with(|engine| engine.incomplete_state(self.link().key))
+    }
+
     pub(crate) fn acquire_for(&self, txn_id: Option<Bytes>) -> Result<(), LinkError> {
         self.link()
             .shared()

@@ -135,6 +135,34 @@ impl Sender {
         self.transfer(&message.outbound, true).await.map(|_| ())
     }
 
+    /// Waits for credit, the session's window and room in the output without having a message: for a node whose consumers
+    /// compete, which picks the message once it is known who can take one.
+    ///
+    /// # Errors
+    ///
+    /// Why the link ended.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future gives the place among those who wait to the next.
+    pub async fn reserve(&self) -> Result<SendPermit, LinkError> {
+        let mut place = PlaceInQueue::new(self.link.clone());
+        poll_fn(|cx| place.with(|engine, key, ticket| engine.poll_ready(key, ticket, cx.waker())))
+            .await?;
+        Ok(SendPermit {
+            sender: self.clone(),
+            place,
+        })
+    }
+
+    /// How many messages there are for this link that wait for nothing but credit. Flows tell the peer, and when it drains
+    /// the link its credit is used up only once this is zero [2.6.7].
+    pub fn set_available(&self, messages: u32) {
+        self.link
+            .shared()
+            .with(|engine| engine.set_available(self.link.key, messages));
+    }
+
     /// Waits for its turn and sends. The message stays where it is: it is large, and moved for nothing otherwise.
     async fn transfer(&self, outbound: &Outbound, settled: bool) -> Result<Option<Key>, SendError> {
         let mut place = PlaceInQueue::new(&*self.link);
@@ -254,6 +282,61 @@ impl Sender {
     /// The detach is sent in any case.
     pub async fn detach(&self) -> Result<(), LinkError> {
         self.link.detach(false, None).await
+    }
+}
+
+/// The right to send the next message of a link, see [`Sender::reserve`]. Dropped, it goes to the next who waits.
+#[derive(Debug)]
+#[must_use = "others who send on the link wait for it"]
+pub struct SendPermit {
+    sender: Sender,
+    place: PlaceInQueue<Arc<LinkHandle>>,
+}
+
+impl SendPermit {
+    /// Sends a message; the receipt is a future of its outcome. It waits only if the credit was taken back meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// As [`Sender::send_with_receipt`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it resolves, nothing was sent. Once it resolved, the message is in the output.
+    pub async fn send_with_receipt(
+        self,
+        message: impl Into<OutgoingMessage>,
+    ) -> Result<Receipt, SendError> {
+        let Sender { link, .. } = self.sender.clone();
+        let delivery = self.transfer(message.into(), false).await?;
+        Ok(Receipt { link, delivery })
+    }
+
+    /// Sends a message settled. It waits only if the credit was taken back meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// As [`Sender::send_settled`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it resolves, nothing was sent. Once it resolved, the message is in the output.
+    pub async fn send_settled(self, message: impl Into<OutgoingMessage>) -> Result<(), SendError> {
+        self.transfer(message.into(), true).await.map(|_| ())
+    }
+
+    async fn transfer(
+        mut self,
+        mut message: OutgoingMessage,
+        settled: bool,
+    ) -> Result<Option<Key>, SendError> {
+        self.sender.encode_large(&mut message.outbound)?;
+        poll_fn(|cx| {
+            self.place.with(|engine, key, ticket| {
+                engine.poll_transfer(key, ticket, &message.outbound, settled, cx.waker())
+            })
+        })
+        .await
     }
 }
 

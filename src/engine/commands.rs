@@ -389,6 +389,22 @@ impl Engine {
         }
     }
 
+    pub(crate) fn poll_ready(
+        &mut self,
+        key: LinkKey,
+        ticket: &mut Option<Ticket>,
+        waker: &Waker,
+    ) -> Poll<Result<(), LinkError>> {
+        let (session, effects) = self.link_session(key.session)?;
+        session.poll_ready(key.link, ticket, waker, effects)
+    }
+
+    pub(crate) fn set_available(&mut self, key: LinkKey, available: u32) {
+        if let Ok((session, effects)) = self.session(key.session) {
+            session.set_available(key.link, available, effects);
+        }
+    }
+
     /// The outcome of a delivery; None if it was asked for before.
     pub(crate) fn poll_outcome(
         &mut self,
@@ -515,6 +531,11 @@ impl Engine {
     ) -> Poll<Result<(), LinkError>> {
         let (session, effects) = self.link_session(key.session)?;
         session.poll_confirmed(key.link, delivery_id, watcher, effects)
+    }
+
+    /// The state of a delivery of which frames are still to come.
+    pub(crate) fn incomplete_state(&self, key: LinkKey) -> Option<DeliveryState> {
+        self.sessions.get(key.session)?.incomplete_state(key.link)
     }
 
     pub(crate) fn add_credit(&mut self, key: LinkKey, additional: u32) -> Result<(), LinkError> {

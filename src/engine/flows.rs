@@ -11,7 +11,7 @@ use super::link::{Link, LinkEnd};
 use super::session::{LocatedFault, OUTGOING_WINDOW, Session};
 use super::violation::PeerFault;
 use super::wait::Watcher;
-use crate::codec::Flow;
+use crate::codec::{DeliveryState, Flow};
 use crate::error::LinkError;
 
 impl Session {
@@ -53,7 +53,8 @@ impl Session {
         match &mut link.end {
             LinkEnd::Sender(sender) => {
                 sender.on_flow(flow).map_err(|fault| fault.at(key))?;
-                is_flow_due |= sender.is_draining; // K-016
+                // K-016; a flow before that is legal, and taken for an error by some.
+                is_flow_due |= sender.can_finish_drain();
             }
             LinkEnd::Receiver(receiver) => {
                 receiver.on_flow(flow);
@@ -131,6 +132,14 @@ impl Session {
         match &self.links.get(key)?.end {
             LinkEnd::Sender(sender) => sender.acquired_by.clone(),
             LinkEnd::Receiver(_) => None,
+        }
+    }
+
+    /// The state of a delivery of which frames are still to come.
+    pub(crate) fn incomplete_state(&self, key: Key) -> Option<DeliveryState> {
+        match &self.links.get(key)?.end {
+            LinkEnd::Sender(_) => None,
+            LinkEnd::Receiver(receiver) => receiver.incomplete_state().cloned(),
         }
     }
 

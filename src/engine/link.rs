@@ -45,6 +45,8 @@ pub(crate) struct EndSettings {
     pub(crate) prefetch_bytes: Option<usize>,
     /// Whether a sending end can send on behalf of the receiver's transactions.
     pub(crate) offers_acquisition: bool,
+    /// Messages that wait for credit from the start, where we send.
+    pub(crate) available: u32,
 }
 
 impl EndSettings {
@@ -55,6 +57,7 @@ impl EndSettings {
             max_partial_bytes: limits.max_partial_delivery_bytes,
             prefetch_bytes: None,
             offers_acquisition: false,
+            available: 0,
         }
     }
 }
@@ -92,6 +95,7 @@ impl Link {
                     attach.snd_settle_mode,
                 );
                 sender.offers_acquisition = settings.offers_acquisition;
+                sender.available = settings.available;
                 LinkEnd::Sender(sender)
             }
             Role::Receiver => LinkEnd::Receiver(receiver_end(&attach, settings)),
@@ -137,6 +141,7 @@ impl Link {
             prefetch_bytes: None,
             // What comes before the answer is kept, and looked at then.
             offers_acquisition: true,
+            available: 0,
         };
         let mut link = Self::outgoing(draft, settings);
         link.endpoint = Endpoint {
@@ -156,6 +161,7 @@ impl Link {
             LinkEnd::Sender(sender) => {
                 sender.snd_settle_mode = answer.snd_settle_mode;
                 sender.offers_acquisition = settings.offers_acquisition;
+                sender.available = settings.available;
             }
             LinkEnd::Receiver(receiver) => {
                 let credit = receiver.credit;

@@ -525,6 +525,11 @@ impl ReceiverEnd {
             .map_or(0, |partial| partial.octets.len())
     }
 
+    /// The state of a delivery of which frames are still to come, as its frames so far say.
+    pub(crate) fn incomplete_state(&self) -> Option<&DeliveryState> {
+        self.partial.as_ref()?.first.state.as_ref()
+    }
+
     pub(crate) fn has_partial(&self) -> bool {
         self.partial.is_some() || self.is_skipping
     }

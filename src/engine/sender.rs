@@ -144,6 +144,8 @@ pub(crate) struct SenderEnd {
     pub(crate) takes_resumed_only: bool,
     /// The transaction for which the receiver acquires what is sent.
     pub(crate) acquired_by: Option<Bytes>,
+    /// Messages that the application has and does not send for want of credit.
+    pub(crate) available: u32,
     next_tag: u64,
 }
 
@@ -159,6 +161,7 @@ impl SenderEnd {
             offers_acquisition: false,
             takes_resumed_only: false,
             acquired_by: None,
+            available: 0,
             next_tag: 0,
         }
     }
@@ -211,7 +214,7 @@ impl SenderEnd {
     pub(crate) fn can_finish_drain(&self) -> bool {
         self.is_draining
             && self.partial.is_none()
-            && (self.waiters.is_empty() || self.credit.link_credit == 0)
+            && ((self.waiters.is_empty() && self.available == 0) || self.credit.link_credit == 0)
     }
 
     /// Our state as a flow; answers a drain if that can be done now.
@@ -223,7 +226,7 @@ impl SenderEnd {
         let flow = Flow {
             delivery_count: Some(self.credit.delivery_count),
             link_credit: Some(self.credit.link_credit),
-            available: Some(self.waiters.len() as u32),
+            available: Some(self.available.max(self.waiters.len() as u32)),
             drain: self.is_draining,
             ..Flow::default()
         };

@@ -93,17 +93,53 @@ impl Session {
         let sent = self.transfer(key, outbound, settled, effects);
         let has_more_room = room > 1 || sent.is_err();
         if let Some(link) = self.links.get_mut(key) {
-            let is_draining = link.sender_mut().is_some_and(|sender| {
+            let is_drained = link.sender_mut().is_some_and(|sender| {
                 if has_more_room {
                     sender.waiters.wake_next(&mut effects.wakes);
                 }
-                sender.is_draining
+                sender.can_finish_drain()
             });
-            if is_draining {
+            if is_drained {
                 self.mark_flow(key, effects);
             }
         }
         Poll::Ready(sent)
+    }
+
+    /// Waits for the caller's turn and for room, and sends nothing: the place stays the caller's.
+    pub(crate) fn poll_ready(
+        &mut self,
+        key: Key,
+        ticket: &mut Option<Ticket>,
+        waker: &Waker,
+        effects: &mut Effects,
+    ) -> Poll<Result<(), LinkError>> {
+        let room = self.sendable(key, effects);
+        let link = self.link_mut(key)?;
+        let error = link.ended.clone();
+        let sender = link.sender_mut().ok_or(LinkError::WrongRole)?;
+        if let Some(error) = error {
+            sender.waiters.leave(ticket, &mut effects.wakes);
+            return Poll::Ready(Err(error));
+        }
+        let is_ready = room > 0 && sender.waiters.is_next(*ticket);
+        effects.output.is_blocked |= !effects.output.has_room();
+        sender.waiters.wait(ticket, 1, waker, &mut effects.wakes);
+        match is_ready {
+            true => Poll::Ready(Ok(())),
+            false => Poll::Pending,
+        }
+    }
+
+    /// How many messages the application holds back for want of credit; a drain waits for them.
+    pub(crate) fn set_available(&mut self, key: Key, available: u32, effects: &mut Effects) {
+        let Some(sender) = self.links.get_mut(key).and_then(Link::sender_mut) else {
+            return;
+        };
+        sender.available = available;
+        if sender.can_finish_drain() {
+            self.mark_flow(key, effects);
+        }
     }
 
     /// Looks at the ids, encodes, and commits only once it is known that the delivery fits.
@@ -174,9 +210,9 @@ impl Session {
             return;
         };
         sender.waiters.leave(ticket, &mut effects.wakes);
-        let is_draining = sender.is_draining;
+        let is_drained = sender.can_finish_drain();
         self.wake_sender(key, effects);
-        if is_draining {
+        if is_drained {
             self.mark_flow(key, effects);
         }
     }
@@ -283,8 +319,10 @@ impl Session {
             return;
         };
         let is_leaving = link.due.detach.is_some() || link.is_over();
-        let is_draining = link.sender_mut().is_some_and(|sender| sender.is_draining);
-        if is_draining {
+        let is_drained = link
+            .sender_mut()
+            .is_some_and(|sender| sender.can_finish_drain());
+        if is_drained {
             self.mark_flow(key, effects);
         } else if is_leaving {
             self.mark_link(key, effects);

@@ -30,6 +30,9 @@ pub struct AcceptLinkOptions {
     /// Whether a peer that receives may acquire deliveries for its transactions; the application then looks at
     /// [`Sender::acquired_by`](crate::Sender::acquired_by). If not, a peer that tries loses the link [4.4.3]. Default no.
     pub transactional_acquisition: bool,
+    /// Messages that wait for credit on this link from the start, where the peer receives: see
+    /// [`Sender::set_available`](crate::Sender::set_available). Default 0.
+    pub available: u32,
     /// Deliveries of an earlier attachment of a link of this name that are not settled here, with their states: they are to be
     /// resumed [2.6.13]. `None` where there was none, or nothing is to be resumed.
     pub unsettled: Option<UnsettledMap>,
@@ -96,6 +99,12 @@ impl AcceptLinkOptions {
         self
     }
 
+    /// Sets [`available`](Self::available).
+    pub fn available(mut self, messages: u32) -> Self {
+        self.available = messages;
+        self
+    }
+
     /// Sets [`unsettled`](Self::unsettled).
     pub fn unsettled(mut self, unsettled: UnsettledMap) -> Self {
         self.unsettled = Some(unsettled);
@@ -141,6 +150,7 @@ impl AcceptLinkOptions {
     pub(crate) fn settings(&self, limits: &Limits) -> EndSettings {
         EndSettings {
             offers_acquisition: self.transactional_acquisition,
+            available: self.available,
             ..EndSettings::new(self.credit, self.auto_accept, limits)
         }
     }

@@ -132,6 +132,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "transport::tls",
             "transport::memory",
             "url",
+            "transaction", // the resource's end of control links
+            "lock",
         ],
     ),
     ("fuzzing", &["engine"]),

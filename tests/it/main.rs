@@ -1,6 +1,8 @@
 //! All integration tests in one binary: linked once, run in parallel.
 
 mod allocations;
+#[cfg(feature = "broker")]
+mod broker;
 mod cancel;
 #[cfg(feature = "cli")]
 mod cli;

@@ -27,6 +27,10 @@ pub struct Sections {
     body: Option<BodySections>,
     /// From properties to body.
     bare: Range<usize>,
+    /// Where the delivery annotations, or what would stand before them, end.
+    delivery_annotations_end: usize,
+    /// The same for the message annotations.
+    message_annotations_end: usize,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -52,6 +56,12 @@ impl Sections {
             let start = reader.position();
             let descriptor = sections.place(&mut reader, &mut last)?;
             reader.skip_value()?;
+            if descriptor <= descriptor::DELIVERY_ANNOTATIONS {
+                sections.delivery_annotations_end = reader.position();
+            }
+            if descriptor <= descriptor::MESSAGE_ANNOTATIONS {
+                sections.message_annotations_end = reader.position();
+            }
             if (descriptor::PROPERTIES..descriptor::FOOTER).contains(&descriptor) {
                 bare = Some(bare.map_or(start, |bare: Range<usize>| bare.start)..reader.position());
             }
@@ -177,6 +187,16 @@ impl Sections {
     /// The sections that no intermediary may change, as they came: properties, application properties, body.
     pub fn bare_message(&self) -> Bytes {
         self.message.slice(self.bare.clone())
+    }
+
+    /// What an intermediary hands on as it came: all but header and delivery annotations.
+    pub fn relayed(&self) -> Bytes {
+        self.message.slice(self.delivery_annotations_end..)
+    }
+
+    /// The same without the message annotations, for an intermediary that changes those: bare message and footer.
+    pub fn relayed_without_annotations(&self) -> Bytes {
+        self.message.slice(self.message_annotations_end..)
     }
 
     /// The message as it came.

@@ -3,12 +3,14 @@
 //! ```text
 //! main ── send ──── bodies (stdin or made up) ── node | hub ── tally
 //!   ├──── receive ─ node | hub ── output ── json
+//!   ├──── broker
 //!   ├──── emulator
 //!   └──── bench
 //!         target: what TARGET means, and how to connect to it
 //! ```
 
 mod bench;
+mod broker;
 mod emulator;
 mod failure;
 mod progress;
@@ -45,6 +47,7 @@ struct Arguments {
 enum Command {
     Send(send::Arguments),
     Receive(receive::Arguments),
+    Broker(broker::Arguments),
     Emulator(emulator::Arguments),
     Bench(bench::Arguments),
 }
@@ -64,6 +67,7 @@ fn main() -> ExitCode {
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Send(arguments) => block_on(send::run(arguments)),
         Command::Receive(arguments) => block_on(receive::run(arguments)),
+        Command::Broker(arguments) => block_on(broker::run(arguments)),
         Command::Emulator(arguments) => block_on(emulator::run(arguments)),
     };
     match result {

@@ -527,5 +527,6 @@ fn receiver_settings(random: &mut Random) -> EndSettings {
         max_partial_bytes: 1 << 20,
         prefetch_bytes: random.pick(&[None, None, Some(1), Some(1000)]),
         offers_acquisition: random.chance(50),
+        available: 0,
     }
 }

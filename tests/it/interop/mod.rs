@@ -11,6 +11,8 @@ mod node;
 mod node_clients;
 #[cfg(all(feature = "blob", feature = "emulator", feature = "tls"))]
 mod official_clients;
+#[cfg(feature = "broker")]
+mod our_broker;
 #[cfg_attr(
     not(all(feature = "blob", feature = "emulator", feature = "tls")),
     allow(dead_code) // some programs and what runs them are for tests of these features alone

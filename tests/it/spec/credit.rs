@@ -327,6 +327,51 @@ async fn k_015_automatic_credit_is_granted_again_after_a_drain_when_somebody_rec
 }
 
 #[tokio::test(start_paused = true)]
+async fn k_013_k_018_a_drain_waits_for_what_the_application_has() {
+    let (mut peer, sender) = scene::sender().await;
+    sender.set_available(2);
+    peer.send(Flow {
+        handle: Some(HANDLE),
+        delivery_count: Some(0),
+        link_credit: Some(5),
+        drain: true,
+        ..peer.flow()
+    })
+    .await;
+    peer.expect_nothing().await; // nothing to say before it is over
+    for _ in 0..2 {
+        let permit = sender.reserve().await.unwrap();
+        permit.send_settled("x").await.unwrap();
+        peer.expect_transfer().await;
+    }
+    peer.expect_nothing().await;
+    sender.set_available(0);
+    let flow = peer.expect_flow().await;
+    assert_eq!((flow.delivery_count, flow.link_credit), (Some(5), Some(0)));
+    assert_eq!((flow.available, flow.drain), (Some(0), true));
+}
+
+#[tokio::test(start_paused = true)]
+async fn k_006_a_permit_is_one_deliverys_turn_and_goes_on_if_it_is_dropped() {
+    let (mut peer, sender) = scene::sender().await;
+    assert!(
+        tokio::time::timeout(std::time::Duration::from_secs(1), sender.reserve())
+            .await
+            .is_err()
+    );
+    peer.grant(0, 1).await;
+    let permit = sender.reserve().await.unwrap();
+    let waiting = tokio::spawn({
+        let sender = sender.clone();
+        async move { sender.send_settled("next").await }
+    });
+    peer.expect_nothing().await;
+    drop(permit);
+    waiting.await.unwrap().unwrap();
+    peer.expect_transfer().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn k_017_k_019_a_senders_flow_states_its_count_and_what_credit_is_left() {
     let (mut peer, sender) = scene::sender().await;
     peer.grant(0, 10).await;

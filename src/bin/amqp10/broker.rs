@@ -1,0 +1,101 @@
+//! `amqp10 broker`: queues and topics in memory, as a program.
+
+use std::io::Write;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+use amqp10::TlsServerConfig;
+use amqp10::broker::{Broker, BrokerOptions, read_users};
+
+use crate::failure::{Context, Failure};
+use crate::signals::ended_from_outside;
+
+/// Runs a small AMQP 1.0 broker on this machine, in memory, until it is interrupted.
+///
+/// NAME and queue/NAME are queues, topic/NAME topics; they are created when they are used, unless --nodes lists them. What
+/// is rejected goes to the queue dead-letters. The first line of the output is the URL.
+///
+///   amqp10 broker --port 5672
+///   amqp10 broker --users users.txt --tls server.pem server.key --nodes orders,topic/prices
+///
+/// The file of users has one name:password a line.
+#[derive(clap::Args)]
+#[command(verbatim_doc_comment)]
+pub struct Arguments {
+    /// Port to listen on; 0 picks a free one
+    #[arg(long, default_value_t = 5672)]
+    port: u16,
+    /// Address to listen on
+    #[arg(long, value_name = "IP", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
+    bind: IpAddr,
+    /// Serve TLS, with a certificate chain and its key (PEM files)
+    #[arg(long, num_args = 2, value_names = ["CERT", "KEY"])]
+    tls: Option<Vec<PathBuf>>,
+    /// Let in only these users, by PLAIN
+    #[arg(long, value_name = "FILE")]
+    users: Option<PathBuf>,
+    /// The only nodes there are, separated by commas
+    #[arg(long, value_name = "ADDRESS", value_delimiter = ',')]
+    nodes: Option<Vec<String>>,
+    /// Refuse durable messages, which are lost with the broker
+    #[arg(long)]
+    refuse_durable: bool,
+    /// The largest message, in octets
+    #[arg(long, value_name = "OCTETS")]
+    max_message_size: Option<u64>,
+    /// Messages that a queue holds
+    #[arg(long, value_name = "MESSAGES")]
+    max_queue_messages: Option<usize>,
+    /// Octets of messages in all queues together
+    #[arg(long, value_name = "OCTETS")]
+    max_octets: Option<usize>,
+}
+
+pub async fn run(arguments: Arguments) -> Result<(), Failure> {
+    let scheme = match arguments.tls {
+        Some(_) => "amqps",
+        None => "amqp",
+    };
+    let broker = Broker::start(arguments.options()?).await?;
+    let port = broker.local_addr().map_or(0, |address| address.port());
+    let mut stdout = std::io::stdout();
+    writeln!(stdout, "{scheme}://localhost:{port}")
+        .and_then(|()| stdout.flush())
+        .map_err(Failure::output)?;
+    ended_from_outside().await;
+    broker.shutdown().await;
+    Ok(())
+}
+
+impl Arguments {
+    fn options(&self) -> Result<BrokerOptions, Failure> {
+        let mut options = BrokerOptions::new()
+            .address(SocketAddr::new(self.bind, self.port))
+            .refuse_durable(self.refuse_durable);
+        if let Some(nodes) = &self.nodes {
+            options = options.nodes(nodes);
+        }
+        if let Some(octets) = self.max_message_size {
+            options = options.max_message_size(octets);
+        }
+        if let Some(messages) = self.max_queue_messages {
+            options = options.max_queue_messages(messages);
+        }
+        if let Some(octets) = self.max_octets {
+            options = options.max_octets(octets);
+        }
+        if let Some(file) = &self.users {
+            let text =
+                std::fs::read_to_string(file).context(format!("cannot read {}", file.display()))?;
+            options = options.users(read_users(&text).context(file.display())?);
+        }
+        if let Some([certificate, key]) = self.tls.as_deref() {
+            let chain = std::fs::read(certificate)
+                .context(format!("cannot read {}", certificate.display()))?;
+            let key = std::fs::read(key).context(format!("cannot read {}", key.display()))?;
+            let tls = TlsServerConfig::from_pem(&chain, &key);
+            options = options.tls(tls.context("cannot serve TLS with that certificate")?);
+        }
+        Ok(options)
+    }
+}

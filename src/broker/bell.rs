@@ -1,0 +1,38 @@
+//! How a queue tells a consumer's task that there may be something for it.
+
+use std::sync::OnceLock;
+
+use tokio::sync::Notify;
+
+use crate::Sender;
+
+/// Rung when a message becomes available.
+#[derive(Debug, Default)]
+pub(super) struct Bell {
+    rung: Notify,
+    sender: OnceLock<Sender>,
+}
+
+impl Bell {
+    /// The link that is to know at once: a drain that arrives after the message waits for it (K-013).
+    pub(super) fn hang_at(&self, sender: &Sender) {
+        // A second link cannot come: each consumer has a bell of its own.
+        let _ = self.sender.set(sender.clone());
+    }
+
+    pub(super) fn ring(&self) {
+        self.say(true);
+        self.rung.notify_one();
+    }
+
+    /// Tells the link whether there is something for it.
+    pub(super) fn say(&self, is_available: bool) {
+        if let Some(sender) = self.sender.get() {
+            sender.set_available(is_available.into());
+        }
+    }
+
+    pub(super) async fn rung(&self) {
+        self.rung.notified().await;
+    }
+}

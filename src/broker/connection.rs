@@ -1,0 +1,421 @@
+//! One peer's connection: one task, which serves all its links in the order in which things happen.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::Shared;
+use super::attach;
+use super::consumer::{Consumer, ConsumerEnd, SentDelivery};
+use super::nodes::{LinkEnd, LinkId, Load};
+use super::publisher::{Publisher, transaction_of};
+use super::transactions::{LiveTransactions, SentKey, Transactions};
+use super::turns::Turns;
+use crate::codec::{AmqpError, Outcome, Role, Str, TransactionalState, condition};
+use crate::lock::lock;
+use crate::transaction::{ControlLink, TransactionRequest, capability};
+use crate::{
+    Connection, ConnectionError, Delivery, IncomingConnection, IncomingLink, LinkError, RecvError,
+    SendError, SessionError,
+};
+
+/// What the links of one connection share.
+#[derive(Debug)]
+pub(super) struct Peer {
+    pub(super) shared: Arc<Shared>,
+    pub(super) number: u64,
+    pub(super) container_id: Str,
+    pub(super) live_transactions: LiveTransactions,
+}
+
+/// What happens on a connection.
+pub(super) enum Event {
+    /// A link was attached, or the connection has ended.
+    Attached(Result<IncomingLink, ConnectionError>),
+    /// A publisher's link has brought something, or ended.
+    Received(LinkId, Result<Delivery, RecvError>),
+    /// A consumer's link has got something, or ended.
+    Sent(LinkId, Result<Option<SentDelivery>, ConsumerEnd>),
+    /// A delivery was tied to a transaction.
+    Tied(SentKey, TransactionalState),
+    /// A delivery has its outcome, or will never have one.
+    Settled(SentKey, Result<Outcome, SendError>),
+    /// A control link has brought something, or ended.
+    Requested(LinkId, Result<TransactionRequest, RecvError>),
+    /// A link has to end: its node was deleted, or another link took its place.
+    Expelled(LinkId, AmqpError),
+    /// The session ended on which a link was that has been detached.
+    SessionEnded(LinkId),
+    /// Something that nobody waits for is done.
+    Done,
+}
+
+/// A connection that is served.
+pub(super) struct Service {
+    pub(super) peer: Arc<Peer>,
+    pub(super) turns: Turns<Event>,
+    pub(super) publishers: HashMap<LinkId, Publisher>,
+    pub(super) consumers: HashMap<LinkId, Arc<Consumer>>,
+    pub(super) controls: HashMap<LinkId, Arc<ControlLink>>,
+    /// Links that were detached and have left something behind.
+    left: Vec<LinkId>,
+    pub(super) sent: HashMap<SentKey, SentDelivery>,
+    next_sent: SentKey,
+    pub(super) transactions: Transactions,
+}
+
+/// Opens a connection and serves it until either side closes it: this side does when `closing` gives a new reason.
+pub(super) async fn serve(
+    shared: Arc<Shared>,
+    incoming: IncomingConnection,
+    mut closing: watch::Receiver<&'static str>,
+) {
+    let live_transactions = LiveTransactions::new(Mutex::default());
+    let peer = Arc::new(Peer {
+        number: shared.next_connection(),
+        shared,
+        container_id: incoming.open().container_id.clone(),
+        live_transactions: Arc::clone(&live_transactions),
+    });
+    let connection = match incoming.accept().await {
+        Ok(connection) => connection,
+        Err(error) => {
+            tracing::debug!(%error, "a peer went away while its connection was opened");
+            return;
+        }
+    };
+    let mut service = Service::new(peer, live_transactions);
+    tokio::select! {
+        biased;
+        _ = closing.changed() => {
+            let error = AmqpError::new(condition::CONNECTION_FORCED, *closing.borrow());
+            // A peer that does not answer is gone after a while.
+            let _ = connection.close_with_error(error).await;
+        }
+        error = service.run(&connection) => match error {
+            ConnectionError::RemoteClosed(None) => {}
+            error => tracing::debug!(%error, "a connection ended"),
+        },
+    }
+}
+
+impl Service {
+    fn new(peer: Arc<Peer>, live: LiveTransactions) -> Self {
+        Self {
+            peer,
+            turns: Turns::new(),
+            publishers: HashMap::new(),
+            consumers: HashMap::new(),
+            controls: HashMap::new(),
+            left: Vec::new(),
+            sent: HashMap::new(),
+            next_sent: 0,
+            transactions: Transactions::new(live),
+        }
+    }
+
+    async fn run(&mut self, connection: &Connection) -> ConnectionError {
+        self.attach_next(connection);
+        let error = loop {
+            match self.turns.next().await {
+                Event::Attached(Ok(link)) => {
+                    self.admit(link).await;
+                    self.attach_next(connection);
+                }
+                Event::Attached(Err(error)) => break error,
+                event => self.on_event(event),
+            }
+        };
+        // What came before the end counts: nobody would repeat what was sent settled, or an outcome.
+        while let Some(event) = self.turns.next_ready().await {
+            self.on_event(event);
+        }
+        error
+    }
+
+    fn attach_next(&mut self, connection: &Connection) {
+        let connection = connection.clone();
+        self.turns
+            .push(async move { Event::Attached(connection.accept_link().await) });
+    }
+
+    fn links(&self) -> usize {
+        self.publishers.len() + self.consumers.len() + self.controls.len()
+    }
+
+    async fn admit(&mut self, link: IncomingLink) {
+        let (most, identity) = {
+            let nodes = lock(&self.peer.shared.nodes);
+            let identity = attach::identity(&self.peer, link.attach());
+            (nodes.options().max_links, identity)
+        };
+        if self.links() >= most {
+            let text = "the connection has as many links as it may";
+            // A peer that is gone needs no answer.
+            let _ = link
+                .refuse(AmqpError::new(condition::RESOURCE_LIMIT_EXCEEDED, text))
+                .await;
+            return;
+        }
+        let peer = Arc::clone(&self.peer);
+        let (id, expelled) = lock(&peer.shared.nodes).announce(identity.clone());
+        let is_accepted = match link.attach().role {
+            Role::Sender if ControlLink::is_wanted_by(&link) => self.admit_control(link, id).await,
+            Role::Sender => match attach::publisher(&peer, link, id, &identity).await {
+                Some(publisher) => {
+                    self.publishers.insert(id, publisher);
+                    self.receive_next(id);
+                    true
+                }
+                None => false,
+            },
+            Role::Receiver => match attach::consumer(&peer, link, id, &identity).await {
+                Some(consumer) => {
+                    self.consumers.insert(id, Arc::new(consumer));
+                    self.send_next(id);
+                    true
+                }
+                None => false,
+            },
+        };
+        match is_accepted {
+            true => self.watch_expulsion(id, expelled),
+            false => attach::forget(&peer, id),
+        }
+    }
+
+    async fn admit_control(&mut self, link: IncomingLink, id: LinkId) -> bool {
+        let capabilities = [
+            capability::LOCAL_TRANSACTIONS,
+            capability::MULTI_TXNS_PER_SSN,
+            capability::MULTI_SSNS_PER_TXN,
+        ];
+        match ControlLink::accept(link, capabilities).await {
+            Ok(control) => {
+                self.controls.insert(id, Arc::new(control));
+                self.request_next(id);
+                true
+            }
+            Err(_) => false,
+        }
+    }
+
+    fn watch_expulsion(&mut self, id: LinkId, mut expelled: watch::Receiver<Option<AmqpError>>) {
+        self.turns.push(async move {
+            match expelled.wait_for(Option::is_some).await.as_deref() {
+                Ok(Some(error)) => Event::Expelled(id, error.clone()),
+                _ => Event::Done,
+            }
+        });
+    }
+
+    fn on_event(&mut self, event: Event) {
+        match event {
+            Event::Received(id, Ok(delivery)) => {
+                self.on_delivery(id, delivery);
+                self.receive_next(id);
+            }
+            Event::Received(id, Err(error)) => {
+                if self.publishers.remove(&id).is_some() {
+                    let RecvError::Link(error) = error;
+                    self.end_link(id, end_of(&error), None);
+                }
+            }
+            Event::Sent(id, Ok(delivery)) => {
+                if let Some(delivery) = delivery {
+                    self.watch_delivery(delivery);
+                }
+                self.send_next(id);
+            }
+            Event::Sent(id, Err(end)) => self.on_consumer_end(id, end),
+            Event::Tied(key, state) => self.on_tied(key, state),
+            Event::Settled(key, outcome) => self.on_settled(key, outcome),
+            Event::Requested(id, Ok(request)) => {
+                self.on_request(id, request);
+                self.request_next(id);
+            }
+            Event::Requested(id, Err(_)) => self.end_control(id, None),
+            Event::Expelled(id, error) => self.expel(id, error),
+            Event::SessionEnded(id) => self.end_scope(id, LinkEnd::SessionEnded),
+            Event::Attached(_) | Event::Done => {}
+        }
+    }
+
+    // ---- publishers
+
+    fn receive_next(&mut self, id: LinkId) {
+        if let Some(publisher) = self.publishers.get(&id) {
+            let receiver = publisher.receiver.clone();
+            self.turns
+                .push(async move { Event::Received(id, receiver.recv().await) });
+        }
+    }
+
+    fn on_delivery(&mut self, id: LinkId, delivery: Delivery) {
+        let Some(publisher) = self.publishers.get(&id) else {
+            return;
+        };
+        let shared = Arc::clone(&self.peer.shared);
+        let route = publisher.route(&delivery, self.peer.number);
+        let refused = match transaction_of(&delivery).cloned() {
+            Some(state) => match self.transactions.get_mut(&state.txn_id) {
+                Ok(transaction) => {
+                    transaction.post(&mut lock(&shared.nodes), &state, delivery, route);
+                    return;
+                }
+                Err(error) => Err(error),
+            },
+            None => route.and_then(|(node, message)| {
+                let mut nodes = lock(&shared.nodes);
+                nodes.check(&node, &message, &Load::default(), Instant::now())?;
+                nodes.publish(&node, &message);
+                Ok(())
+            }),
+        };
+        let end = match refused {
+            Ok(()) => {
+                // A peer that is gone sends it again, or not: that is up to it.
+                let _ = delivery.accept();
+                None
+            }
+            Err(error) => publisher.refuse(&delivery, error),
+        };
+        if let Some(error) = end {
+            self.expel(id, error);
+        }
+    }
+
+    // ---- consumers
+
+    fn send_next(&mut self, id: LinkId) {
+        if let Some(consumer) = self.consumers.get(&id) {
+            let (consumer, peer) = (Arc::clone(consumer), Arc::clone(&self.peer));
+            self.turns
+                .push(async move { Event::Sent(id, consumer.send_next(&peer).await) });
+        }
+    }
+
+    fn watch_delivery(&mut self, delivery: SentDelivery) {
+        let key = self.next_sent;
+        self.next_sent += 1;
+        if let Some(txn_id) = &delivery.acquired_by
+            && let Ok(transaction) = self.transactions.get_mut(txn_id)
+        {
+            transaction.acquisitions.insert(key);
+        }
+        self.sent.insert(key, delivery);
+        self.watch(key);
+    }
+
+    /// Waits for what the peer says of a delivery next.
+    pub(super) fn watch(&mut self, key: SentKey) {
+        if let Some(delivery) = self.sent.get(&key) {
+            let receipt = delivery.receipt.clone();
+            self.turns.push(async move {
+                match receipt.transactional_state().await {
+                    Some(state) => Event::Tied(key, state),
+                    None => match receipt.outcome().await {
+                        Some(outcome) => Event::Settled(key, outcome),
+                        None => Event::Done,
+                    },
+                }
+            });
+        }
+    }
+
+    fn on_settled(&mut self, key: SentKey, outcome: Result<Outcome, SendError>) {
+        if self.transactions.tied_to(key).is_some() {
+            return; // settled already, but what becomes of the message is the transaction's
+        }
+        let Some(delivery) = self.sent.remove(&key) else {
+            return;
+        };
+        match outcome {
+            Ok(outcome) => delivery.acquired.settle(outcome),
+            Err(_) => drop(delivery), // O-016
+        }
+    }
+
+    fn on_consumer_end(&mut self, id: LinkId, end: ConsumerEnd) {
+        match end {
+            ConsumerEnd::Refused(error) => self.expel(id, error),
+            ConsumerEnd::Link(error) => {
+                if let Some(consumer) = self.consumers.remove(&id) {
+                    self.end_link(id, end_of(&error), Some(&consumer));
+                }
+            }
+        }
+    }
+
+    // ---- the end of links
+
+    /// Ends a link from this side.
+    pub(super) fn expel(&mut self, id: LinkId, error: AmqpError) {
+        if let Some(publisher) = self.publishers.remove(&id) {
+            self.end_link(id, LinkEnd::Closed, None);
+            self.in_background(async move { publisher.receiver.close_with_error(error).await });
+        } else if let Some(consumer) = self.consumers.remove(&id) {
+            self.end_link(id, LinkEnd::Closed, None);
+            self.in_background(async move { consumer.sender.close_with_error(error).await });
+        } else {
+            self.end_control(id, Some(error));
+        }
+    }
+
+    pub(super) fn in_background(
+        &mut self,
+        closing: impl Future<Output = Result<(), LinkError>> + Send + 'static,
+    ) {
+        self.turns.push(async move {
+            // Either way it is over.
+            let _ = closing.await;
+            Event::Done
+        });
+    }
+
+    pub(super) fn end_link(&mut self, id: LinkId, end: LinkEnd, consumer: Option<&Consumer>) {
+        self.end_scope(id, end);
+        let is_left = lock(&self.peer.shared.nodes).is_left_by(id);
+        if is_left && end < LinkEnd::ConnectionClosed {
+            self.left.push(id);
+            if let Some(consumer) = consumer {
+                let session = consumer.session.clone();
+                self.turns.push(async move {
+                    session.closed().await;
+                    Event::SessionEnded(id)
+                });
+            }
+        }
+    }
+
+    fn end_scope(&mut self, id: LinkId, end: LinkEnd) {
+        let expiry = lock(&self.peer.shared.nodes).end_link(id, end, Instant::now());
+        if let Some(expiry) = expiry {
+            self.peer.shared.expire_later(expiry);
+        }
+    }
+}
+
+/// Everything that the connection has used is given back, whatever ended it.
+impl Drop for Service {
+    fn drop(&mut self) {
+        self.sent.clear();
+        let links = self.publishers.keys().chain(self.consumers.keys());
+        let links: Vec<LinkId> = links.chain(self.controls.keys()).copied().collect();
+        for id in links.into_iter().chain(std::mem::take(&mut self.left)) {
+            self.end_scope(id, LinkEnd::ConnectionClosed);
+        }
+    }
+}
+
+/// What the end of a link means for its terminus.
+fn end_of(error: &LinkError) -> LinkEnd {
+    match error {
+        LinkError::RemoteDetached { closed: false, .. } => LinkEnd::Detached,
+        LinkError::Session(SessionError::Connection(_)) => LinkEnd::ConnectionClosed,
+        LinkError::Session(_) => LinkEnd::SessionEnded,
+        _ => LinkEnd::Closed,
+    }
+}

@@ -1,0 +1,193 @@
+//! A link on which a peer gets messages from the broker.
+
+use std::pin::pin;
+use std::sync::{Arc, Mutex};
+use std::task::Poll;
+
+use bytes::Bytes;
+use tokio::time::Instant;
+
+use super::acquired::Acquired;
+use super::bell::Bell;
+use super::connection::Peer;
+use super::nodes::LinkId;
+use crate::codec::{AmqpError, DeliveryState, Modified, Outcome, TransactionalState, condition};
+use crate::lock::lock;
+use crate::{LinkError, OutgoingMessage, Receipt, SendError, SendPermit, Sender, Session};
+
+/// A link on which a peer receives.
+#[derive(Debug)]
+pub(super) struct Consumer {
+    pub(super) id: LinkId,
+    pub(super) sender: Sender,
+    pub(super) session: Session,
+    pub(super) bell: Arc<Bell>,
+    /// Whether deliveries are sent settled: at most once.
+    pub(super) is_settled: bool,
+    /// What becomes of a message whose delivery ends without an outcome.
+    pub(super) default_outcome: Outcome,
+}
+
+/// A delivery that is under way.
+#[derive(Debug)]
+pub(super) struct SentDelivery {
+    pub(super) consumer: LinkId,
+    pub(super) acquired: Acquired,
+    pub(super) receipt: WatchedReceipt,
+    /// The transaction that acquired it.
+    pub(super) acquired_by: Option<Bytes>,
+}
+
+/// Why no more is sent on a link.
+#[derive(Debug)]
+pub(super) enum ConsumerEnd {
+    /// It has ended.
+    Link(LinkError),
+    /// It has to end, with this reason.
+    Refused(AmqpError),
+}
+
+impl From<LinkError> for ConsumerEnd {
+    fn from(error: LinkError) -> Self {
+        Self::Link(error)
+    }
+}
+
+impl Consumer {
+    /// Waits for a message and for credit, and sends the message. None if nothing that becomes of the delivery matters.
+    pub(super) async fn send_next(
+        &self,
+        peer: &Arc<Peer>,
+    ) -> Result<Option<SentDelivery>, ConsumerEnd> {
+        let permit = tokio::select! {
+            biased;
+            error = self.sender.closed() => return Err(error.into()),
+            permit = self.permit(peer) => permit?,
+        };
+        let acquired_by = self.sender.acquired_by();
+        if let Some(txn_id) = &acquired_by
+            && !lock(&peer.live_transactions).contains(txn_id)
+        {
+            let text = "there is no transaction of that id to acquire messages for";
+            let error = AmqpError::new(condition::TRANSACTION_UNKNOWN_ID, text);
+            return Err(ConsumerEnd::Refused(error));
+        }
+        let now = Instant::now();
+        let Some((queue, offer)) = lock(&peer.shared.nodes).take(self.id, now) else {
+            return Ok(None); // another consumer was faster
+        };
+        let acquired = offer.place.map(|place| Acquired {
+            shared: Arc::clone(&peer.shared),
+            queue,
+            place,
+            consumer: self.id,
+            default_outcome: Some(self.default_outcome.clone()),
+        });
+        let payload = offer
+            .message
+            .with_changes(&offer.changes, now)
+            .map_err(ConsumerEnd::Refused)?;
+        let mut message = OutgoingMessage::encoded(offer.message.format(), payload);
+        if let Some(txn_id) = &acquired_by {
+            message = message.with_state(DeliveryState::Transactional(Box::new(
+                TransactionalState {
+                    txn_id: txn_id.clone(),
+                    outcome: None,
+                },
+            )));
+        }
+        self.send(permit, message, acquired, acquired_by).await
+    }
+
+    async fn permit(&self, peer: &Peer) -> Result<SendPermit, LinkError> {
+        loop {
+            let now = Instant::now();
+            if lock(&peer.shared.nodes).look(self.id, &self.bell, now) {
+                return self.sender.reserve().await;
+            }
+            self.bell.rung().await;
+        }
+    }
+
+    async fn send(
+        &self,
+        permit: SendPermit,
+        message: OutgoingMessage,
+        acquired: Option<Acquired>,
+        acquired_by: Option<Bytes>,
+    ) -> Result<Option<SentDelivery>, ConsumerEnd> {
+        let sent = match self.is_settled {
+            true => permit.send_settled(message).await.map(|()| None),
+            false => permit.send_with_receipt(message).await.map(Some),
+        };
+        match (sent, acquired) {
+            (Ok(Some(receipt)), Some(acquired)) => Ok(Some(SentDelivery {
+                consumer: self.id,
+                acquired,
+                receipt: WatchedReceipt::new(receipt),
+                acquired_by,
+            })),
+            (Ok(None), Some(acquired)) => {
+                acquired.settle(Outcome::Accepted);
+                Ok(None)
+            }
+            (Ok(_), None) => Ok(None), // only looked at
+            (Err(SendError::NotSent(error) | SendError::Unknown(error)), _) => Err(error.into()),
+            (Err(error), acquired) => {
+                // It is too large for this peer, for example: others may get it.
+                tracing::debug!(%error, "a message cannot be sent to this consumer");
+                if let Some(acquired) = acquired {
+                    let undeliverable = Modified {
+                        undeliverable_here: true,
+                        ..Modified::default()
+                    };
+                    acquired.settle(undeliverable.into());
+                }
+                Ok(None)
+            }
+        }
+    }
+}
+
+/// A receipt that one future watches, and that can be settled meanwhile.
+#[derive(Clone, Debug)]
+pub(super) struct WatchedReceipt(Arc<Mutex<Option<Receipt>>>);
+
+impl WatchedReceipt {
+    fn new(receipt: Receipt) -> Self {
+        Self(Arc::new(Mutex::new(Some(receipt))))
+    }
+
+    /// The next transaction that the peer ties the delivery to; None once there is an outcome.
+    pub(super) async fn transactional_state(&self) -> Option<TransactionalState> {
+        std::future::poll_fn(|context| match lock(&self.0).as_mut() {
+            Some(receipt) => pin!(receipt.transactional_state()).poll(context),
+            None => Poll::Ready(None),
+        })
+        .await
+    }
+
+    /// The outcome; None if the delivery was settled from this side.
+    pub(super) async fn outcome(&self) -> Option<Result<Outcome, SendError>> {
+        let outcome = std::future::poll_fn(|context| match lock(&self.0).as_mut() {
+            Some(receipt) => pin!(receipt).poll(context).map(Some),
+            None => Poll::Ready(None),
+        })
+        .await;
+        lock(&self.0).take();
+        outcome
+    }
+
+    /// Whether the peer waits for it to be settled from this side.
+    pub(super) fn is_open(&self) -> bool {
+        lock(&self.0).is_some()
+    }
+
+    /// Settles from this side.
+    pub(super) fn settle(&self, outcome: Outcome) {
+        let receipt = lock(&self.0).take();
+        if let Some(receipt) = receipt {
+            receipt.settle(outcome);
+        }
+    }
+}

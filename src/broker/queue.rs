@@ -1,0 +1,500 @@
+//! A queue as plain data: messages, their states [3.3.1], and whose turn it is. No task, no clock, no lock.
+//!
+//! ```text
+//!          acquire                   accepted, rejected
+//! AVAILABLE ─────────> ACQUIRED ─────────────────────────> ARCHIVED: gone, or a dead letter
+//!     ^  └ browse: stays   │
+//!     └────────────────────┘ released, modified: at its old place
+//! ```
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::time::Instant;
+
+use super::bell::Bell;
+use super::filter::Filters;
+use super::message::{Changes, StoredMessage};
+use crate::codec::{AmqpError, Modified, Outcome};
+
+/// A consumer's number; never used twice by a broker.
+pub(super) type ConsumerId = u64;
+
+/// Priorities that are told apart; higher ones count as the highest (H-004).
+const PRIORITIES: u8 = 10;
+
+/// Where a message stands: by priority, then by arrival. It keeps its place for as long as it is in the queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Place {
+    urgency: Reverse<u8>,
+    arrival: u64,
+}
+
+/// What a queue may hold.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct QueueLimits {
+    pub(super) messages: usize,
+    pub(super) octets: usize,
+}
+
+/// How a consumer takes messages [3.5.7].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum DistributionMode {
+    /// A message goes to one consumer.
+    Move,
+    /// Messages stay: the consumer browses.
+    Copy,
+}
+
+/// A message in the queue, and what happened to it there.
+#[derive(Clone, Debug)]
+pub(super) struct Entry {
+    pub(super) message: Arc<StoredMessage>,
+    pub(super) changes: Changes,
+    /// Consumers that cannot deliver it (O-011).
+    excluded: Vec<ConsumerId>,
+}
+
+/// A message for a consumer.
+#[derive(Clone, Debug)]
+pub(super) struct Offer {
+    /// None if it was only looked at, and nothing that becomes of the delivery changes it.
+    pub(super) place: Option<Place>,
+    pub(super) message: Arc<StoredMessage>,
+    pub(super) changes: Changes,
+}
+
+#[derive(Debug)]
+struct Consumer {
+    mode: DistributionMode,
+    filters: Filters,
+    bell: Arc<Bell>,
+    /// No message before this place is for it.
+    looked_at: Option<Place>,
+    /// When browsing: the arrival that comes next.
+    next_arrival: u64,
+}
+
+#[derive(Debug)]
+pub(super) struct Queue {
+    limits: QueueLimits,
+    available: BTreeMap<Place, Entry>,
+    /// The same in the order of arrival, for who browses.
+    arrivals: BTreeMap<u64, Place>,
+    acquired: BTreeMap<Place, Entry>,
+    consumers: BTreeMap<ConsumerId, Consumer>,
+    next_arrival: u64,
+    octets: usize,
+    /// Octets in all queues together.
+    total: Arc<AtomicUsize>,
+}
+
+impl Drop for Queue {
+    fn drop(&mut self) {
+        self.total.fetch_sub(self.octets, Ordering::Relaxed);
+    }
+}
+
+impl Queue {
+    pub(super) fn new(limits: QueueLimits, total: Arc<AtomicUsize>) -> Self {
+        Self {
+            limits,
+            available: BTreeMap::new(),
+            arrivals: BTreeMap::new(),
+            acquired: BTreeMap::new(),
+            consumers: BTreeMap::new(),
+            next_arrival: 0,
+            octets: 0,
+            total,
+        }
+    }
+
+    fn add_octets(&mut self, entry: &Entry) {
+        self.octets += entry.message.size();
+        self.total
+            .fetch_add(entry.message.size(), Ordering::Relaxed);
+    }
+
+    fn remove_octets(&mut self, entry: &Entry) {
+        self.octets -= entry.message.size();
+        self.total
+            .fetch_sub(entry.message.size(), Ordering::Relaxed);
+    }
+
+    /// Messages that are available or acquired.
+    pub(super) fn len(&self) -> usize {
+        self.available.len() + self.acquired.len()
+    }
+
+    #[cfg(test)]
+    pub(super) fn octets(&self) -> usize {
+        self.octets
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether so many more messages of so many octets together have room.
+    pub(super) fn has_room(&self, messages: usize, octets: usize) -> bool {
+        self.len().saturating_add(messages) <= self.limits.messages
+            && self.octets.saturating_add(octets) <= self.limits.octets
+    }
+
+    /// Adds a message at the end of those of its priority. Whether there is room was asked before.
+    pub(super) fn push(&mut self, message: Arc<StoredMessage>, changes: Changes) {
+        let place = Place {
+            urgency: Reverse(message.header.priority.min(PRIORITIES - 1)),
+            arrival: self.next_arrival,
+        };
+        self.next_arrival += 1;
+        let entry = Entry {
+            message,
+            changes,
+            excluded: Vec::new(),
+        };
+        self.add_octets(&entry);
+        self.make_available(place, entry);
+    }
+
+    fn make_available(&mut self, place: Place, entry: Entry) {
+        self.available.insert(place, entry);
+        self.arrivals.insert(place.arrival, place);
+        for consumer in self.consumers.values_mut() {
+            if consumer.looked_at.is_some_and(|seen| place < seen) {
+                consumer.looked_at = Some(place);
+            }
+            consumer.bell.ring();
+        }
+    }
+
+    fn take_available(&mut self, place: Place) -> Option<Entry> {
+        self.arrivals.remove(&place.arrival);
+        self.available.remove(&place)
+    }
+
+    /// Throws away what has expired (H-005). Looks at every message.
+    pub(super) fn drop_expired(&mut self, now: Instant) {
+        let expired: Vec<Place> = self
+            .available
+            .iter()
+            .filter(|(_, entry)| entry.message.is_expired(now))
+            .map(|(place, _)| *place)
+            .collect();
+        for place in expired {
+            self.drop_available(place);
+        }
+    }
+
+    fn drop_available(&mut self, place: Place) {
+        if let Some(entry) = self.take_available(place) {
+            self.remove_octets(&entry);
+        }
+    }
+
+    pub(super) fn add_consumer(
+        &mut self,
+        id: ConsumerId,
+        mode: DistributionMode,
+        filters: Filters,
+        bell: Arc<Bell>,
+    ) {
+        let consumer = Consumer {
+            mode,
+            filters,
+            bell,
+            looked_at: None,
+            next_arrival: 0,
+        };
+        self.consumers.insert(id, consumer);
+    }
+
+    /// Forgets a consumer. What it has acquired stays so until its deliveries are settled.
+    pub(super) fn remove_consumer(&mut self, id: ConsumerId) {
+        self.consumers.remove(&id);
+        for entry in self.available.values_mut() {
+            entry.excluded.retain(|excluded| *excluded != id);
+        }
+    }
+
+    /// Whether there is a message for a consumer now.
+    pub(super) fn has_offer(&mut self, id: ConsumerId, now: Instant) -> bool {
+        self.find(id, now).is_some()
+    }
+
+    /// The next message for a consumer: acquired by it (O-015), unless it browses.
+    pub(super) fn take(&mut self, id: ConsumerId, now: Instant) -> Option<Offer> {
+        let (place, mode) = self.find(id, now)?;
+        match mode {
+            DistributionMode::Copy => {
+                let entry = self.available.get(&place)?;
+                let offer = Offer {
+                    place: None,
+                    message: entry.message.clone(),
+                    changes: entry.changes.clone(),
+                };
+                if let Some(consumer) = self.consumers.get_mut(&id) {
+                    consumer.next_arrival = place.arrival + 1; // A-017
+                }
+                Some(offer)
+            }
+            DistributionMode::Move => {
+                let mut entry = self.take_available(place)?;
+                let offer = Offer {
+                    place: Some(place),
+                    message: entry.message.clone(),
+                    changes: entry.changes.clone(),
+                };
+                entry.changes.was_acquired = true;
+                self.acquired.insert(place, entry);
+                Some(offer)
+            }
+        }
+    }
+
+    /// The first message that a consumer can have; those before it are not looked at again until something comes back.
+    fn find(&mut self, id: ConsumerId, now: Instant) -> Option<(Place, DistributionMode)> {
+        loop {
+            let consumer = self.consumers.get_mut(&id)?;
+            let is_wanted = |entry: &Entry| {
+                entry.message.is_expired(now)
+                    || (!entry.excluded.contains(&id)
+                        && consumer.filters.pass(&entry.message, &entry.changes))
+            };
+            let place = match consumer.mode {
+                DistributionMode::Copy => self
+                    .arrivals
+                    .range(consumer.next_arrival..)
+                    .map(|(_, place)| *place)
+                    .find(|place| self.available.get(place).is_some_and(is_wanted)),
+                DistributionMode::Move => {
+                    let from = consumer.looked_at.unwrap_or(Place::FIRST);
+                    self.available
+                        .range(from..)
+                        .find(|(_, entry)| is_wanted(entry))
+                        .map(|(place, _)| *place)
+                }
+            };
+            consumer.looked_at = Some(place.unwrap_or(Place::LAST));
+            let place = place?;
+            if !self.available.get(&place)?.message.is_expired(now) {
+                return Some((place, consumer.mode));
+            }
+            self.drop_available(place);
+        }
+    }
+
+    /// Applies an outcome to a message that `consumer` has acquired. Gives back what was rejected, with the reason: it is a
+    /// dead letter.
+    pub(super) fn settle(
+        &mut self,
+        place: Place,
+        consumer: ConsumerId,
+        outcome: Outcome,
+    ) -> Option<Entry> {
+        let mut entry = self.acquired.remove(&place)?;
+        match outcome {
+            Outcome::Released | Outcome::Declared(_) => self.make_available(place, entry),
+            Outcome::Modified(modified) => {
+                entry.modify(modified, consumer);
+                if !self.consumers.contains_key(&consumer) {
+                    entry.excluded.retain(|excluded| *excluded != consumer);
+                }
+                self.make_available(place, entry);
+            }
+            Outcome::Accepted => self.remove_octets(&entry),
+            Outcome::Rejected(rejected) => {
+                self.remove_octets(&entry);
+                entry.changes.failures = entry.changes.failures.saturating_add(1); // O-007
+                entry.changes.rejected = Some(rejected.error.map_or_else(
+                    || AmqpError::from_condition(crate::codec::condition::INTERNAL_ERROR),
+                    |error| *error,
+                ));
+                return Some(entry);
+            }
+        }
+        None
+    }
+
+    /// Whether a message is still acquired.
+    pub(super) fn is_acquired(&self, place: Place) -> bool {
+        self.acquired.contains_key(&place)
+    }
+}
+
+impl Entry {
+    fn modify(&mut self, modified: Modified, consumer: ConsumerId) {
+        if modified.delivery_failed {
+            self.changes.failures = self.changes.failures.saturating_add(1); // O-010
+        }
+        if modified.undeliverable_here && !self.excluded.contains(&consumer) {
+            self.excluded.push(consumer);
+        }
+        for (key, value) in modified.message_annotations.iter() {
+            self.changes.annotations.insert(key.clone(), value.clone());
+        }
+    }
+}
+
+impl Place {
+    const FIRST: Place = Place {
+        urgency: Reverse(u8::MAX),
+        arrival: 0,
+    };
+    const LAST: Place = Place {
+        urgency: Reverse(0),
+        arrival: u64::MAX,
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::{Header, Message, Rejected};
+
+    const LIMITS: QueueLimits = QueueLimits {
+        messages: 100,
+        octets: 1 << 20,
+    };
+
+    fn queue() -> Queue {
+        Queue::new(LIMITS, Arc::default())
+    }
+
+    fn consumer(queue: &mut Queue, id: ConsumerId, mode: DistributionMode) {
+        queue.add_consumer(id, mode, Filters::default(), Arc::default());
+    }
+
+    fn push(queue: &mut Queue, text: &str, header: Header) {
+        let message = Message::from(text).with_header(header);
+        let payload = message.to_bytes().unwrap();
+        let stored = StoredMessage::new(0, payload, 0, Instant::now()).unwrap();
+        queue.push(Arc::new(stored), Changes::default());
+    }
+
+    fn offer(queue: &mut Queue, id: ConsumerId) -> Option<(String, Option<Place>, Header)> {
+        let now = Instant::now();
+        let offer = queue.take(id, now)?;
+        let payload = offer.message.with_changes(&offer.changes, now).unwrap();
+        let message = Message::decode(payload).unwrap();
+        let header = message.header.unwrap_or_default();
+        let crate::codec::Body::Value(text) = message.body else {
+            panic!("not a value")
+        };
+        Some((text.as_str().unwrap().to_owned(), offer.place, header))
+    }
+
+    fn text(queue: &mut Queue, id: ConsumerId) -> Option<String> {
+        offer(queue, id).map(|(text, ..)| text)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn o_009_o_010_h_007_what_comes_back_keeps_its_place() {
+        let mut queue = queue();
+        consumer(&mut queue, 1, DistributionMode::Move);
+        for text in ["a", "b", "c"] {
+            push(&mut queue, text, Header::default());
+        }
+        let (_, a, header) = offer(&mut queue, 1).unwrap();
+        assert!(header.first_acquirer); // H-006
+        let (_, b, _) = offer(&mut queue, 1).unwrap();
+        queue.settle(b.unwrap(), 1, Outcome::Released);
+        queue.settle(
+            a.unwrap(),
+            1,
+            Modified {
+                delivery_failed: true,
+                ..Modified::default()
+            }
+            .into(),
+        );
+        let (again, _, header) = offer(&mut queue, 1).unwrap();
+        assert_eq!((again.as_str(), header.delivery_count), ("a", 1));
+        assert!(!header.first_acquirer);
+        let (again, _, header) = offer(&mut queue, 1).unwrap();
+        assert_eq!((again.as_str(), header.delivery_count), ("b", 0));
+        assert_eq!(text(&mut queue, 1).unwrap(), "c");
+        assert_eq!(text(&mut queue, 1), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn o_017_a_016_a_017_moving_is_exclusive_and_browsing_sees_each_once() {
+        let mut queue = queue();
+        consumer(&mut queue, 1, DistributionMode::Move);
+        consumer(&mut queue, 2, DistributionMode::Move);
+        consumer(&mut queue, 3, DistributionMode::Copy);
+        push(&mut queue, "a", Header::default());
+        push(&mut queue, "b", Header::default());
+        assert_eq!(text(&mut queue, 3).unwrap(), "a");
+        assert_eq!(text(&mut queue, 3).unwrap(), "b");
+        assert_eq!(text(&mut queue, 3), None);
+        assert_eq!(text(&mut queue, 1).unwrap(), "a");
+        assert_eq!(text(&mut queue, 2).unwrap(), "b");
+        assert_eq!(text(&mut queue, 1), None);
+        assert_eq!(queue.len(), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn o_011_undeliverable_here_goes_to_others() {
+        let mut queue = queue();
+        consumer(&mut queue, 1, DistributionMode::Move);
+        consumer(&mut queue, 2, DistributionMode::Move);
+        push(&mut queue, "a", Header::default());
+        let (_, place, _) = offer(&mut queue, 1).unwrap();
+        let modified = Modified {
+            undeliverable_here: true,
+            ..Modified::default()
+        };
+        queue.settle(place.unwrap(), 1, modified.into());
+        assert_eq!(text(&mut queue, 1), None);
+        assert_eq!(text(&mut queue, 2).unwrap(), "a");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn h_004_higher_priority_first_and_ten_levels() {
+        let mut queue = queue();
+        consumer(&mut queue, 1, DistributionMode::Move);
+        for (text, priority) in [("low", 0), ("default", 4), ("high", 9), ("beyond", 200)] {
+            let header = Header {
+                priority,
+                ..Header::default()
+            };
+            push(&mut queue, text, header);
+        }
+        let order: Vec<_> = std::iter::from_fn(|| text(&mut queue, 1)).collect();
+        assert_eq!(order, ["high", "beyond", "default", "low"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn h_005_what_has_expired_is_gone_and_the_rest_has_less_time() {
+        let mut queue = queue();
+        consumer(&mut queue, 1, DistributionMode::Move);
+        for (text, ttl) in [("short", 100), ("long", 10_000)] {
+            let header = Header {
+                ttl: Some(ttl),
+                ..Header::default()
+            };
+            push(&mut queue, text, header);
+        }
+        tokio::time::advance(std::time::Duration::from_secs(1)).await;
+        let (text, _, header) = offer(&mut queue, 1).unwrap();
+        assert_eq!((text.as_str(), header.ttl), ("long", Some(9000)));
+        assert_eq!(queue.len(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn o_007_rejected_is_a_dead_letter() {
+        let mut queue = queue();
+        consumer(&mut queue, 1, DistributionMode::Move);
+        push(&mut queue, "a", Header::default());
+        let (_, place, _) = offer(&mut queue, 1).unwrap();
+        let error = AmqpError::new(crate::codec::condition::DECODE_ERROR, "what?");
+        let rejected = Rejected::new(error.clone()).into();
+        let dead = queue.settle(place.unwrap(), 1, rejected).unwrap();
+        assert_eq!(dead.changes.rejected, Some(error));
+        assert_eq!(dead.changes.failures, 1);
+        assert_eq!((queue.len(), queue.octets()), (0, 0));
+    }
+}
