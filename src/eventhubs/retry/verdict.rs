@@ -33,6 +33,7 @@ pub(in crate::eventhubs) fn classify(cause: &Cause) -> (ErrorKind, Verdict) {
         Cause::Closed(_) => (ErrorKind::Closed, Verdict::Never),
         Cause::AfterUnknown(_) => (ErrorKind::OutcomeUnknown, Verdict::Never),
         Cause::Unresolved(_) => (ErrorKind::Unavailable, again(Rebuild::Nothing)),
+        Cause::Interrupted(_) => (ErrorKind::Unavailable, again(Rebuild::Nothing)),
         Cause::BufferFull => (ErrorKind::BufferFull, again(Rebuild::Nothing)),
         Cause::Aborted => (ErrorKind::Aborted, Verdict::Never),
         Cause::NotOffered(_) => (ErrorKind::Unsupported, Verdict::Never),
