@@ -387,7 +387,7 @@ impl PartitionConsumer {
         self.state = State::Ended;
         self.watchdog.link_is_gone();
         let start = self.resume();
-        let retries = self.retries.clone();
+        let retries = self.retries.clone().regaining_place();
         let span = tracing::debug_span!("recover", address = %self.source.address);
         let attaching = self.source.clone().attach(start, pause, retries);
         let attaching = attaching.instrument(span);
