@@ -94,7 +94,7 @@ pub(super) enum Cause {
     #[error(transparent)]
     Request(#[from] RequestError),
     /// An outcome other than accepted.
-    #[error("the service did not store it: {0}")]
+    #[error("the service did not accept it: {0}")]
     NotAccepted(Outcome),
     #[error("no answer within {0:?}")]
     TimedOut(Duration),
@@ -119,7 +119,14 @@ pub(super) enum Cause {
     Aborted,
     #[error("the service does not offer {0}")]
     NotOffered(&'static str),
+    #[error(transparent)]
+    Interrupted(#[from] Interrupted),
 }
+
+/// What was waited for will not be made: its task has panicked, or the runtime ends.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("the attempt was interrupted")]
+pub(super) struct Interrupted;
 
 impl Cause {
     /// What happened at first hand.
@@ -266,6 +273,12 @@ impl fmt::Display for EventHubsError {
 
 /// There is no `source`: the text holds those of all causes.
 impl std::error::Error for EventHubsError {}
+
+impl From<Interrupted> for EventHubsError {
+    fn from(interrupted: Interrupted) -> Self {
+        Self::new("reach the service", interrupted)
+    }
+}
 
 impl From<ConnectionStringError> for EventHubsError {
     fn from(error: ConnectionStringError) -> Self {

@@ -59,6 +59,7 @@ mod properties;
 mod retry;
 mod route;
 mod section;
+mod single_flight;
 mod trace_context;
 pub mod wire;
 

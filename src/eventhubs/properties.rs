@@ -1,5 +1,6 @@
 //! What the service tells about a hub and its partitions.
 
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::error::EventHubsError;
@@ -41,7 +42,7 @@ pub struct PartitionProperties {
 }
 
 impl HubProperties {
-    pub(super) async fn read(namespace: &Namespace) -> Result<Self, EventHubsError> {
+    pub(super) async fn read(namespace: &Arc<Namespace>) -> Result<Self, EventHubsError> {
         let map = read(namespace, management::TYPE_EVENT_HUB, None).await?;
         Self::from_reply(&map).map_err(malformed)
     }
@@ -62,7 +63,7 @@ impl HubProperties {
 
 impl PartitionProperties {
     pub(super) async fn read(
-        namespace: &Namespace,
+        namespace: &Arc<Namespace>,
         partition: &str,
     ) -> Result<Self, EventHubsError> {
         let map = read(namespace, management::TYPE_PARTITION, Some(partition)).await?;
@@ -71,7 +72,7 @@ impl PartitionProperties {
 
     /// The same with one try.
     pub(super) async fn read_once(
-        namespace: &Namespace,
+        namespace: &Arc<Namespace>,
         partition: &str,
     ) -> Result<Self, EventHubsError> {
         let properties = question(Some(partition));
@@ -109,7 +110,7 @@ impl PartitionProperties {
 
 /// Asks until there is an answer or the policy ends.
 async fn read(
-    namespace: &Namespace,
+    namespace: &Arc<Namespace>,
     entity_type: &str,
     partition: Option<&str>,
 ) -> Result<Map, EventHubsError> {

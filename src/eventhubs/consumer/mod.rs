@@ -239,10 +239,7 @@ impl PartitionConsumer {
             match &mut self.state {
                 State::Ended => return Poll::Ready(None),
                 State::Recovering(attaching) => match ready!(attaching.as_mut().poll(context)) {
-                    Ok(attached) => {
-                        self.watchdog.link_is_new();
-                        self.state = State::receiving(attached);
-                    }
+                    Ok(attached) => self.state = State::receiving(attached),
                     Err(error) => return Poll::Ready(Some(Err(self.fail(error)))),
                 },
                 State::Receiving {
@@ -388,8 +385,9 @@ impl PartitionConsumer {
     fn attach_again(&mut self, pause: Duration) {
         // Its place and its owner level are free before they are asked for.
         self.state = State::Ended;
+        self.watchdog.link_is_gone();
         let start = self.resume();
-        let retries = self.retries.clone();
+        let retries = self.retries.clone().regaining_place();
         let span = tracing::debug_span!("recover", address = %self.source.address);
         let attaching = self.source.clone().attach(start, pause, retries);
         let attaching = attaching.instrument(span);

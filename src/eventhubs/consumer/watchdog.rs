@@ -79,8 +79,8 @@ impl Watchdog {
         self.unanswered = 0;
     }
 
-    /// The link is a new one.
-    pub(super) fn link_is_new(&mut self) {
+    /// The next link is watched anew; a question about this one, which nobody would poll, is given up.
+    pub(super) fn link_is_gone(&mut self) {
         self.watch = Watch::Content;
         self.unanswered = 0;
     }

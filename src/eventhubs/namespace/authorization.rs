@@ -83,10 +83,12 @@ impl Namespace {
         let is_good = |pair: &Arc<ClaimsPair>| {
             !pair.client.is_closed() && !pair.is_silent.load(Ordering::Acquire)
         };
-        let attach = |_| async {
-            let session = live.connection.begin(SessionOptions::default()).await?;
+        let connection = live.connection.clone();
+        let options = self.request_options();
+        let attach = |_| async move {
+            let session = connection.begin(SessionOptions::default()).await?;
             Ok(Arc::new(ClaimsPair {
-                client: CbsClient::attach(&session, self.request_options()).await?,
+                client: CbsClient::attach(&session, options).await?,
                 is_silent: AtomicBool::new(false),
             }))
         };
@@ -113,7 +115,8 @@ impl Namespace {
     async fn renew_on(&self, live: &Live) {
         for authorization in live.grants.due(self.options.clock.now()) {
             let span = tracing::debug_span!("renew", audience = authorization.audience());
-            match self.renew(live, &authorization).instrument(span).await {
+            let renewed = self.within_a_try(self.renew(live, &authorization));
+            match renewed.instrument(span).await {
                 Ok(Some(token)) => self.renewed(live, &authorization, &token),
                 Ok(None) => self.too_early(live, &authorization),
                 Err(cause) => {

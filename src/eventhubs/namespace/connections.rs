@@ -11,10 +11,10 @@ use super::Namespace;
 use super::authorization::ClaimsPair;
 use super::grants::Grants;
 use super::management::ManagementPair;
-use super::single_flight::SingleFlight;
 use crate::codec::Fields;
 use crate::eventhubs::error::{Cause, EventHubsError};
 use crate::eventhubs::observer::ClientEvent;
+use crate::eventhubs::single_flight::SingleFlight;
 use crate::eventhubs::wire::property;
 use crate::lock::lock;
 use crate::{Connection, ConnectionOptions, LinkError};
@@ -71,13 +71,21 @@ impl Live {
 
 impl Namespace {
     /// Connection `number`, opened if there is none that lives.
-    pub(super) async fn live(&self, number: usize) -> Result<Arc<Live>, EventHubsError> {
+    pub(super) async fn live(self: &Arc<Self>, number: usize) -> Result<Arc<Live>, EventHubsError> {
         let failure =
             |attempt, cause| EventHubsError::new(format!("{attempt} {}", self.host), cause);
         let is_closed = || failure("reach", Cause::Closed("client"));
         let slot = &self.slots[number].current;
-        // Boxed, as it is rare and deep: what waits for it stays within the compiler's depth of types.
-        let opened = Box::pin(slot.get(|live| live.is_good(), |dead| self.open(number, dead)));
+        let opened = slot.get(
+            |live| live.is_good(),
+            |dead| {
+                let namespace = self.clone();
+                async move {
+                    let opened = namespace.open(number, dead);
+                    namespace.within_a_try(opened).await
+                }
+            },
+        );
         tokio::select! {
             biased;
             () = self.closed() => Err(is_closed()),

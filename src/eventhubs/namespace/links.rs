@@ -25,7 +25,7 @@ pub(in crate::eventhubs) struct Attached<L> {
 
 impl Namespace {
     pub(in crate::eventhubs) async fn attach_sender(
-        &self,
+        self: &Arc<Self>,
         address: &Address,
         options: SenderOptions,
     ) -> Result<Attached<Sender>, EventHubsError> {
@@ -37,7 +37,7 @@ impl Namespace {
     }
 
     pub(in crate::eventhubs) async fn attach_receiver(
-        &self,
+        self: &Arc<Self>,
         address: &Address,
         options: ReceiverOptions,
     ) -> Result<Attached<Receiver>, EventHubsError> {
@@ -50,7 +50,7 @@ impl Namespace {
 
     /// One try.
     async fn attach<L, F>(
-        &self,
+        self: &Arc<Self>,
         address: &Address,
         attach: impl FnOnce(Session) -> F,
     ) -> Result<Attached<L>, EventHubsError>
@@ -65,7 +65,7 @@ impl Namespace {
     }
 
     async fn attach_on<L, F>(
-        &self,
+        self: &Arc<Self>,
         seat: Seat,
         address: &Address,
         attach: impl FnOnce(Session) -> F,

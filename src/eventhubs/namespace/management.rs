@@ -21,7 +21,7 @@ pub(super) struct ManagementPair {
 impl Namespace {
     /// Reads properties from the management node, once.
     pub(in crate::eventhubs) async fn read(
-        &self,
+        self: &Arc<Self>,
         entity_type: &str,
         properties: ApplicationProperties,
     ) -> Result<Map, EventHubsError> {
@@ -49,9 +49,10 @@ impl Namespace {
     async fn management(&self, live: &Live) -> Result<Arc<ManagementPair>, Cause> {
         // Also where the pair is there: its token may have been refused since.
         let authorization = self.authorize(live, &self.management_address()).await?;
-        let attach = |_| async {
-            let session = live.connection.begin(SessionOptions::default()).await?;
-            let options = self.request_options();
+        let connection = live.connection.clone();
+        let options = self.request_options();
+        let attach = |_| async move {
+            let session = connection.begin(SessionOptions::default()).await?;
             let attached = ManagementClient::attach(&session, wire::MANAGEMENT_NODE, options);
             Ok(Arc::new(ManagementPair {
                 client: attached.await?,

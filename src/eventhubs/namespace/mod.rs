@@ -4,7 +4,7 @@
 //! attach ── links ── seats          which connection
 //!             │
 //!             ├── connections       opened once, given up, closed      ┐
-//!             ├── authorization     $cbs, grants, renewals             ├ each made by one task for all: single_flight
+//!             ├── authorization     $cbs, grants, renewals             ├ each made by one task for all: `SingleFlight`
 //!             └── management        $management                        ┘
 //! ```
 
@@ -14,7 +14,6 @@ mod grants;
 mod links;
 mod management;
 mod seats;
-mod single_flight;
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -92,7 +91,7 @@ impl Namespace {
     }
 
     /// Opens the first connection.
-    pub(super) async fn connect(&self) -> Result<(), EventHubsError> {
+    pub(super) async fn connect(self: &Arc<Self>) -> Result<(), EventHubsError> {
         self.live(FIRST).await.map(drop)
     }
 

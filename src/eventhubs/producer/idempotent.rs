@@ -343,7 +343,7 @@ impl fmt::Debug for IdempotentProducer {
 
 /// Attaches in the name that `resume` gives, or in one that the service gives, once; returns the state in force.
 async fn attach(
-    namespace: &Namespace,
+    namespace: &Arc<Namespace>,
     address: &Address,
     resume: Option<PartitionPublishingState>,
 ) -> Result<(Attached<Sender>, PartitionPublishingState), EventHubsError> {

@@ -1,8 +1,8 @@
 //! The link to one address.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use tokio::sync::Mutex;
 use tracing::Instrument;
 
 use super::gate::Gate;
@@ -12,6 +12,7 @@ use crate::eventhubs::error::EventHubsError;
 use crate::eventhubs::metrics::PublishingMeters;
 use crate::eventhubs::namespace::{Attached, Namespace};
 use crate::eventhubs::retry::spares_link;
+use crate::eventhubs::single_flight::SingleFlight;
 use crate::eventhubs::wire::{Address, capability};
 use crate::{Sender, SenderOptions};
 
@@ -23,8 +24,7 @@ pub(super) struct PublishingLink {
     meters: PublishingMeters,
     /// What is under way on it.
     gate: Gate,
-    /// The lock is held while the link is attached, so that it is attached once.
-    attached: Mutex<Option<Arc<Attached<Sender>>>>,
+    attached: SingleFlight<Arc<Attached<Sender>>, EventHubsError>,
 }
 
 impl PublishingLink {
@@ -43,7 +43,8 @@ impl PublishingLink {
             address,
             settled: options.settled,
             gate: Gate::new(options.max_in_flight, options.max_in_flight_bytes),
-            attached: Mutex::default(),
+            // Whoever comes after a failure tries for himself.
+            attached: SingleFlight::new(Duration::ZERO),
         }
     }
 
@@ -92,7 +93,9 @@ impl PublishingLink {
         };
         let error = EventHubsError::new(attempt(&self.address), cause);
         if !spares_link(error.cause()) {
-            self.detach(&attached).await;
+            // The next send attaches a new link. Sends under way on this one go on.
+            self.attached
+                .discard(|current| Arc::ptr_eq(current, &attached));
         }
         self.namespace.give_up_link(&error, &attached);
         Err(error)
@@ -111,37 +114,23 @@ impl PublishingLink {
 
     /// Whether there is a link that lives, or one is being attached.
     pub(super) fn is_attached(&self) -> bool {
-        match self.attached.try_lock() {
-            Ok(slot) => slot
-                .as_ref()
-                .is_some_and(|attached| !attached.link.is_closed()),
-            Err(_) => true,
-        }
+        self.attached
+            .is_in_use(|attached| !attached.link.is_closed())
     }
 
     /// The link, attached if there is none that lives.
     async fn attached(&self) -> Result<Arc<Attached<Sender>>, EventHubsError> {
-        // `lock` alone may have a task wait that has done much, though the lock is free, and others overtake it.
-        let mut slot = match self.attached.try_lock() {
-            Ok(slot) => slot,
-            Err(_) => self.attached.lock().await,
+        let attach = |_| {
+            let (namespace, address) = (self.namespace.clone(), self.address.clone());
+            async move {
+                let options =
+                    SenderOptions::default().desired_capabilities([capability::GEOREPLICATION]);
+                let attached = namespace.attach_sender(&address, options).await?;
+                Ok(Arc::new(attached))
+            }
         };
-        if let Some(attached) = &*slot
-            && !attached.link.is_closed()
-        {
-            return Ok(attached.clone());
-        }
-        *slot = None;
-        let options = SenderOptions::default().desired_capabilities([capability::GEOREPLICATION]);
-        let attached = self.namespace.attach_sender(&self.address, options).await?;
-        let attached = Arc::new(attached);
-        *slot = Some(attached.clone());
-        Ok(attached)
-    }
-
-    /// Has the next send attach a new link. Sends under way on this one go on.
-    async fn detach(&self, failed: &Arc<Attached<Sender>>) {
-        let mut slot = self.attached.lock().await;
-        slot.take_if(|attached| Arc::ptr_eq(attached, failed));
+        self.attached
+            .get(|attached| !attached.link.is_closed(), attach)
+            .await
     }
 }

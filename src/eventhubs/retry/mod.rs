@@ -6,8 +6,10 @@ use std::time::Duration;
 
 pub(super) use self::verdict::classify;
 
+use self::verdict::of_outcome;
 use super::error::{Cause, ErrorKind, EventHubsError};
 use crate::backoff::{doubled, spread};
+use crate::codec::condition;
 
 /// How often and how patiently failed operations are tried again.
 ///
@@ -118,6 +120,8 @@ pub(super) struct Retries {
     token_renewed: bool,
     /// Whether an operation whose outcome is unknown may be repeated.
     retry_unknown: bool,
+    /// Whether a place is asked for again that the service may still take for used.
+    regains_place: bool,
 }
 
 impl Retries {
@@ -127,6 +131,7 @@ impl Retries {
             done: 0,
             token_renewed: false,
             retry_unknown: false,
+            regains_place: false,
         }
     }
 
@@ -135,10 +140,20 @@ impl Retries {
         self
     }
 
+    /// For a link that takes the place of one that was lost: the service counts that one until it notices, and refuses what
+    /// seems to be one too many.
+    pub(super) fn regaining_place(mut self) -> Self {
+        self.regains_place = true;
+        self
+    }
+
     /// The pause before the next try, or `None` if the error stands.
     pub(super) fn next(&mut self, error: &EventHubsError, random: u64) -> Option<Duration> {
         let verdict = match classify(error.cause()) {
             (ErrorKind::OutcomeUnknown, _) if self.retry_unknown => again(Rebuild::Link),
+            (ErrorKind::QuotaExceeded, _) if self.regains_place && is_limit(error) => {
+                again(Rebuild::Nothing)
+            }
             (_, verdict) => verdict,
         };
         let Verdict::Again { rebuild, at_least } = verdict else {
@@ -161,9 +176,19 @@ impl Retries {
     }
 }
 
+/// Whether the service says that a limit of its own is reached.
+fn is_limit(error: &EventHubsError) -> bool {
+    error.condition() == Some(condition::RESOURCE_LIMIT_EXCEEDED.as_str())
+}
+
 /// Whether a link on which a send failed so can carry the next one.
 pub(super) fn spares_link(cause: &Cause) -> bool {
-    match classify(cause).1 {
+    let verdict = match cause {
+        // Also one that leaves open what became of the events was given by a link that works.
+        Cause::NotAccepted(outcome) => of_outcome(outcome).1,
+        _ => classify(cause).1,
+    };
+    match verdict {
         Verdict::Again { rebuild, .. } => rebuild == Rebuild::Nothing,
         Verdict::Never => !matches!(cause, Cause::OutcomeTimedOut(_)),
     }
@@ -172,7 +197,7 @@ pub(super) fn spares_link(cause: &Cause) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::SendError;
+    use crate::{LinkError, SendError};
     use crate::codec::{AmqpError, Outcome, Rejected, Symbol, condition as amqp};
     use crate::eventhubs::wire::condition as eventhubs;
 
@@ -211,12 +236,26 @@ mod tests {
     }
 
     #[test]
+    fn a_place_that_was_lost_is_asked_for_again_though_all_seem_to_be_taken() {
+        let full = AmqpError::new(amqp::RESOURCE_LIMIT_EXCEEDED, "said the service");
+        let refused = Cause::Link(LinkError::Refused(Some(full)));
+        let refused = EventHubsError::new("attach", refused);
+        let mut retries = Retries::new(RetryPolicy::default().max_retries(1));
+        assert_eq!(retries.next(&refused, 0), None);
+        let mut retries = retries.regaining_place();
+        assert!(retries.next(&refused, 0).is_some());
+        assert_eq!(retries.next(&refused, 0), None, "within the policy");
+    }
+
+    #[test]
     fn a_link_is_spared_by_what_concerns_one_message_only() {
         let limit = Duration::from_secs(60);
         let large = SendError::MessageTooLarge { size: 2, limit: 1 };
         assert!(spares_link(&Cause::Send(large)));
         assert!(spares_link(&rejected(eventhubs::ARGUMENT_ERROR)));
         assert!(spares_link(&rejected(eventhubs::SERVER_BUSY)));
+        assert!(spares_link(&rejected(eventhubs::TIMEOUT)));
+        assert!(!spares_link(&rejected(amqp::INTERNAL_ERROR)));
         assert!(!spares_link(&rejected(amqp::UNAUTHORIZED_ACCESS)));
         assert!(!spares_link(&Cause::TimedOut(limit)));
         assert!(!spares_link(&Cause::OutcomeTimedOut(limit)));

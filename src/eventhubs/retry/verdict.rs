@@ -26,6 +26,9 @@ pub(in crate::eventhubs) fn classify(cause: &Cause) -> (ErrorKind, Verdict) {
         Cause::Link(error) => of_link(error),
         Cause::Send(error) => of_send(error),
         Cause::Request(error) => of_request(error),
+        Cause::NotAccepted(outcome) if is_doubtful(outcome) => {
+            (ErrorKind::OutcomeUnknown, Verdict::Never)
+        }
         Cause::NotAccepted(outcome) => of_outcome(outcome),
         Cause::TimedOut(_) => (ErrorKind::TimedOut, again(Rebuild::Link)),
         Cause::OutcomeTimedOut(_) => (ErrorKind::OutcomeUnknown, Verdict::Never),
@@ -33,6 +36,7 @@ pub(in crate::eventhubs) fn classify(cause: &Cause) -> (ErrorKind, Verdict) {
         Cause::Closed(_) => (ErrorKind::Closed, Verdict::Never),
         Cause::AfterUnknown(_) => (ErrorKind::OutcomeUnknown, Verdict::Never),
         Cause::Unresolved(_) => (ErrorKind::Unavailable, again(Rebuild::Nothing)),
+        Cause::Interrupted(_) => (ErrorKind::Unavailable, again(Rebuild::Nothing)),
         Cause::BufferFull => (ErrorKind::BufferFull, again(Rebuild::Nothing)),
         Cause::Aborted => (ErrorKind::Aborted, Verdict::Never),
         Cause::NotOffered(_) => (ErrorKind::Unsupported, Verdict::Never),
@@ -128,7 +132,23 @@ fn of_request(error: &RequestError) -> (ErrorKind, Verdict) {
     }
 }
 
-fn of_outcome(outcome: &Outcome) -> (ErrorKind, Verdict) {
+/// Whether events with this outcome may be stored all the same: the service gave up on them, or failed, and nothing says
+/// how far it had come.
+fn is_doubtful(outcome: &Outcome) -> bool {
+    let Outcome::Rejected(rejected) = outcome else {
+        return false;
+    };
+    rejected.error.as_ref().is_some_and(|error| {
+        [
+            eventhubs::TIMEOUT,
+            eventhubs::OPERATION_CANCELLED,
+            amqp::INTERNAL_ERROR,
+        ]
+        .contains(&error.condition)
+    })
+}
+
+pub(super) fn of_outcome(outcome: &Outcome) -> (ErrorKind, Verdict) {
     match outcome {
         Outcome::Rejected(rejected) => match rejected.error.as_deref() {
             Some(error) => of_remote(error),
@@ -316,7 +336,10 @@ mod tests {
         ];
         for (condition, kind, scope) in table {
             let condition = Symbol::from_static(condition);
-            let cause = rejected(condition.clone());
+            // Of a request, which may be repeated.
+            let error = Some(Box::new(remote(condition.clone())));
+            let outcome = Outcome::Rejected(Rejected { error });
+            let cause = Cause::Request(RequestError::NotAccepted(outcome));
             assert_eq!(
                 (classify(&cause).0, rebuild(&cause)),
                 (kind, scope),
@@ -431,6 +454,18 @@ mod tests {
         );
         let request = Cause::Request(RequestError::Send(unknown));
         assert_eq!(rebuild(&request), Some(Rebuild::Connection));
+    }
+
+    #[test]
+    fn what_the_service_gave_up_on_may_be_stored() {
+        for condition in [
+            eventhubs::TIMEOUT,
+            eventhubs::OPERATION_CANCELLED,
+            amqp::INTERNAL_ERROR,
+        ] {
+            let expected = (ErrorKind::OutcomeUnknown, Verdict::Never);
+            assert_eq!(classify(&rejected(condition)), expected);
+        }
     }
 
     #[test]
