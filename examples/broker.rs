@@ -9,7 +9,7 @@
 use std::error::Error;
 
 use amqp10::broker::{Broker, BrokerOptions};
-use amqp10::transaction::{ControllerOptions, TransactionController};
+use amqp10::transaction::{TransactionController, TransactionControllerOptions};
 use amqp10::{Connection, ReceiverOptions, SenderOptions, SessionOptions};
 
 #[tokio::main(flavor = "current_thread")]
@@ -44,7 +44,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let billing = session
         .attach_receiver("topic/bills", ReceiverOptions::default())
         .await?;
-    let controller = TransactionController::attach(&session, ControllerOptions::default()).await?;
+    let controller =
+        TransactionController::attach(&session, TransactionControllerOptions::default()).await?;
     let transaction = controller.declare().await?;
     transaction.accept(again)?;
     let posted = transaction.send(&bills, "two coffees: 5.40").await?;

@@ -6,7 +6,7 @@ use amqp10::codec::{
     Target, TransactionalState, Transfer, Value, Writer,
 };
 use amqp10::transaction::{
-    ControllerOptions, Transaction, TransactionController, TransactionError, capability,
+    Transaction, TransactionController, TransactionControllerOptions, TransactionError, capability,
 };
 use amqp10::{DeliveryState, Symbol, TargetArchetype, condition};
 use bytes::{Bytes, BytesMut};
@@ -16,9 +16,10 @@ use super::*;
 use crate::support::peer::{self, HANDLE, Peer};
 
 async fn declare(session: &Session) -> (TransactionController, Transaction) {
-    let controller = TransactionController::attach(session, ControllerOptions::default())
-        .await
-        .unwrap();
+    let controller =
+        TransactionController::attach(session, TransactionControllerOptions::default())
+            .await
+            .unwrap();
     let transaction = controller.declare().await.unwrap();
     (controller, transaction)
 }
