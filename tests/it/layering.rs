@@ -94,6 +94,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "transport::tcp", // HTTP for the store on Azure Blob Storage goes over the same sockets
             "transport::deadline", // a limit for these
             "transport::stream", // with TLS or without
+            "transport::proxy", // or through one
             "url",
             "time",
             "percent",

@@ -6,7 +6,8 @@ use amqp10::memory::{self, MemoryStream};
 use amqp10::{
     AMQP_SUB_PROTOCOL, AMQPWSB10_SUB_PROTOCOL, ConnectError, Connection, ConnectionError,
     ConnectionOptions, HttpResponder, HttpResponse, IncomingConnection, Listener, ListenerOptions,
-    PeerProtocol, Stage, WebSocketError, WebSocketOptions, WebSocketServerOptions,
+    PeerProtocol, SaslMechanism, SaslServerOptions, Stage, WebSocketError, WebSocketOptions,
+    WebSocketServerOptions,
 };
 use futures_sink::Sink;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -116,11 +117,18 @@ async fn a_password_needs_tls_below_the_websocket() {
     let (near, far) = memory::pipe(4096);
     let opened =
         Connection::open_through(near, "ws://user:word@host", ConnectionOptions::default());
-    let (opened, _) = tokio::join!(opened, accept(far));
-    assert!(matches!(
-        opened.unwrap_err(),
-        ConnectError::Sasl(amqp10::SaslError::PlainWithoutTls)
-    ));
+    // What would make the password travel.
+    let sasl = SaslServerOptions::default().mechanisms([SaslMechanism::Plain]);
+    let options = listener_options().sasl(sasl);
+    let (opened, _) = tokio::join!(opened, Listener::accept_stream(far, &options));
+    let error = opened.unwrap_err();
+    assert!(
+        matches!(
+            error,
+            ConnectError::Sasl(amqp10::SaslError::PlainWithoutTls)
+        ),
+        "{error}"
+    );
 }
 
 #[tokio::test]
