@@ -197,9 +197,9 @@ pub(super) fn spares_link(cause: &Cause) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{LinkError, SendError};
     use crate::codec::{AmqpError, Outcome, Rejected, Symbol, condition as amqp};
     use crate::eventhubs::wire::condition as eventhubs;
+    use crate::{LinkError, SendError};
 
     fn rejected(condition: Symbol) -> Cause {
         let error = Some(Box::new(AmqpError::new(condition, "said the service")));
