@@ -45,7 +45,8 @@ pub enum ErrorKind {
     TimedOut,
     /// The connection or the link was lost or cannot be made at the moment. For a send: nothing was stored.
     Unavailable,
-    /// The events were sent, and whether they are stored is not known. Sending them again may store them twice.
+    /// The events were sent, and whether they are stored is not known: no outcome came, or the service said that it gave up on
+    /// them. Sending them again may store them twice.
     OutcomeUnknown,
     /// The numbers of an idempotent producer do not follow on those that the service has: events between are missing, or
     /// others have published in its name.

@@ -1,8 +1,14 @@
 //! The link to one address.
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
+use tokio::sync::Mutex;
+use tokio::task::unconstrained;
+use tokio::time::timeout;
 use tracing::Instrument;
 
 use super::gate::Gate;
@@ -16,6 +22,9 @@ use crate::eventhubs::single_flight::SingleFlight;
 use crate::eventhubs::wire::{Address, capability};
 use crate::{Sender, SenderOptions};
 
+/// How long a send waits, when the link is there, for those that came before and have not gone on.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 /// The link to one address: attached when it is first used, and anew when it has failed.
 pub(super) struct PublishingLink {
     namespace: Arc<Namespace>,
@@ -25,6 +34,8 @@ pub(super) struct PublishingLink {
     /// What is under way on it.
     gate: Gate,
     attached: SingleFlight<Arc<Attached<Sender>>, EventHubsError>,
+    /// Whose turn it is to go on when the link is there.
+    turn: Mutex<()>,
 }
 
 impl PublishingLink {
@@ -45,6 +56,7 @@ impl PublishingLink {
             gate: Gate::new(options.max_in_flight, options.max_in_flight_bytes),
             // Whoever comes after a failure tries for himself.
             attached: SingleFlight::new(Duration::ZERO),
+            turn: Mutex::default(),
         }
     }
 
@@ -118,8 +130,20 @@ impl PublishingLink {
             .is_in_use(|attached| !attached.link.is_closed())
     }
 
-    /// The link, attached if there is none that lives.
+    /// The link, attached if there is none that lives. Those who wait get it in the order in which they came.
     async fn attached(&self) -> Result<Arc<Attached<Sender>>, EventHubsError> {
+        // Constrained, a task that has done much would wait though it is its turn, and others would overtake it.
+        let mut turn = pin!(unconstrained(self.turn.lock()));
+        let first = poll_fn(|context| Poll::Ready(turn.as_mut().poll(context))).await;
+        let attached = self.attach_once().await?;
+        if first.is_pending() {
+            // Who is not polled, though it is his turn, does not hold up the others for ever.
+            let _turn = timeout(PATIENCE, turn).await;
+        }
+        Ok(attached)
+    }
+
+    async fn attach_once(&self) -> Result<Arc<Attached<Sender>>, EventHubsError> {
         let attach = |_| {
             let (namespace, address) = (self.namespace.clone(), self.address.clone());
             async move {

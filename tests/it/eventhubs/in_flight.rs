@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use amqp10::Delivery;
-use amqp10::codec::{AmqpError, condition};
+use amqp10::codec::{AmqpError, Symbol, condition};
 use amqp10::eventhubs::{ErrorKind, EventHubsError};
 use tokio::task::JoinHandle;
 
@@ -156,4 +156,60 @@ async fn an_unknown_outcome_stays_unknown_whatever_the_next_try_says() {
     let error = sent.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::OutcomeUnknown, "{error}");
     assert_eq!(error.condition(), Some("amqp:not-allowed"));
+}
+
+/// The service gave up on them, and nothing says how far it had come.
+#[tokio::test(start_paused = true)]
+async fn events_that_the_service_gave_up_on_may_be_stored() {
+    for condition in [
+        "com.microsoft:timeout",
+        "com.microsoft:operation-cancelled",
+        "amqp:internal-error",
+    ] {
+        let mut service = Scripted::new();
+        let (_producer, mut sends) = sends(&service, ProducerOptions::default(), &["x"]).await;
+        let publisher = service.publisher().await;
+        let gave_up = AmqpError::new(Symbol::from_static(condition), "gave up");
+        arrives(&publisher).await.reject(Some(gave_up)).unwrap();
+        let error = soon(sends.remove(0).unwrap()).await.unwrap().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::OutcomeUnknown, "{error}");
+        assert_eq!(error.condition(), Some(condition));
+        assert!(!error.is_retryable());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn sends_that_wait_for_a_link_share_its_failure() {
+    let mut service = Scripted::new();
+    let options = ProducerOptions::default();
+    let (_producer, sends) = sends(&service, options, &["0", "1", "2", "3"]).await;
+    let _unanswered = service.link().await;
+    let began = tokio::time::Instant::now();
+    for send in sends {
+        soon(send).await.unwrap().unwrap_err();
+    }
+    assert!(began.elapsed() < Duration::from_secs(15), "one time-out");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_send_that_is_not_polled_holds_up_nobody() {
+    let mut service = Scripted::new();
+    let client = service.client(RetryPolicy::never()).await;
+    let producer = producer(&client);
+    let mut kept = Box::pin(producer.send_to(to("0"), "kept"));
+    let moment = tokio::time::timeout(Duration::from_millis(1), &mut kept).await;
+    assert!(moment.is_err());
+    let script = async {
+        let publisher = service.publisher().await;
+        for expected in ["next", "kept"] {
+            let delivery = arrives(&publisher).await;
+            assert_eq!(body(&delivery), expected);
+            delivery.accept().unwrap();
+        }
+    };
+    let sends = async {
+        soon(producer.send_to(to("0"), "next")).await.unwrap();
+        soon(kept).await.unwrap();
+    };
+    tokio::join!(script, sends);
 }

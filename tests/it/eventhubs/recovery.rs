@@ -1,8 +1,11 @@
 //! Lost connections and links, and what becomes of clients that are dropped.
 
+use amqp10::AcceptLinkOptions;
+use amqp10::codec::{AmqpError, condition};
 use amqp10::emulator::Fault;
 use amqp10::eventhubs::ErrorKind;
 
+use super::script::Scripted;
 use super::*;
 
 #[tokio::test]
@@ -222,4 +225,60 @@ async fn a_silenced_reader_recovers_by_itself() {
         assert_eq!(text(&event.unwrap().unwrap()), number.to_string());
     }
     assert_eq!(count(&notes, "LinkSilent"), 10, "{notes:?}");
+}
+
+/// Whoever loses the connection first begins to make it anew. Where he stops being polled, at any point on the way, the
+/// others do not depend on him.
+#[tokio::test(start_paused = true)]
+async fn a_consumer_that_is_not_polled_while_it_recovers_holds_up_nobody() {
+    let emulator = emulator().await;
+    let dialled = emulator.clone();
+    let connector = Connector::new(move |options| {
+        let emulator = dialled.clone();
+        async move {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            Connection::open_with_stream(emulator.connect(), options).await
+        }
+    });
+    let options = options(&emulator).connector(connector);
+    let client = Client::connect(&emulator.connection_string(), options)
+        .await
+        .unwrap();
+    let producer = client.producer(ProducerOptions::default().retry_unknown(true));
+    for polls in 1..40 {
+        let mut consumer = from_start(&client, "0").await;
+        consumer.recv_batch(100, Duration::ZERO).await.unwrap();
+        emulator.close_connections();
+        for _ in 0..polls {
+            let _ = tokio::time::timeout(Duration::from_millis(1), consumer.recv()).await;
+        }
+        soon(producer.send_to(to("1"), "x")).await.unwrap();
+        soon(client.hub_properties()).await.unwrap();
+    }
+}
+
+/// The service counts a link that was lost until it notices.
+#[tokio::test(start_paused = true)]
+async fn a_consumer_waits_for_its_place_after_a_loss() {
+    let mut service = Scripted::new();
+    let client = service.client(RetryPolicy::default()).await;
+    let options = ConsumerOptions::default().position(Position::earliest());
+    let (consumer, first) = tokio::join!(client.consumer("0", options), async {
+        let link = service.link().await;
+        link.accept(AcceptLinkOptions::default()).await.unwrap()
+    });
+    let mut consumer = consumer.unwrap();
+    drop(first);
+    let script = async {
+        for _ in 0..3 {
+            let full = AmqpError::new(condition::RESOURCE_LIMIT_EXCEEDED, "five are there");
+            service.link().await.refuse(full).await.unwrap();
+        }
+        let link = service.link().await;
+        link.accept(AcceptLinkOptions::default()).await.unwrap()
+    };
+    tokio::select! {
+        event = consumer.recv() => panic!("{event:?}"),
+        _second = script => {}
+    }
 }
