@@ -119,7 +119,7 @@ impl Checkpoint {
     }
 
     /// Whether it says how far the group has come.
-    pub(super) fn is_readable(&self) -> bool {
+    pub fn is_readable(&self) -> bool {
         let offset = self.offset.as_deref().unwrap_or_default();
         !offset.is_empty() || self.sequence_number.is_some()
     }
