@@ -227,6 +227,8 @@ impl Conversation {
             message_format: 0,
             delivery_tag: None,
             state: None,
+            resume: false,
+            aborted: false,
         };
         let is_settled = self.turns.is_multiple_of(5);
         match self.engine.poll_transfer(
@@ -379,6 +381,8 @@ fn receiver_settings() -> EndSettings {
         auto_accept: false,
         max_partial_bytes: 16 << 10,
         prefetch_bytes: Some(4 << 10),
+        offers_acquisition: true,
+        available: 0,
     }
 }
 

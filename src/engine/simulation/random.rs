@@ -9,6 +9,7 @@ pub(super) struct Random {
 }
 
 impl Random {
+    #[cfg(test)]
     pub(super) fn new(seed: u64) -> Self {
         Self {
             seed,
