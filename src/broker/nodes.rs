@@ -76,7 +76,7 @@ struct Link {
 /// How a link ended, as far as its terminus is concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum LinkEnd {
-    /// Detached: the terminus stays for now.
+    /// Detached: the terminus stays until its expiry policy and timeout end it [3.5.6].
     Detached,
     /// The session it was on ended.
     SessionEnded,

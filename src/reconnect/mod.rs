@@ -31,6 +31,7 @@ mod error;
 mod options;
 mod receiver;
 mod sender;
+mod slot;
 mod unsettled;
 
 pub use connection::ReconnectingConnection;

@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
+use super::slot::LinkSlot;
 use super::unsettled::most_entries;
 use super::{ReconnectError, ReconnectingConnection};
 use crate::codec::{DeliveryTag, Outcome, Str, UnsettledMap};
@@ -21,12 +22,10 @@ struct Shared {
     connection: ReconnectingConnection,
     address: Str,
     options: ReceiverOptions,
-    /// Held while it is attached, so that it is attached once.
-    link: tokio::sync::Mutex<Option<Receiver>>,
+    link: LinkSlot<Receiver>,
     /// Deliveries that were accepted here and that the sender has not confirmed.
     unconfirmed: Mutex<BTreeMap<Vec<u8>, DeliveryTag>>,
     was_attached: AtomicBool,
-    is_closed: AtomicBool,
 }
 
 impl ReconnectingReceiver {
@@ -44,10 +43,9 @@ impl ReconnectingReceiver {
                 connection,
                 address,
                 options,
-                link: tokio::sync::Mutex::default(),
+                link: LinkSlot::new(),
                 unconfirmed: Mutex::default(),
                 was_attached: AtomicBool::new(false),
-                is_closed: AtomicBool::new(false),
             }),
         }
     }
@@ -109,8 +107,7 @@ impl ReconnectingReceiver {
     ///
     /// The detach is sent in any case.
     pub async fn close(&self) -> Result<(), LinkError> {
-        self.shared.is_closed.store(true, Ordering::Release);
-        match self.shared.link.lock().await.take() {
+        match self.shared.link.close().await {
             Some(receiver) => receiver.close().await,
             None => Ok(()),
         }
@@ -127,24 +124,10 @@ impl fmt::Debug for ReconnectingReceiver {
 
 impl Shared {
     async fn attached(&self) -> Result<Receiver, ReconnectError> {
-        let mut slot = self.link.lock().await;
-        if self.is_closed.load(Ordering::Acquire) {
-            return Err(ReconnectError::Closed);
-        }
-        if let Some(receiver) = slot.as_ref().filter(|receiver| !receiver.is_closed()) {
-            return Ok(receiver.clone());
-        }
-        *slot = None;
-        let mut attempt = 0;
-        let receiver = loop {
-            match self.attach().await {
-                Ok(receiver) => break receiver,
-                Err(error) => self.connection.pause(attempt, error).await?,
-            }
-            attempt = attempt.saturating_add(1);
-        };
-        *slot = Some(receiver.clone());
-        Ok(receiver)
+        let is_alive = |receiver: &Receiver| !receiver.is_closed();
+        self.link
+            .get(&self.connection, is_alive, || self.attach())
+            .await
     }
 
     async fn attach(&self) -> Result<Receiver, ReconnectError> {

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 
+use super::slot::LinkSlot;
 use super::unsettled::{Replay, most_entries, replay};
 use super::{ReconnectError, ReconnectingConnection};
 use crate::codec::{DeliveryTag, Outcome, SenderSettleMode, Str, UnsettledMap};
@@ -26,10 +26,8 @@ struct Shared {
     connection: ReconnectingConnection,
     address: Str,
     options: SenderOptions,
-    /// Held while the link is attached and what was lost is sent again, so that nothing overtakes it.
-    link: tokio::sync::Mutex<Option<Sender>>,
+    link: LinkSlot<Sender>,
     unsettled: Mutex<Unsettled>,
-    is_closed: AtomicBool,
 }
 
 /// Messages without an outcome, in the order in which they were sent first.
@@ -73,9 +71,8 @@ impl ReconnectingSender {
                 connection,
                 address,
                 options,
-                link: tokio::sync::Mutex::default(),
+                link: LinkSlot::new(),
                 unsettled: Mutex::default(),
-                is_closed: AtomicBool::new(false),
             }),
         }
     }
@@ -116,8 +113,7 @@ impl ReconnectingSender {
     ///
     /// The detach is sent in any case.
     pub async fn close(&self) -> Result<(), LinkError> {
-        self.shared.is_closed.store(true, Ordering::Release);
-        match self.shared.link.lock().await.take() {
+        match self.shared.link.close().await {
             Some(sender) => sender.close().await,
             None => Ok(()),
         }
@@ -235,24 +231,10 @@ impl Shared {
 
     /// The link, attached anew if it is lost. One that lives failed for one message only.
     async fn attached(&self) -> Result<Sender, ReconnectError> {
-        let mut slot = self.link.lock().await;
-        if self.is_closed.load(Ordering::Acquire) {
-            return Err(ReconnectError::Closed);
-        }
-        if let Some(sender) = slot.as_ref().filter(|sender| !sender.is_closed()) {
-            return Ok(sender.clone());
-        }
-        *slot = None;
-        let mut attempt = 0;
-        let sender = loop {
-            match self.attach().await {
-                Ok(sender) => break sender,
-                Err(error) => self.connection.pause(attempt, error).await?,
-            }
-            attempt = attempt.saturating_add(1);
-        };
-        *slot = Some(sender.clone());
-        Ok(sender)
+        let is_alive = |sender: &Sender| !sender.is_closed();
+        self.link
+            .get(&self.connection, is_alive, || self.attach())
+            .await
     }
 
     /// One attempt, with as many attachments as it takes to compare all that is not settled.

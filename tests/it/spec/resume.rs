@@ -39,7 +39,8 @@ async fn connected(options: ReconnectOptions) -> (Peers, Peer, ReconnectingConne
     let (sender, streams) = mpsc::unbounded_channel();
     let connect = move || {
         let (near, far) = memory::pipe(1 << 20);
-        sender.send(far).unwrap();
+        // Where nobody takes it, the connection ends at once.
+        let _ = sender.send(far);
         Connection::open_with_stream(near, peer::client_options())
     };
     let mut peers = Peers { streams };
@@ -296,6 +297,19 @@ async fn a_connection_that_cannot_be_opened_again_is_an_error_after_the_attempts
     let failed = sendings.pop().unwrap().await.unwrap().unwrap_err();
     assert!(matches!(failed, ReconnectError::Connect(_)), "{failed}");
     assert!(failed.is_retryable());
+}
+
+#[tokio::test(start_paused = true)]
+async fn closing_ends_the_wait_for_a_peer_that_never_comes_back() {
+    let options = ReconnectOptions::default().max_attempts(None);
+    let (peers, sender, mut sendings, _tags) = lost(&["a"], options).await;
+    drop(peers);
+    tokio::time::sleep(std::time::Duration::from_secs(3600)).await;
+    assert!(!sendings[0].is_finished());
+    let closing = tokio::time::timeout(std::time::Duration::from_secs(1), sender.close());
+    closing.await.expect("does not wait for the peer").unwrap();
+    let failed = sendings.pop().unwrap().await.unwrap().unwrap_err();
+    assert!(matches!(failed, ReconnectError::Closed), "{failed}");
 }
 
 // ---- the receiver
