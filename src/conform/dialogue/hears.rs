@@ -228,6 +228,33 @@ impl Dialogue {
         close.await
     }
 
+    /// The answer to this program's close, on channel 0. All that the peer said before it knew of the close is passed over.
+    ///
+    /// # Errors
+    ///
+    /// [`Stop::Fail`] if it does not come in time.
+    pub async fn expect_answer_to_close(&mut self) -> Result<Close, Stop> {
+        let deadline = Instant::now() + self.waits.patience;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let frame = match self.frame_within(left).await? {
+                Next::Frame(frame) => frame,
+                Next::End => return Err(unexpected("close", "the end of the stream")),
+                Next::Nothing => return Err(unexpected("close", "nothing")),
+            };
+            match (frame.channel, frame.performative) {
+                (0, Some(Performative::Close(close))) => return Ok(close),
+                (channel, Some(Performative::Close(_))) => {
+                    return Err(unexpected(
+                        "close on channel 0",
+                        &format!("close on channel {channel}"),
+                    ));
+                }
+                _ => {}
+            }
+        }
+    }
+
     /// A detach with one of these conditions; another condition is remarked. The handle must be handed back by it.
     ///
     /// # Errors
