@@ -427,18 +427,15 @@ impl Dialogue {
         }
     }
 
-    /// Nothing more is said at all, not even an empty frame. That the stream ends is remarked.
+    /// Nothing more is said at all, not even an empty frame; gives whether the stream goes on.
     ///
     /// # Errors
     ///
     /// [`Stop::Fail`] if something is said.
-    pub async fn expect_last_word(&mut self) -> Result<(), Stop> {
+    pub async fn expect_last_word(&mut self) -> Result<bool, Stop> {
         match self.frame_within(self.waits.silence).await? {
-            Next::Nothing => Ok(()),
-            Next::End => {
-                self.remark("the stream ended without waiting for the answer");
-                Ok(())
-            }
+            Next::Nothing => Ok(true),
+            Next::End => Ok(false),
             Next::Frame(frame) => {
                 let came = frame.performative.as_ref().map(describe);
                 let came = came.unwrap_or_else(|| "an empty frame".to_owned());

@@ -284,7 +284,7 @@ pub(super) const CASES: &[Case] = &[
                 peer.expect_greeting().await?;
                 peer.expect_open().await?;
                 peer.expect_answer_to_close().await?;
-                peer.expect_last_word().await
+                peer.expect_last_word().await.map(drop)
             })
         },
     },
