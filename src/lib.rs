@@ -55,6 +55,7 @@
 //! | `emulator-tls` | no | the emulator makes its own certificate |
 //! | `scram` | no | SASL SCRAM-SHA-1, -256 and -512, for clients and listeners |
 //! | `broker` | no | `broker`: queues and topics in memory, for any AMQP 1.0 client |
+//! | `conform` | no | `conform`: whether any listener or client keeps to AMQP 1.0 |
 //! | `cli` | no | the program `amqp10` |
 //!
 //! # Where a new line goes
@@ -71,6 +72,8 @@ mod backoff;
 #[cfg(feature = "broker")]
 pub mod broker;
 pub mod cbs;
+#[cfg(feature = "conform")]
+pub mod conform;
 mod connection;
 mod delivery;
 #[cfg(feature = "emulator")]
