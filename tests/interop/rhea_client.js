@@ -12,7 +12,7 @@
 const fs = require('fs');
 const { parseArgs } = require('util');
 const rhea = require('rhea');
-const { keepPayloads, messageToJson, messageFromJson, numbered, patternOf } = require('./rhea_messages.js');
+const { SESSION_BUFFER, keepPayloads, messageToJson, messageFromJson, numbered, patternOf } = require('./rhea_messages.js');
 
 const print = (line) => console.log(JSON.stringify(line));
 
@@ -23,7 +23,10 @@ function fail(reason) {
 
 // As whom, by which mechanism, and by which transport.
 function access({ protocol, hostname, port, username, password }, container) {
-  const options = { host: hostname, port, reconnect: false, max_frame_size: Number(values['max-frame-size']) || undefined };
+  const options = {
+    host: hostname, port, reconnect: false, max_frame_size: Number(values['max-frame-size']) || undefined,
+    session_buffer_size: SESSION_BUFFER,
+  };
   const mechanism = values.mechanism || (password ? 'PLAIN' : 'ANONYMOUS');
   const mechanisms = Object.create(require('rhea/lib/sasl.js').client_mechanisms());
   if (mechanism === 'PLAIN') mechanisms.enable_plain(username, password);
@@ -86,7 +89,13 @@ function send({ url, address, settled, second, ...what }) {
       if (settled) done('settled');
     }
   });
-  for (const outcome of ['accepted', 'rejected', 'released', 'modified']) container.on(outcome, () => done(outcome));
+  for (const outcome of ['accepted', 'rejected', 'released', 'modified']) {
+    container.on(outcome, ({ delivery }) => {
+      // In mode second the receiver waits for this.
+      if (!delivery.remote_settled) delivery.update(true);
+      done(outcome);
+    });
+  }
   connection.open_sender({
     target: address, snd_settle_mode: settled ? 1 : 0, rcv_settle_mode: second ? 1 : 0, autosettle: true,
     treat_modified_as_released: false,
@@ -118,7 +127,7 @@ function receive({ count, outcome, size, settled, second, ...where }) {
   connection.on('message', ({ message, delivery }) => {
     // rhea counts from 0 instead of the sender's initial-delivery-count, so a sender that starts below 2^32 sends more.
     if (received === count) return;
-    if (settled !== delivery.remote_settled) fail(`message ${received} is ${settled ? 'not ' : ''}settled`);
+    if (settled !== Boolean(delivery.remote_settled)) fail(`message ${received} is ${settled ? 'not ' : ''}settled`);
     print(size ? numberOf(message, size) : messageToJson(message.payload));
     if (settled) delivery.settled = true;
     else delivery[settle](outcome === 'modified' ? { delivery_failed: true } : undefined);
@@ -151,20 +160,20 @@ function drain({ count, ...where }) {
 
 function get(where) {
   const connection = open_receiver(where);
-  let received = 0;
+  let found;
   const next = (receiver) => {
+    found = false;
     receiver.add_credit(1);
     receiver.drain_credit();
   };
   connection.on('receiver_open', ({ receiver }) => next(receiver));
-  connection.on('message', ({ message, delivery, receiver }) => {
+  connection.on('message', ({ message, delivery }) => {
     print(numberOf(message, 100));
     delivery.accept();
-    received += 1;
-    next(receiver);
+    found = true;
   });
-  // A drained credit counts as a delivery: what is told after a message has used the credit says nothing new.
-  connection.on('receiver_drained', ({ receiver }) => { if (receiver.delivery_count > received) close(connection); });
+  // Told for each credit, also when a message has used it.
+  connection.on('receiver_drained', ({ receiver }) => { if (found) next(receiver); else close(connection); });
 }
 
 const VERBS = { send, receive, drain, get };

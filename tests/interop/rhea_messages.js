@@ -165,6 +165,9 @@ function keepPayloads() {
   rhea.message.decode = (buffer) => Object.assign(decode(buffer), { payload: buffer });
 }
 
+// A session's window in frames: rhea opens it only between messages, so the largest message must fit into it.
+const SESSION_BUFFER = { incoming: 1 << 18, outgoing: 2048 };
+
 const PATTERN = Buffer.from(Array.from({ length: 251 }, (_, i) => i));
 
 // The body of message `number`: `size` octets that depend on it.
@@ -172,4 +175,4 @@ const patternOf = (number, size) => Buffer.alloc(size + 251, PATTERN).subarray(n
 
 const numbered = (number, size) => ({ message_id: number, body: rhea.message.data_section(patternOf(number, size)) });
 
-module.exports = { keepPayloads, messageToJson, messageFromJson, numbered, patternOf };
+module.exports = { SESSION_BUFFER, keepPayloads, messageToJson, messageFromJson, numbered, patternOf };

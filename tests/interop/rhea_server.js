@@ -9,7 +9,7 @@
 const fs = require('fs');
 const { parseArgs } = require('util');
 const rhea = require('rhea');
-const { keepPayloads } = require('./rhea_messages.js');
+const { SESSION_BUFFER, keepPayloads } = require('./rhea_messages.js');
 
 const { values } = parseArgs({
   options: {
@@ -76,6 +76,8 @@ container.on('sender_draining', ({ sender }) => {
   deliver(queueOf(sender.source.address));
   sender.set_drained(true);
 });
+// In mode second the receiver waits for this.
+container.on('accepted', ({ delivery }) => { if (!delivery.remote_settled) delivery.update(true); });
 for (const outcome of ['released', 'modified']) {
   container.on(outcome, ({ sender, delivery }) => {
     const queue = queueOf(sender.source.address);
@@ -87,6 +89,7 @@ for (const outcome of ['released', 'modified']) {
 const options = {
   port: 0, host: '127.0.0.1', receiver_options: { autoaccept: false }, sender_options: { treat_modified_as_released: false },
   max_frame_size: Number(values['max-frame-size']) || undefined, require_sasl: values.mechanism !== 'NONE',
+  session_buffer_size: SESSION_BUFFER,
 };
 if (values.certificate) {
   const [cert, key, ca] = [values.certificate, values.key, values.authority].map((file) => fs.readFileSync(file));
