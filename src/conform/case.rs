@@ -123,6 +123,11 @@ impl Stop {
     pub fn fail(text: impl Into<String>) -> Self {
         Stop::Fail(text.into())
     }
+
+    /// [`Stop::Skip`] with this text.
+    pub fn skip(text: impl Into<String>) -> Self {
+        Stop::Skip(text.into())
+    }
 }
 
 /// How a case ended.

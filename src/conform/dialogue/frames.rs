@@ -5,7 +5,7 @@ use bytes::{Bytes, BytesMut};
 use crate::codec::frame;
 use crate::codec::{
     Attach, Begin, Close, Detach, Disposition, Encode, Message, Open, Outcome, Performative, Role,
-    Source, Target, Transfer, Writer,
+    SaslFrame, Source, Target, Transfer, Writer,
 };
 
 /// The channel of this program's first session: not the number that a peer would choose.
@@ -136,6 +136,13 @@ pub fn encode(channel: u16, performative: impl Into<Performative>, payload: &[u8
     performative.into().encode(&mut Writer::new(&mut octets));
     octets.extend_from_slice(payload);
     frame::finish(&mut octets, mark);
+    octets
+}
+
+/// One SASL frame as octets.
+pub fn encode_sasl(sasl: &SaslFrame) -> BytesMut {
+    let mut octets = BytesMut::new();
+    frame::encode_sasl(&mut octets, sasl);
     octets
 }
 

@@ -5,7 +5,7 @@ use bytes::{Bytes, BytesMut};
 use super::hears::unexpected;
 use super::{Dialogue, frames};
 use crate::codec::sasl::{SaslCode, SaslFrame, SaslInit, SaslMechanisms, SaslOutcome};
-use crate::codec::{Open, ProtocolHeader, Symbol, frame};
+use crate::codec::{Open, ProtocolHeader, Symbol};
 use crate::conform::case::{Side, Stop};
 
 const ANONYMOUS: Symbol = Symbol::from_static("ANONYMOUS");
@@ -68,11 +68,22 @@ impl Dialogue {
         }
     }
 
-    async fn greet_with_sasl(&mut self) -> Result<(), Stop> {
+    /// A new connection to a listener up to its sasl-mechanisms, which are given.
+    ///
+    /// # Errors
+    ///
+    /// [`Stop::Skip`] if the listener speaks no SASL; [`Stop::Fail`] if it says something else, or nothing in time.
+    pub async fn greet_sasl(&mut self) -> Result<Vec<Symbol>, Stop> {
         self.connect().await?;
         self.send_bytes(&ProtocolHeader::SASL.to_bytes()).await?;
-        self.expect_header(ProtocolHeader::SASL).await?;
-        self.expect_mechanisms().await?;
+        match self.next_header().await? {
+            ProtocolHeader::SASL => self.expect_mechanisms().await,
+            other => Err(Stop::Skip(format!("the listener wants {other}"))),
+        }
+    }
+
+    async fn greet_with_sasl(&mut self) -> Result<(), Stop> {
+        self.greet_sasl().await?;
         let init = self.login();
         self.send_sasl(&init).await?;
         self.expect_login().await?;
@@ -93,7 +104,7 @@ impl Dialogue {
         let mut octets = BytesMut::new();
         if self.target.wants_sasl() {
             octets.extend_from_slice(&ProtocolHeader::SASL.to_bytes());
-            frame::encode_sasl(&mut octets, &self.login());
+            octets.extend_from_slice(&frames::encode_sasl(&self.login()));
         }
         octets.extend_from_slice(&ProtocolHeader::AMQP.to_bytes());
         Ok(octets)
@@ -144,6 +155,11 @@ impl Dialogue {
                 "the listener does not let this login in".to_owned(),
             )),
         }
+    }
+
+    /// Whether this program was given a user and a password.
+    pub fn has_login(&self) -> bool {
+        self.target.login.is_some()
     }
 
     /// The frame by which this program logs in: PLAIN if it was given a user, else ANONYMOUS.

@@ -67,6 +67,9 @@ impl Dialogue {
             match take(came.channel, performative, came.payload) {
                 Ok(taken) => return Ok(taken),
                 Err(Performative::Flow(_) | Performative::Disposition(_)) => {}
+                Err(other) if self.is_prelude(&other) => {
+                    self.answer_prelude(came.channel, other).await?;
+                }
                 Err(other) => return Err(unexpected(wanted, &describe(&other))),
             }
         }
@@ -336,6 +339,35 @@ impl Dialogue {
         }
     }
 
+    /// The stream ends, and the listener did not open: what it says before is passed over, save for that.
+    ///
+    /// # Errors
+    ///
+    /// [`Stop::Fail`] if it opens, or the stream does not end in time.
+    pub async fn expect_no_open(&mut self) -> Result<(), Stop> {
+        let deadline = Instant::now() + self.waits.patience;
+        loop {
+            let (wire, record) = self.wire()?;
+            match wire.hear(record, deadline).await {
+                Heard::End => return Ok(()),
+                Heard::Frame(raw) => {
+                    let decoded = frame::decode_amqp(raw).ok();
+                    let performative = decoded.and_then(|frame| frame.performative);
+                    if matches!(performative, Some(Performative::Open(_))) {
+                        return Err(unexpected("the end of the stream", "open"));
+                    }
+                }
+                Heard::NoFrame(_) => {
+                    return Err(unexpected(
+                        "the end of the stream",
+                        "octets that are no frame",
+                    ));
+                }
+                Heard::Nothing => return Err(unexpected("the end of the stream", "nothing")),
+            }
+        }
+    }
+
     /// The same, where the standard leaves it to the peer when it lets go of the stream.
     pub(super) async fn expect_end_of_stream_or_remark(&mut self) -> Result<(), Stop> {
         if self.expect_eof().await.is_err() {
@@ -360,6 +392,9 @@ impl Dialogue {
             };
             match frame.performative {
                 None | Some(Performative::Flow(_)) => {}
+                Some(other) if self.is_prelude(&other) => {
+                    self.answer_prelude(frame.channel, other).await?;
+                }
                 Some(other) => return Err(unexpected("silence", &describe(&other))),
             }
         }

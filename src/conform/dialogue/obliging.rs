@@ -1,6 +1,7 @@
 //! An ordinary listener, for cases about clients: what a client does before it comes to the point is answered as any broker
 //! would, in whatever order it does it.
 
+use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::hears::Next;
@@ -11,7 +12,7 @@ use crate::codec::{
     AmqpError, Attach, Begin, Close, Detach, End, Flow, Outcome, Performative, Role,
     TargetArchetype, Transfer, condition,
 };
-use crate::conform::case::Stop;
+use crate::conform::case::{Side, Stop};
 
 /// Credit that a client's sender gets from an ordinary listener, and again when it is used up.
 const CREDIT: u32 = 100;
@@ -151,6 +152,32 @@ impl Dialogue {
                 "the client is not heard to bring {wanted}"
             ))),
         }
+    }
+
+    /// Whether a client begins something that it may begin at any time, whatever the case is about.
+    pub(super) fn is_prelude(&self, performative: &Performative) -> bool {
+        let begins = matches!(
+            performative,
+            Performative::Begin(_) | Performative::Attach(_)
+        );
+        begins && self.target.side == Side::Client
+    }
+
+    /// Answers a begin or an attach of a client; the dialogue stays about the session that it is about.
+    pub(super) async fn answer_prelude(
+        &mut self,
+        channel: u16,
+        performative: Performative,
+    ) -> Result<(), Stop> {
+        let before = self.channel()?;
+        let frame = AmqpFrame {
+            channel,
+            performative: Some(performative),
+            payload: Bytes::new(),
+        };
+        self.oblige(frame, false).await?;
+        self.wire()?.0.channel = before;
+        Ok(())
     }
 
     /// Answers one frame of a client.

@@ -2,11 +2,9 @@
 
 use super::{Dialogue, Link, frames};
 use crate::codec::sasl::SaslFrame;
-use crate::codec::{Flow, Performative, Transfer, frame};
+use crate::codec::{Flow, Performative, Transfer};
 use crate::conform::case::Stop;
 use crate::conform::record::Direction;
-
-use bytes::BytesMut;
 
 impl Dialogue {
     /// Sends octets as they are. That the peer does not read them any more is no error here: its answer tells more.
@@ -75,18 +73,25 @@ impl Dialogue {
     ///
     /// [`Stop::Fail`] if there is no connection.
     pub async fn send_sasl(&mut self, sasl: &SaslFrame) -> Result<(), Stop> {
-        let mut octets = BytesMut::new();
-        frame::encode_sasl(&mut octets, sasl);
-        let limit = self.waits.patience;
-        let is_secret = matches!(sasl, SaslFrame::Init(_) | SaslFrame::Response(_));
-        let (wire, record) = self.wire()?;
-        match is_secret {
-            true => {
-                wire.write_secretly(record, sasl.name(), &octets, limit)
-                    .await
-            }
-            false => wire.write(record, sasl.name(), &octets, limit).await,
+        let octets = frames::encode_sasl(sasl);
+        if matches!(sasl, SaslFrame::Init(_) | SaslFrame::Response(_)) {
+            return self.send_secretly(sasl.name(), &octets).await;
         }
+        let limit = self.waits.patience;
+        let (wire, record) = self.wire()?;
+        wire.write(record, sasl.name(), &octets, limit).await;
+        Ok(())
+    }
+
+    /// Sends octets that may hold a password: the record keeps this name alone.
+    ///
+    /// # Errors
+    ///
+    /// [`Stop::Fail`] if there is no connection.
+    pub async fn send_secretly(&mut self, name: &str, octets: &[u8]) -> Result<(), Stop> {
+        let limit = self.waits.patience;
+        let (wire, record) = self.wire()?;
+        wire.write_secretly(record, name, octets, limit).await;
         Ok(())
     }
 

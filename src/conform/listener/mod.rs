@@ -2,8 +2,9 @@
 
 mod frame;
 mod header;
+mod sasl;
 
 use super::case::Case;
 
 /// The cases of each chapter, in the order of the standard.
-pub(super) const CHAPTERS: &[&[Case]] = &[header::CASES, frame::CASES];
+pub(super) const CHAPTERS: &[&[Case]] = &[header::CASES, sasl::CASES, frame::CASES];
