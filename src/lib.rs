@@ -4,8 +4,8 @@
 //! your program            your tests
 //!      │                      │
 //! eventhubs                emulator       producers, consumers, processors │ hubs, partitions, faults
-//! cbs, management, request    │
-//! transaction, reconnect      │
+//! reconnect, transaction   broker         links that come back, both ends of transactions │ queues and topics
+//! cbs, management, rabbitmq   │           requests and their answers
 //!      └──────────┬───────────┘
 //! Connection  Session  Sender  Receiver  Delivery  Listener     lock, one call of the engine, unlock
 //!                 │
@@ -37,7 +37,8 @@
 //! ```
 //!
 //! For Event Hubs, begin with [`eventhubs::Client`]; to be a server, with [`Listener`]; for connections that come back, with
-//! [`reconnect`]; for transactions, with [`transaction`].
+//! [`reconnect`]; for transactions, with [`transaction`]; for selectors and other filters, with [`filter`]; for RabbitMQ's
+//! queues, with [`rabbitmq`]; for a broker in a test, with the module `broker` (a feature).
 //!
 //! # Features
 //!
