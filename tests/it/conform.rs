@@ -34,14 +34,14 @@ fn assert_played(played: Vec<Played>, may_skip: &[&str]) {
 
 /// The cases for one side; with `AMQP10_CASE` set, those that it names.
 fn cases(side: Side) -> Vec<&'static Case> {
-    let mut options = options();
+    let mut options = patient();
     options.only = std::env::var("AMQP10_CASE").ok();
     let cases = conform::cases().filter(|case| case.side == side && options.selects(case));
     cases.collect()
 }
 
 /// A clock that jumps waits as long as it takes.
-fn options() -> RunOptions {
+fn patient() -> RunOptions {
     RunOptions::default().case_deadline(Duration::from_secs(1000))
 }
 
@@ -53,7 +53,7 @@ async fn play_with_broker(options: BrokerOptions, login: Option<(&str, &str)>) -
         if let Some((user, password)) = login {
             target = target.login(user, password);
         }
-        played.push(conform::play(case, &target, &options()).await);
+        played.push(conform::play(case, &target, &patient()).await);
     }
     played
 }
@@ -80,7 +80,7 @@ async fn the_client_passes_every_case() {
             let (streams, incoming) = mpsc::channel(1);
             let program = tokio::spawn(ordinary_program(streams, credentials.clone()));
             let target = clients(incoming);
-            played.push(conform::play(case, &target, &options()).await);
+            played.push(conform::play(case, &target, &patient()).await);
             program.abort();
         }
         assert_played(played, &[]);

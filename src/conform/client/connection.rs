@@ -15,7 +15,9 @@ pub(super) const CASES: &[Case] = &[Case {
         Box::pin(async move {
             client.open().await?;
             client.serve_until_close().await?;
-            client.expect_last_word().await?;
+            if !client.expect_last_word().await? {
+                return Err(Stop::Remark("the stream ended without waiting".to_owned()));
+            }
             client.send_on(0, frames::close()).await?;
             client.expect_eof().await
         })
