@@ -9,11 +9,12 @@ use std::time::Duration;
 use amqp10::broker::{Broker, BrokerOptions};
 use amqp10::conform::{self, Case, Played, RunOptions, Side, Target, Verdict};
 use amqp10::memory::{self, MemoryStream};
-use amqp10::{
-    Connection, ConnectionOptions, Credentials, Receiver, ReceiverOptions, Sender, SenderOptions,
-    SessionOptions,
-};
+use amqp10::{Connection, ConnectionOptions, Credentials};
 use tokio::sync::{Mutex, mpsc};
+
+#[allow(dead_code)] // its `main`
+#[path = "../../examples/ordinary.rs"]
+mod ordinary;
 
 /// Cases that may be skipped, by the configuration that has not what they need.
 fn assert_played(played: Vec<Played>, may_skip: &[&str]) {
@@ -108,43 +109,9 @@ async fn ordinary_program(streams: mpsc::Sender<MemoryStream>, credentials: Cred
         }
         let options = ConnectionOptions::default().credentials(credentials.clone());
         // Whatever a case does to a connection: the next one is made.
-        let _ = work(near, options).await;
-    }
-}
-
-async fn work(
-    stream: MemoryStream,
-    options: ConnectionOptions,
-) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    let connection = Connection::open_with_stream(stream, options).await?;
-    let session = connection.begin(SessionOptions::default()).await?;
-    let sender = session.attach_sender("conform", SenderOptions::default());
-    let sender = sender.await?;
-    let receiver = session.attach_receiver("conform", ReceiverOptions::default());
-    let receiver = receiver.await?;
-    let receiving = tokio::spawn(receive(receiver.clone()));
-    send(&sender).await?;
-    receiver.drain().await?;
-    receiving.abort();
-    sender.close().await?;
-    receiver.close().await?;
-    session.end().await?;
-    connection.close().await?;
-    Ok(())
-}
-
-async fn send(sender: &Sender) -> Result<(), amqp10::SendError> {
-    for number in 0..10 {
-        let body = vec![number; if number % 3 == 0 { 3000 } else { 10 }];
-        let _outcome = sender.send(body).await?;
-    }
-    Ok(())
-}
-
-async fn receive(receiver: Receiver) {
-    while let Ok(delivery) = receiver.recv().await {
-        // A link that is gone takes no outcome, and the next wait says so.
-        let _ = delivery.accept();
+        if let Ok(connection) = Connection::open_with_stream(near, options).await {
+            let _ = ordinary::work(&connection).await;
+        }
     }
 }
 
