@@ -148,6 +148,27 @@ impl World {
         }
     }
 
+    /// A session and a link from each side.
+    #[cfg(fuzzing)]
+    fn establish(&mut self) {
+        let Self {
+            random,
+            ledger,
+            sides,
+            ..
+        } = self;
+        for side in sides.iter_mut() {
+            side.begin(random);
+            let session = side.sessions[0].key;
+            side.attach(session, ledger, random);
+        }
+        self.settle_down();
+        for side in 0..2 {
+            self.serve(side);
+        }
+        self.settle_down();
+    }
+
     fn use_link(&mut self, side: usize) {
         let Self {
             random,
@@ -459,18 +480,27 @@ fn check_sessions(near: &Session, far: &Session) {
 
 const ENDINGS: [Ending; 3] = [Ending::Rest, Ending::Close, Ending::Cut];
 
-/// What the two octets a choice make of it: operations on both engines, as many as there are choices, and an end.
+/// So many choices are enough for anything to happen, and keep a run below a millisecond.
+#[cfg(fuzzing)]
+const MAX_CHOICES: usize = 512;
+
+/// Operations on both engines, as many as there are choices, and an end. The first octet chooses the end, and whether
+/// sessions and links are there to begin with.
 #[cfg(fuzzing)]
 pub(crate) fn operate(choices: &[u8]) {
-    let Some((&ending, choices)) = choices.split_first() else {
+    let Some((&first, choices)) = choices.split_first() else {
         return;
     };
+    let choices = &choices[..choices.len().min(MAX_CHOICES)];
     let mut world = World::new(Random::of_choices(choices));
     world.settle_down();
+    if first & 0x80 != 0 {
+        world.establish();
+    }
     while world.random.has_choices() {
         world.step();
     }
-    world.end(ENDINGS[usize::from(ending) % ENDINGS.len()]);
+    world.end(ENDINGS[usize::from(first) % ENDINGS.len()]);
 }
 
 #[cfg(test)]
