@@ -5,24 +5,25 @@ TARGETS=(decode_value decode_frame message_roundtrip engine_bytes engine_operati
 # Sanitizers and coverage are unstable flags: this allows them to a stable compiler, and changes nothing for a nightly one.
 export RUSTC_BOOTSTRAP=1
 
-# settings_of TARGET: sets `sanitizer`, `seeds` (folders of inputs to begin with) and `options` (of libFuzzer).
-settings_of() {
+# prepare TARGET: unpacks its seeds into its corpus, and sets `sanitizer`, `inputs` (folders, the first for what is found)
+# and `options` (of libFuzzer).
+prepare() {
   sanitizer=address
-  seeds=("fuzz/seeds/$1")
-  options=(-timeout=10 -rss_limit_mb=1024)
+  inputs=("fuzz/corpus/$1")
+  options=(-timeout=30 -rss_limit_mb=1024)
   case $1 in
     decode_value | message_roundtrip)
-      seeds+=(tests/conformance/vectors/*/)
+      inputs+=(tests/conformance/vectors/*/)
       options+=(-dict=fuzz/amqp.dict -max_len=4096)
       ;;
     decode_frame)
-      seeds+=(fuzz/dialogues)
+      inputs+=(fuzz/dialogues)
       options+=(-dict=fuzz/amqp.dict -max_len=4096)
       ;;
-    # The engine touches no memory by itself, and a sanitizer that finds nothing in it would take three quarters of the time.
+    # The engine touches no memory by itself: a sanitizer would find nothing in it, and take three quarters of the time.
     engine_bytes)
       sanitizer=none
-      seeds+=(fuzz/dialogues)
+      inputs+=(fuzz/dialogues)
       options+=(-dict=fuzz/amqp.dict -max_len=2048)
       ;;
     engine_operations)
@@ -38,4 +39,5 @@ settings_of() {
       ;;
   esac
   mkdir -p "fuzz/corpus/$1"
+  tar -xzf "fuzz/seeds/$1.tar.gz" -C "fuzz/corpus/$1"
 }

@@ -25,6 +25,7 @@ mod peers;
 mod program;
 mod proton_broker;
 mod proton_client;
+mod proton_codec;
 mod rabbitmq3;
 mod rabbitmq4;
 mod rabbitmq4_features;
