@@ -1,6 +1,7 @@
 //! Topics, and subscriptions that outlive their links.
 
 use amqp10::codec::{Source, TerminusDurability, TerminusExpiryPolicy};
+use amqp10::condition;
 
 use super::*;
 
@@ -127,4 +128,116 @@ async fn z_052_a_subscription_is_a_containers_and_a_links() {
         taken(&receiver_with(&session, "", options()).await).await,
         "news"
     );
+}
+
+async fn subscriber(broker: &Broker) -> Session {
+    let connection = connect(broker, "me").await;
+    connection.begin(SessionOptions::default()).await.unwrap()
+}
+
+/// A subscription that never ends, of which one message was not taken yet.
+async fn with_backlog(broker: &Broker) -> (Session, Receiver) {
+    let session = subscriber(broker).await;
+    let options = durable(TerminusExpiryPolicy::Never, 0).credit(Credit::Manual);
+    let reader = receiver_with(&session, "", options).await;
+    let publisher = super::session(broker).await;
+    publish(&publisher, "topic/news", "news").await;
+    (session, reader)
+}
+
+#[tokio::test(start_paused = true)]
+async fn l_003_z_052_z_053_who_steals_a_link_takes_over_its_subscription() {
+    let broker = broker().await;
+    let (_session, reader) = with_backlog(&broker).await;
+    let thief = subscriber(&broker).await;
+    let options = durable(TerminusExpiryPolicy::Never, 0);
+    let stolen = receiver_with(&thief, "", options).await;
+    let error = reader.closed().await;
+    assert_eq!(error.remote_error().unwrap().condition, condition::STOLEN);
+    settle_down().await;
+    publish(&thief, "topic/news", "more").await;
+    assert_eq!(broker.depth("topic/news"), Some(2));
+    assert_eq!(taken(&stolen).await, "news");
+    assert_eq!(taken(&stolen).await, "more");
+    expect_nothing(&stolen).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn l_003_z_052_a_link_stolen_within_its_session_keeps_its_subscription() {
+    let broker = broker().await;
+    let source = Source {
+        durable: TerminusDurability::Configuration,
+        expiry_policy: TerminusExpiryPolicy::Never,
+        ..Source::new("topic/news")
+    };
+    let mut peer = super::wire::scripted(&broker).await;
+    let attach = |handle| amqp10::codec::Attach {
+        handle,
+        source: Some(source.clone()),
+        ..crate::support::peer::attach_receiver("reader")
+    };
+    peer.send(attach(1)).await;
+    peer.expect_attach().await;
+    let publisher = super::session(&broker).await;
+    publish(&publisher, "topic/news", "news").await;
+    peer.send(attach(2)).await;
+    loop {
+        // The former link goes, and the new one comes, in whatever order.
+        match peer.expect().await.1 {
+            amqp10::codec::Performative::Attach(_) => break,
+            amqp10::codec::Performative::Detach(detach) => {
+                assert_eq!(detach.error.unwrap().condition, condition::STOLEN);
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    settle_down().await;
+    publish(&publisher, "topic/news", "more").await;
+    assert_eq!(broker.depth("topic/news"), Some(2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn l_003_z_052_where_links_are_not_stolen_a_subscription_has_one_reader() {
+    let broker = broker_with(BrokerOptions::new().link_stealing(false)).await;
+    let (_session, reader) = with_backlog(&broker).await;
+    let other = subscriber(&broker).await;
+    let refused = other.attach_receiver("", durable(TerminusExpiryPolicy::Never, 0));
+    let error = refused.await.unwrap_err();
+    let remote = error.remote_error().unwrap();
+    assert_eq!(remote.condition, condition::RESOURCE_LOCKED);
+    assert_eq!(broker.depth("topic/news"), Some(1));
+    reader.add_credit(1).unwrap();
+    assert_eq!(taken(&reader).await, "news");
+}
+
+#[tokio::test(start_paused = true)]
+async fn z_053_only_the_client_unsubscribes() {
+    let broker = broker().await;
+    let (session, reader) = with_backlog(&broker).await;
+    // The broker closes the link of a peer that acquires for a transaction that is none.
+    let unknown = bytes::Bytes::from_static(b"unknown");
+    reader.acquire_for(Some(unknown)).unwrap();
+    reader.add_credit(1).unwrap();
+    reader.closed().await;
+    settle_down().await;
+    let again = receiver_with(&session, "", durable(TerminusExpiryPolicy::Never, 0)).await;
+    assert_eq!(taken(&again).await, "news");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_013_who_comes_back_stops_the_clock() {
+    let broker = broker().await;
+    let options = || durable(TerminusExpiryPolicy::LinkDetach, 60);
+    let session = subscriber(&broker).await;
+    for _ in 0..20 {
+        let reader = receiver_with(&session, "", options()).await;
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        reader.detach().await.unwrap();
+        tokio::time::sleep(Duration::from_secs(40)).await;
+    }
+    let publisher = super::session(&broker).await;
+    publish(&publisher, "topic/news", "news").await;
+    assert_eq!(broker.depth("topic/news"), Some(1));
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    assert_eq!(broker.depth("topic/news"), None);
 }
