@@ -189,7 +189,7 @@ impl Service {
         for txn_id in self.transactions.of(id) {
             self.roll_back(&txn_id);
         }
-        self.end_link(id, LinkEnd::Closed, None);
+        self.peer.shared.end_link(id, LinkEnd::Closed);
         Some(control)
     }
 }

@@ -132,7 +132,7 @@ fn matches_words(pattern: &str, subject: &str) -> bool {
 fn property(name: &str, message: &StoredMessage, changes: &Changes) -> Operand {
     let view = message.view();
     if let Some(key) = name.strip_prefix("amqp.annotation.") {
-        let changed = changes.annotations.get(key);
+        let changed = changes.annotations().get(key);
         return operand(changed.or_else(|| view.annotations.get(key)));
     }
     if let Some(field) = name.strip_prefix("amqp.") {

@@ -70,17 +70,19 @@ mod subscription;
 mod transactions;
 mod turns;
 
+use std::convert::Infallible;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use self::address::NodeName;
-use self::nodes::{Expiry, Nodes};
+use self::nodes::{LinkEnd, LinkId, Nodes, Scope};
 pub use self::options::{BrokerOptions, UsersError, read_users};
 use self::server::{STOPPED, Server, tcp_options};
 use crate::Listener;
@@ -124,6 +126,8 @@ pub enum BrokerError {
 struct Shared {
     nodes: Mutex<Nodes>,
     connections: AtomicU64,
+    /// Said each time: subscriptions may have begun to expire.
+    links_ended: Notify,
 }
 
 impl Shared {
@@ -131,19 +135,27 @@ impl Shared {
         self.connections.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// Forgets a subscription when its time has come.
-    fn expire_later(self: &Arc<Self>, expiry: Expiry) {
-        // It does not keep a broker that is gone.
-        let shared = Arc::downgrade(self);
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
-            return;
-        };
-        runtime.spawn(async move {
-            tokio::time::sleep_until(expiry.at).await;
-            if let Some(shared) = shared.upgrade() {
-                lock(&shared.nodes).expire(&expiry);
+    fn end_link(&self, link: LinkId, end: LinkEnd) {
+        lock(&self.nodes).end_link(link, end, Instant::now());
+        self.links_ended.notify_one();
+    }
+
+    fn end_scope(&self, scope: Scope) {
+        lock(&self.nodes).end_scope(scope, Instant::now());
+        self.links_ended.notify_one();
+    }
+
+    /// Ends subscriptions when their time is over, for ever.
+    async fn expire_subscriptions(&self) -> Infallible {
+        loop {
+            let next = lock(&self.nodes).expire(Instant::now());
+            let ended = self.links_ended.notified();
+            match next {
+                // Either way it is time to look again.
+                Some(at) => drop(tokio::time::timeout_at(at, ended).await),
+                None => ended.await,
             }
-        });
+        }
     }
 }
 
@@ -188,6 +200,7 @@ impl Broker {
         let shared = Arc::new(Shared {
             nodes: Mutex::new(nodes),
             connections: AtomicU64::new(0),
+            links_ended: Notify::new(),
         });
         let (streams, incoming_streams) = mpsc::unbounded_channel();
         let closing = watch::Sender::new(STOPPED);

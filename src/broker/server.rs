@@ -1,6 +1,7 @@
 //! The task that accepts connections and holds theirs.
 
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,18 +12,15 @@ use tokio::task::JoinSet;
 
 use super::connection;
 use super::{BrokerOptions, Shared};
-use crate::codec::{AmqpError, Symbol, condition};
+use crate::codec::{AmqpError, condition};
 use crate::memory::MemoryStream;
 use crate::{
-    AcceptError, AllowEveryone, ConnectionOptions, IncomingConnection, Limits, Listener,
+    ANONYMOUS_RELAY, AcceptError, AllowEveryone, ConnectionOptions, IncomingConnection, Limits, Listener,
     ListenerOptions, SaslMechanism, SaslServerOptions,
 };
 
 /// Why connections are closed when the broker ends.
 pub(super) const STOPPED: &str = "the broker is shutting down";
-
-/// Says that messages can be sent to a target without address (Z-010).
-const ANONYMOUS_RELAY: Symbol = Symbol::from_static("ANONYMOUS-RELAY");
 
 /// The pause after the system failed to give a connection, so that a lasting failure does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -94,9 +92,12 @@ impl Server {
         listener: Option<Listener>,
         mut streams: mpsc::UnboundedReceiver<MemoryStream>,
     ) {
+        let shared = Arc::clone(&self.shared);
+        let mut expiring = pin!(shared.expire_subscriptions());
         loop {
             tokio::select! {
                 biased;
+                never = &mut expiring => match never {},
                 accepted = accept(listener.as_ref()) => self.accept(accepted).await,
                 stream = streams.recv() => match stream {
                     Some(stream) => {

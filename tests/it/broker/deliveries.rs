@@ -156,7 +156,12 @@ async fn o_007_what_has_expired_makes_room_for_a_dead_letter() {
         ttl: Some(1000),
         ..Header::default()
     };
-    publish(&session, "dead-letters", Message::from("old").with_header(header)).await;
+    publish(
+        &session,
+        "dead-letters",
+        Message::from("old").with_header(header),
+    )
+    .await;
     tokio::time::sleep(Duration::from_secs(10)).await;
     publish(&session, "orders", "a").await;
     let receiver = receiver(&session, "orders").await;
@@ -186,7 +191,12 @@ async fn o_012_annotations_that_are_added_are_counted() {
     let annotations = next(&receiver).await.message().unwrap().message_annotations;
     let kept = annotations.unwrap().len();
     assert!((10..50).contains(&kept), "{kept}");
-    assert!(sender.send(Message::data(vec![0; 40_000])).await.is_ok_and(|outcome| !outcome.is_accepted()));
+    assert!(
+        sender
+            .send(Message::data(vec![0; 40_000]))
+            .await
+            .is_ok_and(|outcome| !outcome.is_accepted())
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -132,16 +132,26 @@ async fn z_073_a_headers_binding_looks_at_application_properties() {
     }
     let sender = sender(&session, "topic/t").await;
     for (text, properties) in [
-        ("both", vec![("colour", Value::from("red")), ("size", Value::from(3))]),
+        (
+            "both",
+            vec![("colour", Value::from("red")), ("size", Value::from(3))],
+        ),
         ("colour", vec![("colour", Value::from("red"))]),
-        ("size", vec![("size", Value::from("any")), ("colour", Value::from("blue"))]),
+        (
+            "size",
+            vec![
+                ("size", Value::from("any")),
+                ("colour", Value::from("blue")),
+            ],
+        ),
         ("neither", vec![("colour", Value::from("blue"))]),
     ] {
         let mut message = Message::from(text);
-        let properties = properties.into_iter().fold(
-            ApplicationProperties::default(),
-            |known, (name, value)| known.with(name, value),
-        );
+        let properties = properties
+            .into_iter()
+            .fold(ApplicationProperties::default(), |known, (name, value)| {
+                known.with(name, value)
+            });
         message.application_properties = Some(properties);
         assert!(sender.send(message).await.unwrap().is_accepted());
     }
@@ -162,7 +172,10 @@ async fn z_073_a_headers_binding_that_is_none_is_refused() {
     let some: Map = [("x-match", "some")].into_iter().collect();
     for wrong in [Value::from("colour"), Value::Map(some)] {
         let options = filtered(filter(HEADERS, wrong));
-        let error = session.attach_receiver("orders", options).await.unwrap_err();
+        let error = session
+            .attach_receiver("orders", options)
+            .await
+            .unwrap_err();
         let remote = error.remote_error().unwrap();
         assert_eq!(remote.condition, condition::INVALID_FIELD);
     }

@@ -1,9 +1,12 @@
 //! Topics, and subscriptions that outlive their links.
 
-use amqp10::codec::{Source, TerminusDurability, TerminusExpiryPolicy};
-use amqp10::condition;
+use amqp10::codec::{
+    Attach, Fields, Flow, Performative, Source, TerminusDurability, TerminusExpiryPolicy, Value,
+};
+use amqp10::{Symbol, condition};
 
 use super::*;
+use crate::support::peer::{self, HANDLE};
 
 #[tokio::test(start_paused = true)]
 async fn every_subscription_gets_every_message_from_then_on() {
@@ -162,30 +165,33 @@ async fn l_003_z_052_z_053_who_steals_a_link_takes_over_its_subscription() {
     expect_nothing(&stolen).await;
 }
 
-#[tokio::test(start_paused = true)]
-async fn l_003_z_052_a_link_stolen_within_its_session_keeps_its_subscription() {
-    let broker = broker().await;
+fn durable_attach(handle: u32) -> Attach {
     let source = Source {
         durable: TerminusDurability::Configuration,
         expiry_policy: TerminusExpiryPolicy::Never,
         ..Source::new("topic/news")
     };
-    let mut peer = super::wire::scripted(&broker).await;
-    let attach = |handle| amqp10::codec::Attach {
+    Attach {
         handle,
-        source: Some(source.clone()),
-        ..crate::support::peer::attach_receiver("reader")
-    };
-    peer.send(attach(1)).await;
+        source: Some(source),
+        ..peer::attach_receiver("reader")
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn l_003_z_052_a_link_stolen_within_its_session_keeps_its_subscription() {
+    let broker = broker().await;
+    let mut peer = super::wire::scripted(&broker).await;
+    peer.send(durable_attach(1)).await;
     peer.expect_attach().await;
-    let publisher = super::session(&broker).await;
+    let publisher = session(&broker).await;
     publish(&publisher, "topic/news", "news").await;
-    peer.send(attach(2)).await;
+    peer.send(durable_attach(2)).await;
     loop {
-        // The former link goes, and the new one comes, in whatever order.
+        // The former link goes and the new one comes, in whatever order.
         match peer.expect().await.1 {
-            amqp10::codec::Performative::Attach(_) => break,
-            amqp10::codec::Performative::Detach(detach) => {
+            Performative::Attach(_) => break,
+            Performative::Detach(detach) => {
                 assert_eq!(detach.error.unwrap().condition, condition::STOLEN);
             }
             other => panic!("{other:?}"),
@@ -213,15 +219,24 @@ async fn l_003_z_052_where_links_are_not_stolen_a_subscription_has_one_reader() 
 #[tokio::test(start_paused = true)]
 async fn z_053_only_the_client_unsubscribes() {
     let broker = broker().await;
-    let (session, reader) = with_backlog(&broker).await;
-    // The broker closes the link of a peer that acquires for a transaction that is none.
-    let unknown = bytes::Bytes::from_static(b"unknown");
-    reader.acquire_for(Some(unknown)).unwrap();
-    reader.add_credit(1).unwrap();
-    reader.closed().await;
+    let mut peer = super::wire::scripted(&broker).await;
+    peer.send(durable_attach(HANDLE)).await;
+    peer.expect_attach().await;
+    let publisher = session(&broker).await;
+    publish(&publisher, "topic/news", "news").await;
+    // The broker closes a link that acquires for a transaction that is none.
+    let unknown = Value::Binary(bytes::Bytes::from_static(b"unknown"));
+    let acquire = Flow {
+        handle: Some(HANDLE),
+        delivery_count: Some(0),
+        link_credit: Some(1),
+        properties: Fields::new().with(Symbol::from_static("txn-id"), unknown),
+        ..peer.flow()
+    };
+    peer.send(acquire).await;
+    while !matches!(peer.expect().await.1, Performative::Detach(_)) {}
     settle_down().await;
-    let again = receiver_with(&session, "", durable(TerminusExpiryPolicy::Never, 0)).await;
-    assert_eq!(taken(&again).await, "news");
+    assert_eq!(broker.depth("topic/news"), Some(1));
 }
 
 #[tokio::test(start_paused = true)]

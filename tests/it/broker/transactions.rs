@@ -227,7 +227,10 @@ async fn x_016_a_rollback_always_succeeds() {
     let (controller, transaction) = declare(&session).await;
     let anywhere = sender(&session, "").await;
     // It could not be committed any more.
-    transaction.send_settled(&anywhere, "nowhere").await.unwrap();
+    transaction
+        .send_settled(&anywhere, "nowhere")
+        .await
+        .unwrap();
     transaction.rollback().await.unwrap();
     controller.declare().await.unwrap().commit().await.unwrap();
 }
