@@ -9,8 +9,8 @@ use tokio::time::Instant;
 use super::Shared;
 use super::attach;
 use super::consumer::{Consumer, ConsumerEnd, SentDelivery};
-use super::nodes::{LinkEnd, LinkId, Load, Scope, Site};
-use super::publisher::{Publisher, transaction_of};
+use super::nodes::{LinkEnd, LinkId, Scope, Site};
+use super::publisher::{Publisher, RefusedDelivery, transaction_of};
 use super::transactions::{LiveTransactions, SentKey, Transactions};
 use super::turns::Turns;
 use crate::codec::{AmqpError, Outcome, Role, Str, TransactionalState, condition};
@@ -276,32 +276,27 @@ impl Service {
         let Some(publisher) = self.publishers.get(&id) else {
             return;
         };
-        let shared = Arc::clone(&self.peer.shared);
         let route = publisher.route(&delivery, self.peer.number);
+        let mut nodes = lock(&self.peer.shared.nodes);
         let refused = match transaction_of(&delivery).cloned() {
-            Some(state) => match self.transactions.get_mut(&state.txn_id) {
-                Ok(transaction) => {
-                    transaction.post(&mut lock(&shared.nodes), &state, delivery, route);
+            Some(state) => {
+                let posted = self.transactions.post(&mut nodes, &state, delivery, route);
+                posted.err()
+            }
+            None => match route.and_then(|route| nodes.take_in(&route, Instant::now())) {
+                Ok(()) => {
+                    drop(nodes);
+                    // A peer that is gone sends it again, or not: that is up to it.
+                    let _ = delivery.accept();
                     return;
                 }
-                Err(error) => Err(error),
+                Err(error) => Some(RefusedDelivery { delivery, error }),
             },
-            None => route.and_then(|(node, message)| {
-                let mut nodes = lock(&shared.nodes);
-                nodes.check(&node, &message, &Load::default(), Instant::now())?;
-                nodes.publish(&node, &message);
-                Ok(())
-            }),
         };
-        let end = match refused {
-            Ok(()) => {
-                // A peer that is gone sends it again, or not: that is up to it.
-                let _ = delivery.accept();
-                None
-            }
-            Err(error) => publisher.refuse(&delivery, error),
-        };
-        if let Some(error) = end {
+        drop(nodes);
+        if let Some(refused) = refused
+            && let Some(error) = publisher.refuse(refused)
+        {
             self.expel(id, error);
         }
     }

@@ -181,6 +181,14 @@ impl WatchedReceipt {
         lock(&self.0).is_some()
     }
 
+    /// Takes the delivery back from this side; waits until the peer is told.
+    pub(super) async fn retract(&self, outcome: Outcome) {
+        let receipt = lock(&self.0).take();
+        if let Some(receipt) = receipt {
+            receipt.retract(outcome).await;
+        }
+    }
+
     /// Settles from this side.
     pub(super) fn settle(&self, outcome: Outcome) {
         let receipt = lock(&self.0).take();

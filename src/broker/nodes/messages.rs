@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use super::{LinkId, NodeName, Nodes, QueueId, limit_exceeded};
 use crate::broker::bell::Bell;
 use crate::broker::message::{Changes, StoredMessage};
+use crate::broker::publisher::Route;
 use crate::broker::queue::{Entry, Offer, Place};
 use crate::codec::{AmqpError, Outcome, condition};
 
@@ -28,11 +29,14 @@ impl Nodes {
     /// Whether a node would take a message, and everything in `before` before it.
     pub(in crate::broker) fn check(
         &mut self,
-        name: &NodeName,
-        message: &StoredMessage,
+        route: &Route,
         before: &Load,
         now: Instant,
     ) -> Result<(), AmqpError> {
+        let Route {
+            node: name,
+            message,
+        } = route;
         self.find(name)?;
         if self.options.refuse_durable && message.header.durable {
             let text = "durable messages are refused: nothing here outlives the broker";
@@ -49,8 +53,23 @@ impl Nodes {
         Ok(())
     }
 
+    /// Hands a message to its node, if that takes it.
+    pub(in crate::broker) fn take_in(
+        &mut self,
+        route: &Route,
+        now: Instant,
+    ) -> Result<(), AmqpError> {
+        self.check(route, &Load::default(), now)?;
+        self.publish(route);
+        Ok(())
+    }
+
     /// Hands a message to a node. Whether it takes it was asked before.
-    pub(in crate::broker) fn publish(&mut self, name: &NodeName, message: &Arc<StoredMessage>) {
+    pub(in crate::broker) fn publish(&mut self, route: &Route) {
+        let Route {
+            node: name,
+            message,
+        } = route;
         for queue in self.destinations(name, message) {
             if let Some(named) = self.queues.get_mut(&queue) {
                 named.queue.push(Arc::clone(message), Changes::default());
