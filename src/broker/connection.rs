@@ -11,6 +11,7 @@ use super::attach;
 use super::consumer::{Consumer, ConsumerEnd, SentDelivery};
 use super::nodes::{LinkEnd, LinkId, Scope, Site};
 use super::publisher::{Publisher, RefusedDelivery, transaction_of};
+use super::server;
 use super::transactions::{LiveTransactions, SentKey, Transactions};
 use super::turns::Turns;
 use crate::codec::{AmqpError, Outcome, Role, Str, TransactionalState, condition};
@@ -67,15 +68,21 @@ pub(super) struct Service {
     pub(super) transactions: Transactions,
 }
 
-/// Opens a connection and serves it until either side closes it: this side does when `closing` gives a new reason.
+/// Opens a connection and serves it until either side closes it: this side does when `closing` gives a new reason, or when
+/// another connection of the container takes its place.
 pub(super) async fn serve(
     shared: Arc<Shared>,
     incoming: IncomingConnection,
     mut closing: watch::Receiver<&'static str>,
 ) {
+    let number = shared.next_connection();
+    let membership = match shared.containers.enter(number, incoming.open()) {
+        Ok(membership) => membership,
+        Err(error) => return server::refuse(incoming, error).await,
+    };
     let live_transactions = LiveTransactions::new(Mutex::default());
     let peer = Arc::new(Peer {
-        number: shared.next_connection(),
+        number,
         shared,
         container_id: incoming.open().container_id.clone(),
         live_transactions: Arc::clone(&live_transactions),
@@ -95,6 +102,7 @@ pub(super) async fn serve(
             // A peer that does not answer is gone after a while.
             let _ = connection.close_with_error(error).await;
         }
+        error = membership.displaced() => drop(connection.close_with_error(error).await),
         error = service.run(&connection) => match error {
             ConnectionError::RemoteClosed(None) => {}
             error => tracing::debug!(%error, "a connection ended"),

@@ -11,8 +11,10 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::connection;
+use super::containers::{self, SOLE_CONNECTION};
+use super::nodes::limit_exceeded;
 use super::{BrokerOptions, Shared};
-use crate::codec::{AmqpError, condition};
+use crate::codec::AmqpError;
 use crate::memory::MemoryStream;
 use crate::{
     ANONYMOUS_RELAY, AcceptError, AllowEveryone, ConnectionOptions, IncomingConnection, Limits, Listener,
@@ -35,22 +37,19 @@ const MAX_OPEN_FRAME_SIZE: u32 = 65_536;
 fn listener_options(options: &BrokerOptions) -> ListenerOptions {
     let limits = Limits::default().max_open_frame_size(MAX_OPEN_FRAME_SIZE);
     let connection = ConnectionOptions {
-        offered_capabilities: vec![ANONYMOUS_RELAY],
+        offered_capabilities: vec![ANONYMOUS_RELAY, SOLE_CONNECTION],
+        properties: containers::detection_policy(),
         ..ConnectionOptions::default()
             .container_id(format!("amqp10-broker-{}", uuid::Uuid::new_v4().simple()))
             .limits(limits)
     };
-    let sasl = match &options.users {
-        Some(users) => {
-            let mut sasl = SaslServerOptions::default().mechanisms([SaslMechanism::Plain]);
-            sasl.authenticator = Arc::clone(users);
-            sasl
-        }
-        None => SaslServerOptions::default()
+    let everyone = || {
+        SaslServerOptions::default()
             .mechanisms([SaslMechanism::Anonymous, SaslMechanism::Plain])
             .authenticator(AllowEveryone)
-            .require(false),
+            .require(false)
     };
+    let sasl = options.sasl.clone().unwrap_or_else(everyone);
     ListenerOptions::default().connection(connection).sasl(sasl)
 }
 
@@ -145,7 +144,10 @@ impl Server {
         let closing = self.closing.subscribe();
         self.connections.spawn(async move {
             match Listener::accept_stream(stream, &options).await {
-                Ok(incoming) if is_full => refuse(incoming).await,
+                Ok(incoming) if is_full => {
+                    let text = "the broker has as many connections as it may";
+                    refuse(incoming, limit_exceeded(text)).await;
+                }
                 Ok(incoming) => connection::serve(shared, incoming, closing).await,
                 Err(error) => tracing::debug!(%error, "a peer did not get through the handshake"),
             }
@@ -153,12 +155,11 @@ impl Server {
     }
 }
 
-async fn refuse(incoming: IncomingConnection) {
-    let text = "the broker has as many connections as it may";
+/// Refuses a connection.
+pub(super) async fn refuse(incoming: IncomingConnection, error: AmqpError) {
+    tracing::debug!(container_id = %incoming.open().container_id, %error, "refused a connection");
     // A peer that is gone needs no answer.
-    let _ = incoming
-        .refuse(AmqpError::new(condition::RESOURCE_LIMIT_EXCEEDED, text))
-        .await;
+    let _ = incoming.refuse(error).await;
 }
 
 /// The next peer that comes to the socket, where there is one.
