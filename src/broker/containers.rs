@@ -80,7 +80,9 @@ impl Containers {
                 return Err(invalid("container-id"));
             }
             Some(Enforcement::CloseExisting) => {
-                members.iter().for_each(|member| member.displaced.notify_one());
+                members
+                    .iter()
+                    .for_each(|member| member.displaced.notify_one());
             }
             _ => {}
         }
@@ -128,6 +130,8 @@ fn invalid(field: &'static str) -> AmqpError {
     let text = format!("the connection is not possible with this {field}");
     let mut error = AmqpError::new(condition::INVALID_FIELD, text);
     let field = Symbol::from_static(field);
-    error.info.insert(Symbol::from_static("invalid-field"), field);
+    error
+        .info
+        .insert(Symbol::from_static("invalid-field"), field);
     error
 }

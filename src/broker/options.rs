@@ -245,7 +245,9 @@ fn with_user(users: Users, name: &str, password: &str) -> Option<Users> {
 
 /// A line of a file of users is not `name:password`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("line {line} of the users is not of the form name:password, or has characters that neither may have")]
+#[error(
+    "line {line} of the users is not of the form name:password, or has characters that neither may have"
+)]
 pub struct UsersError {
     /// The line's number, from 1.
     pub line: usize,

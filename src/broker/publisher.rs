@@ -35,11 +35,7 @@ pub(super) struct Publisher {
 
 impl Publisher {
     /// The message of a delivery, and the node that it is for.
-    pub(super) fn route(
-        &self,
-        delivery: &Delivery,
-        connection: u64,
-    ) -> Result<Route, AmqpError> {
+    pub(super) fn route(&self, delivery: &Delivery, connection: u64) -> Result<Route, AmqpError> {
         let message = StoredMessage::new(
             delivery.message_format(),
             delivery.payload().clone(),

@@ -17,8 +17,8 @@ use super::{BrokerOptions, Shared};
 use crate::codec::AmqpError;
 use crate::memory::MemoryStream;
 use crate::{
-    ANONYMOUS_RELAY, AcceptError, AllowEveryone, ConnectionOptions, IncomingConnection, Limits, Listener,
-    ListenerOptions, SaslMechanism, SaslServerOptions,
+    ANONYMOUS_RELAY, AcceptError, AllowEveryone, ConnectionOptions, IncomingConnection, Limits,
+    Listener, ListenerOptions, SaslMechanism, SaslServerOptions,
 };
 
 /// Why connections are closed when the broker ends.

@@ -193,8 +193,7 @@ impl Subscriptions {
     /// A link has ended. Gives back the queue of its subscription if that is over at once. The end of a link whose
     /// subscription was taken over is nothing to it.
     pub(super) fn end_link(&mut self, link: LinkId, end: LinkEnd, now: Instant) -> Option<QueueId> {
-        let is_over =
-            |known: &mut Subscription| known.link == Some(link) && known.end(end, now);
+        let is_over = |known: &mut Subscription| known.link == Some(link) && known.end(end, now);
         self.remove_if(is_over).pop()
     }
 

@@ -44,10 +44,7 @@ impl TransactionControllerOptions {
     }
 
     /// Sets [`required_capabilities`](Self::required_capabilities).
-    pub fn required_capabilities(
-        mut self,
-        capabilities: impl IntoIterator<Item = Symbol>,
-    ) -> Self {
+    pub fn required_capabilities(mut self, capabilities: impl IntoIterator<Item = Symbol>) -> Self {
         self.required_capabilities = capabilities.into_iter().collect();
         self
     }
@@ -275,7 +272,8 @@ impl Control {
     /// or says nothing at all.
     pub(super) fn check_session(&self, session: &Session) -> Result<(), TransactionError> {
         let own = self.sender.session();
-        let is_lenient = self.capabilities.is_empty() || self.offers(&capability::MULTI_SSNS_PER_TXN);
+        let is_lenient =
+            self.capabilities.is_empty() || self.offers(&capability::MULTI_SSNS_PER_TXN);
         match session == own || (is_lenient && session.is_beside(own)) {
             true => Ok(()),
             false => Err(TransactionError::AnotherSession),

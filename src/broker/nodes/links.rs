@@ -75,11 +75,12 @@ pub(in crate::broker) enum LinkEnd {
 impl LinkEnd {
     pub(in crate::broker) fn of(error: &LinkError) -> Self {
         match error {
+            // Its name was attached again in its session (L-003).
+            LinkError::RemoteDetached {
+                error: Some(error), ..
+            } if error.condition == condition::STOLEN => Self::Detached,
             LinkError::RemoteDetached { closed: true, .. } => Self::Closed,
-            // This side ends a link without a word of the broker's only where its name is attached again (L-003).
-            LinkError::RemoteDetached { closed: false, .. } | LinkError::LocalDetached => {
-                Self::Detached
-            }
+            LinkError::RemoteDetached { closed: false, .. } => Self::Detached,
             LinkError::Session(SessionError::Connection(_)) => Self::ConnectionClosed,
             LinkError::Session(_) => Self::SessionEnded,
             _ => Self::Expelled,
@@ -212,7 +213,9 @@ impl Nodes {
                 return Err(AmqpError::new(condition::RESOURCE_LOCKED, text));
             }
             if known.topic == *topic {
-                let former = self.subscriptions.resume(queue, id, site, filters, terminus);
+                let former = self
+                    .subscriptions
+                    .resume(queue, id, site, filters, terminus);
                 self.stop_consuming(former);
                 return Ok(queue);
             }

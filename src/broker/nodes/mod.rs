@@ -147,7 +147,10 @@ impl Nodes {
         let short = |text: &str| text.chars().take(64).collect::<String>();
         let container = short(&link.identity.container_id);
         let unique = uuid::Uuid::new_v4().simple();
-        let address = format!("dynamic/{container}/{}/{unique}", short(&link.identity.name));
+        let address = format!(
+            "dynamic/{container}/{}/{unique}",
+            short(&link.identity.name)
+        );
         let name = NodeName::new(kind, address.as_str());
         let lifetime = Lifetime::Dynamic {
             policy,

@@ -166,6 +166,7 @@ async fn o_007_what_has_expired_makes_room_for_a_dead_letter() {
     publish(&session, "orders", "a").await;
     let receiver = receiver(&session, "orders").await;
     next(&receiver).await.reject(None).unwrap();
+    settle_down().await;
     let letters = super::receiver(&session, "dead-letters").await;
     assert_eq!(taken(&letters).await, "a");
 }
