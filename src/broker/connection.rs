@@ -288,8 +288,8 @@ impl Service {
         let mut nodes = lock(&self.peer.shared.nodes);
         let refused = match transaction_of(&delivery).cloned() {
             Some(state) => {
-                let posted = self.transactions.post(&mut nodes, &state, delivery, route);
-                posted.err()
+                let transactions = &mut self.transactions;
+                transactions.post(&mut nodes, &state, delivery, route)
             }
             None => match route.and_then(|route| nodes.take_in(&route, Instant::now())) {
                 Ok(()) => {

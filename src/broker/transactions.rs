@@ -113,10 +113,10 @@ impl Transactions {
         state: &TransactionalState,
         delivery: Delivery,
         route: Result<Route, AmqpError>,
-    ) -> Result<(), RefusedDelivery> {
+    ) -> Option<RefusedDelivery> {
         let transaction = match self.get_mut(&state.txn_id) {
             Ok(transaction) => transaction,
-            Err(error) => return Err(RefusedDelivery { delivery, error }),
+            Err(error) => return Some(RefusedDelivery { delivery, error }),
         };
         let admitted = route.and_then(|route| transaction.admit(nodes, route));
         match admitted {
@@ -132,9 +132,9 @@ impl Transactions {
                 transaction.postings.push(Posting { delivery, route });
             }
             Err(error) if delivery.is_settled() => transaction.fail(error),
-            Err(error) => return Err(RefusedDelivery { delivery, error }),
+            Err(error) => return Some(RefusedDelivery { delivery, error }),
         }
-        Ok(())
+        None
     }
 
     /// The transaction that a delivery is tied to.
