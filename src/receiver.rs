@@ -17,6 +17,7 @@ use crate::engine::Inbound;
 use crate::error::{LinkError, RecvError};
 use crate::link::{LinkHandle, PlaceInQueue};
 use crate::options::OnDrop;
+use crate::session::Session;
 use crate::transport::deadline::{Deadline, within};
 
 /// A link on which this side receives [2.6].
@@ -69,6 +70,10 @@ impl Receiver {
                 auto_accept,
             }),
         }
+    }
+
+    pub(crate) fn session(&self) -> &Session {
+        &self.link().session
     }
 
     fn link(&self) -> &LinkHandle {

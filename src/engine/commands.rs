@@ -437,6 +437,14 @@ impl Engine {
         }
     }
 
+    /// Says whether the delivery is being aborted; if not, it is settled.
+    pub(crate) fn retract_sent(&mut self, session: Key, delivery: Key, outcome: Outcome) -> bool {
+        match self.session(session) {
+            Ok((session, effects)) => session.retract_sent(delivery, outcome, effects),
+            Err(_) => false,
+        }
+    }
+
     pub(crate) fn abandon_outcome(&mut self, session: Key, delivery: Key) {
         if let Ok((session, effects)) = self.session(session) {
             session.abandon_outcome(delivery, effects);

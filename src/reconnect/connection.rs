@@ -151,7 +151,7 @@ impl ReconnectingConnection {
     /// Leaves a connection that does not answer.
     pub(super) async fn give_up(&self, dead: &Session) {
         let mut slot = self.shared.session.lock().await;
-        slot.take_if(|session| session.is_same(dead));
+        slot.take_if(|session| *session == *dead);
     }
 
     /// The session that lives, on a connection that is opened if none does: one attempt.

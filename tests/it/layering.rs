@@ -134,6 +134,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "transport::memory",
             "url",
             "transaction", // the resource's end of control links
+            "filter",      // the descriptors of what it filters by
             "lock",
         ],
     ),
