@@ -7,6 +7,8 @@
 mod blob_store;
 mod broker;
 mod json;
+#[cfg(all(feature = "broker", feature = "scram", feature = "tls"))]
+mod matrix;
 mod node;
 mod node_clients;
 #[cfg(all(feature = "blob", feature = "emulator", feature = "tls"))]

@@ -38,6 +38,21 @@ pub fn proton_broker() -> Option<String> {
     find("AMQP10_PROTON_BROKER")
 }
 
+/// The folder of an authority and of what it certified: `localhost`, and the client `tim`.
+pub fn certificates() -> Option<String> {
+    find("AMQP10_CERTIFICATES")
+}
+
+/// Host and port of RabbitMQ 3.10 with TLS.
+pub fn rabbitmq3_tls() -> Option<String> {
+    find("AMQP10_RABBITMQ3_TLS")
+}
+
+/// Host and port of RabbitMQ 4 with TLS.
+pub fn rabbitmq4_tls() -> Option<String> {
+    find("AMQP10_RABBITMQ4_TLS")
+}
+
 /// URL of the account of Azurite, a stand-in for Azure Blob Storage.
 #[cfg(feature = "blob")]
 pub fn azurite() -> Option<String> {
