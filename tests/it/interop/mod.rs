@@ -35,6 +35,8 @@ mod rhea_client;
 mod rhea_websocket;
 #[cfg(all(feature = "blob", feature = "emulator", feature = "tls"))]
 mod shared_processing;
+#[cfg(feature = "cli")]
+mod unmodified;
 
 use std::time::Duration;
 
