@@ -197,7 +197,6 @@ impl Receiver {
         within(link.session.operation_timeout(), "drain", drained).await?
     }
 
-    /// Has the sender tie what it sends from now on to a transaction, or to none [4.4.3].
     /// The state of a delivery of which the first frames have arrived and the last has not: what a resource looks at before it
     /// discharges a transaction [4.4.1].
     pub fn incomplete_state(&self) -> Option<DeliveryState> {
@@ -206,6 +205,7 @@ impl Receiver {
             .with(|engine| engine.incomplete_state(self.link().key))
     }
 
+    /// Has the sender tie what it sends from now on to a transaction, or to none [4.4.3].
     pub(crate) fn acquire_for(&self, txn_id: Option<Bytes>) -> Result<(), LinkError> {
         self.link()
             .shared()

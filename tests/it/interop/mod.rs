@@ -10,7 +10,6 @@ mod json;
 #[cfg(all(feature = "broker", feature = "scram", feature = "tls"))]
 mod matrix;
 mod node;
-mod node_clients;
 #[cfg(all(feature = "blob", feature = "emulator", feature = "tls"))]
 mod official_clients;
 #[cfg(feature = "broker")]
@@ -25,12 +24,12 @@ mod peers;
     allow(dead_code)
 )]
 mod program;
-mod proton_broker;
-mod proton_client;
+
 mod rabbitmq3;
 mod rabbitmq4;
 mod rabbitmq4_features;
-mod rhea_client;
+
+mod refusals;
 #[cfg(all(feature = "emulator", feature = "websocket"))]
 mod rhea_websocket;
 #[cfg(all(feature = "blob", feature = "emulator", feature = "tls"))]

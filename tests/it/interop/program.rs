@@ -4,10 +4,8 @@ use std::path::PathBuf;
 use std::process::Stdio;
 
 use serde_json::Value as Json;
-#[cfg(feature = "emulator")]
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::Command;
-#[cfg(feature = "emulator")]
 use tokio::process::{Child, ChildStdin, ChildStdout};
 
 use super::{json, peers, soon};
@@ -129,7 +127,6 @@ impl Program {
     }
 
     /// Starts it, to be read and written while it runs. Dropped, it is killed.
-    #[cfg(feature = "emulator")]
     pub fn start(&self, arguments: &[&str]) -> Running {
         let mut command = self.command(arguments);
         let command = command
@@ -146,14 +143,12 @@ impl Program {
 }
 
 /// A program that runs.
-#[cfg(feature = "emulator")]
 pub struct Running {
     child: Child,
     stdin: Option<ChildStdin>,
     lines: Lines<BufReader<ChildStdout>>,
 }
 
-#[cfg(feature = "emulator")]
 impl Running {
     /// The next line; `None` at the end of what it prints.
     pub async fn line(&mut self) -> Option<String> {

@@ -45,25 +45,50 @@ impl Login {
 pub struct Access {
     pub tls: bool,
     pub login: Login,
+    /// The largest frame that we take, and the peer too if it lets us say so. Else both have their defaults.
+    pub max_frame_size: Option<u32>,
 }
 
 impl Access {
     pub const fn plaintext(login: Login) -> Self {
-        Self { tls: false, login }
+        Self {
+            tls: false,
+            login,
+            max_frame_size: None,
+        }
     }
 
     pub const fn tls(login: Login) -> Self {
-        Self { tls: true, login }
+        Self {
+            tls: true,
+            ..Self::plaintext(login)
+        }
+    }
+
+    pub const fn max_frame_size(self, octets: u32) -> Self {
+        Self {
+            max_frame_size: Some(octets),
+            ..self
+        }
     }
 
     pub fn scheme(self) -> &'static str {
         if self.tls { "amqps" } else { "amqp" }
     }
 
+    /// What either role says of itself.
+    pub fn connection_options(self) -> ConnectionOptions {
+        let options = ConnectionOptions::default().allow_plain_without_tls(true);
+        match self.max_frame_size {
+            Some(octets) => options.max_frame_size(octets),
+            None => options,
+        }
+    }
+
     /// What our client connects with.
     pub fn client_options(self) -> ConnectionOptions {
-        let options = ConnectionOptions::default()
-            .allow_plain_without_tls(true)
+        let options = self
+            .connection_options()
             .credentials(self.login.credentials());
         if !self.tls {
             return options;

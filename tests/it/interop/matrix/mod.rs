@@ -9,7 +9,10 @@
 mod access;
 mod client;
 mod listener;
+mod our_broker;
 mod proton_broker;
+mod rabbitmq3;
+mod rabbitmq4;
 mod rhea;
 
 use std::path::PathBuf;

@@ -18,7 +18,8 @@ fn by_hand() -> ReceiverOptions {
 
 /// Nothing comes without credit, drain takes back what is not used, and what is left comes with the next credit.
 pub async fn drain<P: Listening>() -> Option<()> {
-    let links = Scene::<P>::start().await?.links_with(by_hand()).await;
+    let scene = Scene::<P>::start().await?;
+    let links = scene.links_with(by_hand()).await;
     for number in 0..3 {
         assert!(links.send(numbered(number, 10)).await.is_accepted());
     }
@@ -68,7 +69,8 @@ async fn get(links: &Links) -> Option<u64> {
 }
 
 pub async fn synchronous_get<P: Listening>() -> Option<()> {
-    let links = Scene::<P>::start().await?.links_with(by_hand()).await;
+    let scene = Scene::<P>::start().await?;
+    let links = scene.links_with(by_hand()).await;
     assert_eq!(get(&links).await, None);
     for number in 0..20 {
         assert!(links.send(numbered(number, 10)).await.is_accepted());

@@ -1,9 +1,9 @@
 //! Many and large messages: all come, once, in order and with equal octets.
 
 use amqp10::codec::{MessageId, Properties};
-use amqp10::{Body, Message, Outcome, ReceiverOptions};
+use amqp10::{Body, Message, Outcome};
 
-use super::{Listening, Scene};
+use super::{Access, Listening, Scene};
 use crate::interop::broker::Links;
 use crate::interop::{pattern, soon};
 
@@ -49,34 +49,27 @@ async fn pipelined(links: &Links, count: usize, size: usize) {
 }
 
 pub async fn ten_thousand_small<P: Listening>() -> Option<()> {
-    let links = Scene::<P>::start().await?.links().await;
+    let scene = Scene::<P>::start().await?;
+    let links = scene.links().await;
     pipelined(&links, 10_000, 100).await;
     links.close().await;
     Some(())
 }
 
-/// In the largest frames that the peer takes.
-pub async fn hundred_of_one_mebibyte<P: Listening>() -> Option<()> {
-    let scene = Scene::<P>::start().await?;
-    let connection = scene
-        .connect_with(|options| options.max_frame_size(1 << 20))
-        .await;
-    let address = scene.peer.queue().await;
-    let links = Links::open(&connection, &address, ReceiverOptions::default()).await;
-    pipelined(&links, 100, 1 << 20).await;
+/// Our client takes no frames larger than this, nor does the peer if it can be told so.
+async fn pipelined_at<P: Listening>(octets: u32, count: usize, size: usize) -> Option<()> {
+    let access = Access::plaintext(P::LOGIN).max_frame_size(octets);
+    let scene = Scene::<P>::with(access).await?;
+    let links = scene.links().await;
+    pipelined(&links, count, size).await;
     links.close().await;
     Some(())
 }
 
-/// We take no larger frames than 512 octets; the peer says of itself what it takes.
+pub async fn hundred_of_one_mebibyte<P: Listening>() -> Option<()> {
+    pipelined_at::<P>(1 << 20, 100, 1 << 20).await
+}
+
 pub async fn fifty_mebibytes_at_512<P: Listening>() -> Option<()> {
-    let scene = Scene::<P>::start().await?;
-    let connection = scene
-        .connect_with(|options| options.max_frame_size(512))
-        .await;
-    let address = scene.peer.queue().await;
-    let links = Links::open(&connection, &address, ReceiverOptions::default()).await;
-    pipelined(&links, 1, 50 << 20).await;
-    links.close().await;
-    Some(())
+    pipelined_at::<P>(512, 1, 50 << 20).await
 }

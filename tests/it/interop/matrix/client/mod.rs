@@ -13,12 +13,13 @@ pub use outcomes::{outcomes, presettled, settled_first, settled_second};
 pub use transactions::transactions;
 pub use values::every_type;
 
-use amqp10::{Connection, ConnectionOptions, ReceiverOptions};
+use amqp10::{Connection, ReceiverOptions};
 use serde_json::Value as Json;
 
 use super::Peer;
-use super::access::{Access, Login};
+use super::access::{self, Access, Login};
 use crate::interop::broker::{self, Links};
+use crate::interop::program::{Program, Running};
 use crate::interop::{pattern, peers};
 
 /// A peer that listens. All it has said of itself here is what differs between peers.
@@ -62,6 +63,27 @@ pub enum Outcome {
     Modified,
 }
 
+/// Starts a program that listens with what the access needs, and prints its port.
+pub async fn start(program: &Program, access: Access) -> (Running, u64) {
+    let mut arguments = vec!["--mechanism", access.login.mechanism()];
+    let files = [
+        ("--certificate", "localhost.pem"),
+        ("--key", "localhost.key"),
+        ("--authority", "authority.pem"),
+    ];
+    let files = files.map(|(option, file)| access.tls.then(|| (option, access::path(file))));
+    for (option, path) in files.iter().flatten() {
+        arguments.extend([*option, path]);
+    }
+    let octets = access.max_frame_size.map(|octets| octets.to_string());
+    if let Some(octets) = &octets {
+        arguments.extend(["--max-frame-size", octets]);
+    }
+    let mut running = program.start(&arguments);
+    let port = running.next().await.expect("its port");
+    (running, port.as_u64().unwrap())
+}
+
 /// A peer, and how it is reached.
 struct Scene<P> {
     peer: P,
@@ -83,15 +105,8 @@ impl<P: Listening> Scene<P> {
     }
 
     async fn connect(&self) -> Connection {
-        self.connect_with(|options| options).await
-    }
-
-    async fn connect_with(
-        &self,
-        change: impl FnOnce(ConnectionOptions) -> ConnectionOptions,
-    ) -> Connection {
         let url = format!("{}://{}", self.access.scheme(), self.peer.address());
-        broker::connect(&url, change(self.access.client_options())).await
+        broker::connect(&url, self.access.client_options()).await
     }
 
     /// Both links to a new queue, on a new connection.

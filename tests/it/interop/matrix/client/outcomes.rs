@@ -67,7 +67,8 @@ fn kind(outcome: &Sent) -> Outcome {
 /// Messages that nobody answers, in both directions where the peer agrees to it.
 pub async fn presettled<P: Listening>() -> Option<()> {
     let options = ReceiverOptions::default().snd_settle_mode(SenderSettleMode::Settled);
-    let links = Scene::<P>::start().await?.links_with(options).await;
+    let scene = Scene::<P>::start().await?;
+    let links = scene.links_with(options).await;
     let agreed = links.receiver.remote_attach().snd_settle_mode;
     let sending = async {
         for number in 0..COUNT {

@@ -9,7 +9,8 @@ use crate::interop::soon;
 
 /// What is posted and retired in a transaction happens if it is committed, and does not if it is rolled back.
 pub async fn transactions<P: Listening>() -> Option<()> {
-    let links = Scene::<P>::start().await?.links().await;
+    let scene = Scene::<P>::start().await?;
+    let links = scene.links().await;
     let options = TransactionControllerOptions::default();
     let attached = TransactionController::attach(&links.session, options);
     let controller = soon("the coordinator", attached).await.unwrap();

@@ -1,7 +1,7 @@
 //! Many messages, large ones, and every type of value.
 
+use amqp10::Outcome;
 use amqp10::codec::MessageId;
-use amqp10::{ConnectionOptions, Outcome};
 
 use super::{Access, Connecting, NODE, Scene};
 use crate::interop::json::{lines_of, to_json};
@@ -9,12 +9,11 @@ use crate::interop::pattern;
 use crate::interop::program::path_of;
 
 /// The peer sends, we look at what came, and it gets the same back.
-async fn there_and_back(scene: Scene, count: usize, size: usize, arguments: &[&str]) {
+async fn there_and_back(scene: Scene, count: usize, size: usize) {
     let Scene { server, client } = &scene;
     let (count_text, size_text) = (count.to_string(), size.to_string());
     let numbered = ["--count", &count_text, "--size", &size_text];
-    let arguments = [arguments, &numbered].concat();
-    client.send(NODE, &arguments, "accepted", count).await;
+    client.send(NODE, &numbered, "accepted", count).await;
     let messages = server.messages(NODE);
     assert_eq!(messages.len(), count);
     for (number, message) in messages.iter().enumerate() {
@@ -23,29 +22,26 @@ async fn there_and_back(scene: Scene, count: usize, size: usize, arguments: &[&s
         let id = &message.properties.as_ref().unwrap().message_id;
         assert_eq!(*id, Some(MessageId::Ulong(number as u64)));
     }
-    client
-        .receive_numbered(count, size, &arguments[..arguments.len() - 4])
-        .await;
+    client.receive_numbered(count, size, &[]).await;
     let outcomes = server.outcomes(NODE, count).await;
     assert_eq!(outcomes, vec![Outcome::Accepted; count]);
     scene.close().await;
 }
 
 pub async fn ten_thousand_small<C: Connecting>() -> Option<()> {
-    there_and_back(Scene::start::<C>().await?, 10_000, 100, &[]).await;
+    there_and_back(Scene::start::<C>().await?, 10_000, 100).await;
     Some(())
 }
 
 pub async fn hundred_of_one_mebibyte<C: Connecting>() -> Option<()> {
-    there_and_back(Scene::start::<C>().await?, 100, 1 << 20, &[]).await;
+    there_and_back(Scene::start::<C>().await?, 100, 1 << 20).await;
     Some(())
 }
 
 /// Neither side takes larger frames.
 pub async fn fifty_mebibytes_at_512<C: Connecting>() -> Option<()> {
-    let options = ConnectionOptions::default().max_frame_size(512);
-    let scene = Scene::with::<C>(Access::plaintext(C::LOGIN), options).await?;
-    there_and_back(scene, 1, 50 << 20, &["--max-frame-size", "512"]).await;
+    let access = Access::plaintext(C::LOGIN).max_frame_size(512);
+    there_and_back(Scene::with::<C>(access).await?, 1, 50 << 20).await;
     Some(())
 }
 

@@ -14,8 +14,7 @@ pub use outcomes::{outcomes, presettled, settled_first, settled_second};
 pub use transactions::transactions;
 
 use amqp10::{
-    AllowEveryone, ConnectionOptions, ListenerOptions, SaltedUsers, SaslMechanism,
-    SaslServerOptions, ScramHash,
+    AllowEveryone, ListenerOptions, SaltedUsers, SaslMechanism, SaslServerOptions, ScramHash,
 };
 use serde_json::Value as Json;
 
@@ -62,6 +61,9 @@ impl Client {
         if access.login == Login::External {
             common.extend(["--certificate".into(), access::path("tim.pem")]);
             common.extend(["--key".into(), access::path("tim.key")]);
+        }
+        if let Some(octets) = access.max_frame_size {
+            common.extend(["--max-frame-size".into(), octets.to_string()]);
         }
         let program = C::program()?;
         Some(Self {
@@ -111,17 +113,16 @@ struct Scene {
 impl Scene {
     /// As most cells want it.
     async fn start<C: Connecting>() -> Option<Self> {
-        let access = Access::plaintext(C::LOGIN);
-        Self::with::<C>(access, ConnectionOptions::default()).await
+        Self::with::<C>(Access::plaintext(C::LOGIN)).await
     }
 
-    async fn with<C: Connecting>(access: Access, connection: ConnectionOptions) -> Option<Self> {
+    async fn with<C: Connecting>(access: Access) -> Option<Self> {
         if access.tls {
             peers::certificates()?;
         }
         let mut options = ListenerOptions::default()
             .sasl(sasl(access.login))
-            .connection(connection.allow_plain_without_tls(true));
+            .connection(access.connection_options());
         if access.tls {
             options = options.tls(access::server_tls(access.login));
         }
@@ -161,7 +162,7 @@ fn sasl(login: Login) -> SaslServerOptions {
 
 /// Some messages to us and back.
 async fn reached<C: Connecting>(access: Access) -> Option<()> {
-    let scene = Scene::with::<C>(access, ConnectionOptions::default()).await?;
+    let scene = Scene::with::<C>(access).await?;
     let numbered = ["--count", "5", "--size", "10000"];
     scene.client.send(NODE, &numbered, "accepted", 5).await;
     scene.client.receive_numbered(5, 10_000, &[]).await;
