@@ -66,8 +66,8 @@ async fn the_broker_passes_every_case() {
 
 #[tokio::test(start_paused = true)]
 async fn the_broker_passes_every_case_behind_a_login() {
-    let users = amqp10::broker::read_users("conform:secret").unwrap();
-    let options = BrokerOptions::new().users(users);
+    let logins = amqp10::broker::read_users("conform:secret").unwrap();
+    let options = BrokerOptions::new().sasl(logins);
     let played = play_with_broker(options, Some(("conform", "secret"))).await;
     assert_played(played, &[]);
 }
