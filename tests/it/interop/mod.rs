@@ -7,8 +7,9 @@
 mod blob_store;
 mod broker;
 mod json;
+#[cfg(all(feature = "broker", feature = "scram", feature = "tls"))]
+mod matrix;
 mod node;
-mod node_clients;
 #[cfg(all(feature = "blob", feature = "emulator", feature = "tls"))]
 mod official_clients;
 #[cfg(feature = "broker")]
@@ -23,17 +24,17 @@ mod peers;
     allow(dead_code)
 )]
 mod program;
-mod proton_broker;
-mod proton_client;
 mod proton_codec;
 mod rabbitmq3;
 mod rabbitmq4;
 mod rabbitmq4_features;
-mod rhea_client;
+mod refusals;
 #[cfg(all(feature = "emulator", feature = "websocket"))]
 mod rhea_websocket;
 #[cfg(all(feature = "blob", feature = "emulator", feature = "tls"))]
 mod shared_processing;
+#[cfg(feature = "cli")]
+mod unmodified;
 
 use std::time::Duration;
 

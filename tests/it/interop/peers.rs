@@ -38,6 +38,33 @@ pub fn proton_broker() -> Option<String> {
     find("AMQP10_PROTON_BROKER")
 }
 
+/// The folder of Qpid Proton's examples in C++, built.
+#[cfg(feature = "cli")]
+pub fn proton_cpp_examples() -> Option<String> {
+    find("AMQP10_PROTON_CPP_EXAMPLES")
+}
+
+/// The folder of Qpid Proton's examples in Python.
+#[cfg(feature = "cli")]
+pub fn proton_python_examples() -> Option<String> {
+    find("AMQP10_PROTON_PYTHON_EXAMPLES")
+}
+
+/// The folder of an authority and of what it certified: `localhost`, and the client `tim`.
+pub fn certificates() -> Option<String> {
+    find("AMQP10_CERTIFICATES")
+}
+
+/// Host and port of RabbitMQ 3.10 with TLS.
+pub fn rabbitmq3_tls() -> Option<String> {
+    find("AMQP10_RABBITMQ3_TLS")
+}
+
+/// Host and port of RabbitMQ 4 with TLS.
+pub fn rabbitmq4_tls() -> Option<String> {
+    find("AMQP10_RABBITMQ4_TLS")
+}
+
 /// URL of the account of Azurite, a stand-in for Azure Blob Storage.
 #[cfg(feature = "blob")]
 pub fn azurite() -> Option<String> {
