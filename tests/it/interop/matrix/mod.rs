@@ -12,6 +12,7 @@ mod fe2o3;
 mod listener;
 mod our_broker;
 mod proton_broker;
+mod proton_python;
 mod rabbitmq3;
 mod rabbitmq4;
 mod ramqp;
