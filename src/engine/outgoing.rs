@@ -77,6 +77,11 @@ impl Outgoing {
         self.unsettled.len()
     }
 
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn unsettled_ids(&self) -> Vec<u32> {
+        self.unsettled.ids()
+    }
+
     /// Takes the next delivery-id for a delivery that is settled when it leaves (D-007).
     pub(crate) fn commit_settled(&mut self) {
         self.next_delivery_id = self.next_delivery_id.wrapping_add(1);

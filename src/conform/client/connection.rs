@@ -1,6 +1,6 @@
 //! Connections [2.4].
 
-use crate::conform::case::{Case, Level, Need, Side};
+use crate::conform::case::{Case, Level, Need, Side, Stop};
 use crate::conform::dialogue::frames;
 
 pub(super) const CASES: &[Case] = &[Case {
@@ -15,7 +15,9 @@ pub(super) const CASES: &[Case] = &[Case {
         Box::pin(async move {
             client.open().await?;
             client.serve_until_close().await?;
-            client.expect_last_word().await?;
+            if !client.expect_last_word().await? {
+                return Err(Stop::Remark("the stream ended without waiting".to_owned()));
+            }
             client.send_on(0, frames::close()).await?;
             client.expect_eof().await
         })

@@ -228,6 +228,33 @@ impl Dialogue {
         close.await
     }
 
+    /// The answer to this program's close, on channel 0. All that the peer said before it knew of the close is passed over.
+    ///
+    /// # Errors
+    ///
+    /// [`Stop::Fail`] if it does not come in time.
+    pub async fn expect_answer_to_close(&mut self) -> Result<Close, Stop> {
+        let deadline = Instant::now() + self.waits.patience;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let frame = match self.frame_within(left).await? {
+                Next::Frame(frame) => frame,
+                Next::End => return Err(unexpected("close", "the end of the stream")),
+                Next::Nothing => return Err(unexpected("close", "nothing")),
+            };
+            match (frame.channel, frame.performative) {
+                (0, Some(Performative::Close(close))) => return Ok(close),
+                (channel, Some(Performative::Close(_))) => {
+                    return Err(unexpected(
+                        "close on channel 0",
+                        &format!("close on channel {channel}"),
+                    ));
+                }
+                _ => {}
+            }
+        }
+    }
+
     /// A detach with one of these conditions; another condition is remarked. The handle must be handed back by it.
     ///
     /// # Errors
@@ -272,7 +299,7 @@ impl Dialogue {
         self.check_condition("close", came, conditions)?;
         self.send_on(0, frames::close()).await?;
         self.half_close().await?;
-        self.expect_end_of_stream_or_remark().await
+        self.expect_eof_or_remark().await
     }
 
     /// The peer refuses, whatever it says before: by a detach, end or close, or by the end of the stream. A peer that ends in
@@ -339,11 +366,12 @@ impl Dialogue {
         }
     }
 
-    /// The stream ends, and the listener did not open: what it says before is passed over, save for that.
+    /// The stream ends, and the listener did not open: what it says before is passed over, save for that. That the stream
+    /// does not end is remarked.
     ///
     /// # Errors
     ///
-    /// [`Stop::Fail`] if it opens, or the stream does not end in time.
+    /// [`Stop::Fail`] if it opens.
     pub async fn expect_no_open(&mut self) -> Result<(), Stop> {
         let deadline = Instant::now() + self.waits.patience;
         loop {
@@ -357,19 +385,22 @@ impl Dialogue {
                         return Err(unexpected("the end of the stream", "open"));
                     }
                 }
-                Heard::NoFrame(_) => {
-                    return Err(unexpected(
-                        "the end of the stream",
-                        "octets that are no frame",
-                    ));
+                Heard::NoFrame(why) => return Err(unexpected("the end of the stream", &why)),
+                Heard::Nothing => {
+                    self.remark("the stream does not end");
+                    return Ok(());
                 }
-                Heard::Nothing => return Err(unexpected("the end of the stream", "nothing")),
             }
         }
     }
 
-    /// The same, where the standard leaves it to the peer when it lets go of the stream.
-    pub(super) async fn expect_end_of_stream_or_remark(&mut self) -> Result<(), Stop> {
+    /// The stream ends. That it does not is remarked: once both have closed, the standard leaves it to the peer when to let go.
+    ///
+    /// # Errors
+    ///
+    /// [`Stop::Fail`] if there is no connection.
+    pub async fn expect_eof_or_remark(&mut self) -> Result<(), Stop> {
+        self.wire()?;
         if self.expect_eof().await.is_err() {
             self.remark("the stream did not end after both had closed");
         }
@@ -400,18 +431,15 @@ impl Dialogue {
         }
     }
 
-    /// Nothing more is said at all, not even an empty frame. That the stream ends is remarked.
+    /// Nothing more is said at all, not even an empty frame; gives whether the stream goes on.
     ///
     /// # Errors
     ///
     /// [`Stop::Fail`] if something is said.
-    pub async fn expect_last_word(&mut self) -> Result<(), Stop> {
+    pub async fn expect_last_word(&mut self) -> Result<bool, Stop> {
         match self.frame_within(self.waits.silence).await? {
-            Next::Nothing => Ok(()),
-            Next::End => {
-                self.remark("the stream ended without waiting for the answer");
-                Ok(())
-            }
+            Next::Nothing => Ok(true),
+            Next::End => Ok(false),
             Next::Frame(frame) => {
                 let came = frame.performative.as_ref().map(describe);
                 let came = came.unwrap_or_else(|| "an empty frame".to_owned());
@@ -447,24 +475,6 @@ impl Dialogue {
             self.send(frames::settle(id, id, Outcome::Accepted)).await?;
         }
         Ok((first, payload))
-    }
-
-    /// A header of version 1.0.0 of a protocol that there is.
-    ///
-    /// # Errors
-    ///
-    /// [`Stop::Fail`] if something else comes, or nothing in time.
-    pub async fn expect_supported_header(&mut self) -> Result<ProtocolHeader, Stop> {
-        let known = [
-            ProtocolHeader::AMQP,
-            ProtocolHeader::TLS,
-            ProtocolHeader::SASL,
-        ];
-        let came = self.next_header().await?;
-        match known.contains(&came) {
-            true => Ok(came),
-            false => Err(unexpected("a header of version 1.0.0", &came.to_string())),
-        }
     }
 
     /// These eight octets.

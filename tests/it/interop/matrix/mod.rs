@@ -11,6 +11,7 @@ mod client;
 mod listener;
 mod our_broker;
 mod proton_broker;
+mod proton_python;
 mod rabbitmq3;
 mod rabbitmq4;
 mod rhea;
