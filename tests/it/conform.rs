@@ -67,7 +67,7 @@ async fn the_broker_passes_every_case() {
 #[tokio::test(start_paused = true)]
 async fn the_broker_passes_every_case_behind_a_login() {
     let users = amqp10::broker::read_users("conform:secret").unwrap();
-    let options = BrokerOptions::new().users(users);
+    let options = BrokerOptions::new().sasl(users);
     let played = play_with_broker(options, Some(("conform", "secret"))).await;
     assert_played(played, &[]);
 }
