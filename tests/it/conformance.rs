@@ -2,6 +2,8 @@
 //!
 //! A test covers the rows in its name: `l_013_l_014_…` two, `t_001_to_t_022_…` a range. `AMQP10_UPDATE=1` writes the file anew.
 
+mod matrix;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
@@ -150,6 +152,7 @@ fn account() -> Account {
         missing: Vec::new(),
         document: String::new(),
     };
+    let written = fs::read_to_string(root().join("CONFORMANCE.md")).unwrap_or_default();
     let mut table = String::new();
     for row in &catalogue {
         let shown = match (tests.get(&row.id), exceptions.get(&row.id)) {
@@ -183,11 +186,12 @@ fn account() -> Account {
         "# Conformance to AMQP 1.0\n\nEvery rule of the standard, as `tests/conformance/requirements.md` numbers them, with the \
          tests that carry its id or the reason why there is none. Written by `AMQP10_UPDATE=1 cargo test --all-features --test it \
          conformance`, checked by the same without the variable.\n\n| rows | covered by a test | excepted with a reason | open |\n\
-         |---|---|---|---|\n| {} | {} | {} | {} |\n\n| row | section | level | rule | tests, or why there is none |\n|---|---|---|---|---|\n{table}",
+         |---|---|---|---|\n| {} | {} | {} | {} |\n\n{}\n| row | section | level | rule | tests, or why there is none |\n|---|---|---|---|---|\n{table}",
         catalogue.len(),
         account.covered,
         account.excepted,
         account.open,
+        matrix::kept(&written),
     );
     account
 }
