@@ -343,7 +343,7 @@ impl Conversation {
                     "a delivery is awaited for ever"
                 );
             }
-            engine.release_link(key);
+            engine.release_link(key, true);
         }
     }
 }

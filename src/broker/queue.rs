@@ -1,4 +1,4 @@
-//! A queue as plain data: messages, their states [3.3.1], and whose turn it is. No task, no clock, no lock.
+//! A queue: messages, their states [3.3.1], and whose turn it is. It has no task and no clock of its own.
 //!
 //! ```text
 //!          acquire                   accepted, rejected
@@ -6,6 +6,8 @@
 //!     ^  └ browse: stays   │
 //!     └────────────────────┘ released, modified: at its old place
 //! ```
+//!
+//! A queue changes under the broker's lock, and so do the [bells](Bell) ring that tell consumers of it.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -17,7 +19,7 @@ use tokio::time::Instant;
 use super::bell::Bell;
 use super::filter::Filters;
 use super::message::{Changes, StoredMessage};
-use crate::codec::{AmqpError, Modified, Outcome};
+use crate::codec::{AmqpError, Fields, Modified, Outcome, condition};
 
 /// A consumer's number; never used twice by a broker.
 pub(super) type ConsumerId = u64;
@@ -37,7 +39,21 @@ pub(super) struct Place {
 pub(super) struct QueueLimits {
     pub(super) messages: usize,
     pub(super) octets: usize,
+    /// Of all queues together.
+    pub(super) total_octets: usize,
 }
+
+/// What has no room for more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Full {
+    #[error("it holds as much as it may")]
+    Queue,
+    #[error("the broker holds as much as it may")]
+    Broker,
+}
+
+/// Octets of what deliveries may add to a message, its dead letter's reason included.
+const MAX_CHANGES: usize = 64 << 10;
 
 /// How a consumer takes messages [3.5.7].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,15 +128,13 @@ impl Queue {
     }
 
     fn add_octets(&mut self, entry: &Entry) {
-        self.octets += entry.message.size();
-        self.total
-            .fetch_add(entry.message.size(), Ordering::Relaxed);
+        self.octets += entry.size();
+        self.total.fetch_add(entry.size(), Ordering::Relaxed);
     }
 
     fn remove_octets(&mut self, entry: &Entry) {
-        self.octets -= entry.message.size();
-        self.total
-            .fetch_sub(entry.message.size(), Ordering::Relaxed);
+        self.octets -= entry.size();
+        self.total.fetch_sub(entry.size(), Ordering::Relaxed);
     }
 
     /// Messages that are available or acquired.
@@ -137,10 +151,30 @@ impl Queue {
         self.len() == 0
     }
 
-    /// Whether so many more messages of so many octets together have room.
-    pub(super) fn has_room(&self, messages: usize, octets: usize) -> bool {
-        self.len().saturating_add(messages) <= self.limits.messages
-            && self.octets.saturating_add(octets) <= self.limits.octets
+    /// Makes sure that so many more messages of so many octets together have room: what has expired goes first.
+    pub(super) fn make_room(
+        &mut self,
+        messages: usize,
+        octets: usize,
+        now: Instant,
+    ) -> Result<(), Full> {
+        self.check_room(messages, octets).or_else(|_| {
+            self.drop_expired(now);
+            self.check_room(messages, octets)
+        })
+    }
+
+    fn check_room(&self, messages: usize, octets: usize) -> Result<(), Full> {
+        let total = self.total.load(Ordering::Relaxed);
+        if total.saturating_add(octets) > self.limits.total_octets {
+            return Err(Full::Broker);
+        }
+        let has_room = self.len().saturating_add(messages) <= self.limits.messages
+            && self.octets.saturating_add(octets) <= self.limits.octets;
+        match has_room {
+            true => Ok(()),
+            false => Err(Full::Queue),
+        }
     }
 
     /// Adds a message at the end of those of its priority. Whether there is room was asked before.
@@ -159,7 +193,11 @@ impl Queue {
         self.make_available(place, entry);
     }
 
-    fn make_available(&mut self, place: Place, entry: Entry) {
+    fn make_available(&mut self, place: Place, mut entry: Entry) {
+        // Consumers may have gone while it was acquired.
+        entry
+            .excluded
+            .retain(|excluded| self.consumers.contains_key(excluded));
         self.available.insert(place, entry);
         self.arrivals.insert(place.arrival, place);
         for consumer in self.consumers.values_mut() {
@@ -176,11 +214,11 @@ impl Queue {
     }
 
     /// Throws away what has expired (H-005). Looks at every message.
-    pub(super) fn drop_expired(&mut self, now: Instant) {
+    fn drop_expired(&mut self, now: Instant) {
         let expired: Vec<Place> = self
             .available
             .iter()
-            .filter(|(_, entry)| entry.message.is_expired(now))
+            .filter(|(_, entry)| entry.is_expired(now))
             .map(|(place, _)| *place)
             .collect();
         for place in expired {
@@ -259,7 +297,7 @@ impl Queue {
         loop {
             let consumer = self.consumers.get_mut(&id)?;
             let is_wanted = |entry: &Entry| {
-                entry.message.is_expired(now)
+                entry.is_expired(now)
                     || (!entry.excluded.contains(&id)
                         && consumer.filters.pass(&entry.message, &entry.changes))
             };
@@ -279,7 +317,7 @@ impl Queue {
             };
             consumer.looked_at = Some(place.unwrap_or(Place::LAST));
             let place = place?;
-            if !self.available.get(&place)?.message.is_expired(now) {
+            if !self.available.get(&place)?.is_expired(now) {
                 return Some((place, consumer.mode));
             }
             self.drop_available(place);
@@ -298,24 +336,38 @@ impl Queue {
         match outcome {
             Outcome::Released | Outcome::Declared(_) => self.make_available(place, entry),
             Outcome::Modified(modified) => {
-                entry.modify(modified, consumer);
-                if !self.consumers.contains_key(&consumer) {
-                    entry.excluded.retain(|excluded| *excluded != consumer);
-                }
+                entry.modify(&modified, consumer);
+                self.annotate(&mut entry, &modified.message_annotations);
                 self.make_available(place, entry);
             }
             Outcome::Accepted => self.remove_octets(&entry),
             Outcome::Rejected(rejected) => {
                 self.remove_octets(&entry);
-                entry.changes.failures = entry.changes.failures.saturating_add(1); // O-007
-                entry.changes.rejected = Some(rejected.error.map_or_else(
-                    || AmqpError::from_condition(crate::codec::condition::INTERNAL_ERROR),
-                    |error| *error,
-                ));
+                let reason = rejected.error.map(|error| *error);
+                entry.changes.reject(
+                    reason.unwrap_or_else(|| AmqpError::from_condition(condition::INTERNAL_ERROR)),
+                );
                 return Some(entry);
             }
         }
         None
+    }
+
+    /// Adds annotations to a message (O-012), as far as there is room for them.
+    fn annotate(&mut self, entry: &mut Entry, annotations: &Fields) {
+        if annotations.is_empty() {
+            return;
+        }
+        let mut changes = entry.changes.clone();
+        changes.annotate(annotations);
+        let added = changes.size().saturating_sub(entry.changes.size());
+        if changes.size() > MAX_CHANGES || self.check_room(0, added).is_err() {
+            tracing::debug!("the annotations of a modified outcome have no room");
+            return;
+        }
+        self.remove_octets(entry);
+        entry.changes = changes;
+        self.add_octets(entry);
     }
 
     /// Whether a message is still acquired.
@@ -325,15 +377,22 @@ impl Queue {
 }
 
 impl Entry {
-    fn modify(&mut self, modified: Modified, consumer: ConsumerId) {
+    /// What it costs to keep, in octets.
+    pub(super) fn size(&self) -> usize {
+        self.message.size() + self.changes.size()
+    }
+
+    /// A dead letter does not expire: somebody is to look at it.
+    fn is_expired(&self, now: Instant) -> bool {
+        self.changes.rejected().is_none() && self.message.is_expired(now)
+    }
+
+    fn modify(&mut self, modified: &Modified, consumer: ConsumerId) {
         if modified.delivery_failed {
             self.changes.failures = self.changes.failures.saturating_add(1); // O-010
         }
         if modified.undeliverable_here && !self.excluded.contains(&consumer) {
             self.excluded.push(consumer);
-        }
-        for (key, value) in modified.message_annotations.iter() {
-            self.changes.annotations.insert(key.clone(), value.clone());
         }
     }
 }
@@ -357,6 +416,7 @@ mod tests {
     const LIMITS: QueueLimits = QueueLimits {
         messages: 100,
         octets: 1 << 20,
+        total_octets: 1 << 20,
     };
 
     fn queue() -> Queue {
@@ -493,7 +553,7 @@ mod tests {
         let error = AmqpError::new(crate::codec::condition::DECODE_ERROR, "what?");
         let rejected = Rejected::new(error.clone()).into();
         let dead = queue.settle(place.unwrap(), 1, rejected).unwrap();
-        assert_eq!(dead.changes.rejected, Some(error));
+        assert_eq!(dead.changes.rejected(), Some(&error));
         assert_eq!(dead.changes.failures, 1);
         assert_eq!((queue.len(), queue.octets()), (0, 0));
     }

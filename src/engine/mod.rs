@@ -47,6 +47,7 @@ mod outgoing;
 mod output;
 mod receiver;
 mod receiving;
+mod resumption;
 mod sender;
 mod sending;
 mod serial;

@@ -1,6 +1,7 @@
 //! Every row of the catalogue has a test that carries its id, or a written reason why not. `CONFORMANCE.md` is what this finds.
 //!
-//! A test covers the rows in its name: `l_013_l_014_…` two, `t_001_to_t_022_…` a range. `AMQP10_UPDATE=1` writes the file anew.
+//! A test covers the rows in its name: `l_013_l_014_…` two, `t_001_to_t_022_…` a range. So does a case of `amqp10 conform`, each
+//! of which `tests/it/conform.rs` plays against this crate. `AMQP10_UPDATE=1` writes the file anew.
 
 mod matrix;
 
@@ -119,6 +120,13 @@ fn tests() -> BTreeMap<String, BTreeSet<String>> {
             for row in rows_in(name) {
                 found.entry(row).or_default().insert(name.to_owned());
             }
+        }
+    }
+    #[cfg(feature = "conform")]
+    for case in amqp10::conform::cases() {
+        for row in case.rows {
+            let tests = found.entry((*row).to_owned()).or_default();
+            tests.insert(case.name.to_owned());
         }
     }
     found

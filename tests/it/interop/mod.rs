@@ -34,6 +34,8 @@ mod refusals;
 mod rhea_websocket;
 #[cfg(all(feature = "blob", feature = "emulator", feature = "tls"))]
 mod shared_processing;
+#[cfg(feature = "cli")]
+mod unmodified;
 
 use std::time::Duration;
 

@@ -38,6 +38,18 @@ pub fn proton_broker() -> Option<String> {
     find("AMQP10_PROTON_BROKER")
 }
 
+/// The folder of Qpid Proton's examples in C++, built.
+#[cfg(feature = "cli")]
+pub fn proton_cpp_examples() -> Option<String> {
+    find("AMQP10_PROTON_CPP_EXAMPLES")
+}
+
+/// The folder of Qpid Proton's examples in Python.
+#[cfg(feature = "cli")]
+pub fn proton_python_examples() -> Option<String> {
+    find("AMQP10_PROTON_PYTHON_EXAMPLES")
+}
+
 /// The folder of an authority and of what it certified: `localhost`, and the client `tim`.
 pub fn certificates() -> Option<String> {
     find("AMQP10_CERTIFICATES")

@@ -8,19 +8,25 @@ use tokio::task::AbortHandle;
 use tokio::time::Instant;
 use tracing::Instrument;
 
-use super::error::{Cause, Interrupted};
 use crate::lock::lock;
 
 /// Something that many share and that can die: made when it is first needed, and made anew after its death, by a task of its
 /// own while those who need it wait. Those who wait share the failure if it cannot be made, instead of each waiting for a
 /// time-out in turn; so do those who come within a moment.
 ///
-/// Who waits holds up nobody, whether his future is polled or not. When nobody waits any more, the task ends.
-pub(super) struct SingleFlight<T, E = Cause> {
+/// Who waits holds up nobody, whether his future is polled or not. When nobody waits any more, the task ends, unless it is to
+/// [land](Self::always_landing) in any case.
+pub(crate) struct SingleFlight<T, E> {
     state: Arc<Mutex<State<T, E>>>,
     /// How long a failure speaks for an attempt of one's own.
     moment: Duration,
+    always_lands: bool,
 }
+
+/// What was waited for will not be made: its task has panicked, or the runtime ends.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("the attempt was interrupted")]
+pub(crate) struct Interrupted;
 
 struct State<T, E> {
     made: Option<T>,
@@ -44,7 +50,7 @@ where
     E: Clone + Send + Sync + From<Interrupted> + 'static,
 {
     /// A failure answers those who come within `moment` after it, too.
-    pub(super) fn new(moment: Duration) -> Self {
+    pub(crate) fn new(moment: Duration) -> Self {
         let state = State {
             made: None,
             failure: None,
@@ -53,12 +59,19 @@ where
         Self {
             state: Arc::new(Mutex::new(state)),
             moment,
+            always_lands: false,
         }
+    }
+
+    /// An attempt that was begun goes on when nobody waits for it any more: what it does must not stop half way.
+    pub(crate) fn always_landing(mut self) -> Self {
+        self.always_lands = true;
+        self
     }
 
     /// What was made, if it is `alive`; else `make` makes it and is given what died. How long that may take is for `make` to
     /// limit.
-    pub(super) async fn get<F>(
+    pub(crate) async fn get<F>(
         &self,
         alive: impl Fn(&T) -> bool,
         make: impl FnOnce(Option<T>) -> F,
@@ -80,7 +93,7 @@ where
                         return Err(error.clone());
                     }
                     let making = make(state.made.take());
-                    let flight = Flight::start(self.state.clone(), making);
+                    let flight = Flight::start(self.state.clone(), making, self.always_lands);
                     state.under_way = Arc::downgrade(&flight);
                     flight
                 }
@@ -90,13 +103,18 @@ where
     }
 
     /// Whether there is something that is `alive`, or it is being made.
-    pub(super) fn is_in_use(&self, alive: impl Fn(&T) -> bool) -> bool {
+    pub(crate) fn is_in_use(&self, alive: impl Fn(&T) -> bool) -> bool {
         let state = lock(&self.state);
         state.made.as_ref().is_some_and(alive) || state.under_way().is_some()
     }
 
+    /// What was made last, dead or alive.
+    pub(crate) fn made(&self) -> Option<T> {
+        lock(&self.state).made.clone()
+    }
+
     /// Has what was made be made anew, if it `is_bad`.
-    pub(super) fn discard(&self, is_bad: impl Fn(&T) -> bool) {
+    pub(crate) fn discard(&self, is_bad: impl Fn(&T) -> bool) {
         let bad = lock(&self.state).made.take_if(|made| is_bad(made));
         // Not under the lock: what this ends may take its time.
         drop(bad);
@@ -118,6 +136,7 @@ where
     fn start(
         state: Arc<Mutex<State<T, E>>>,
         making: impl Future<Output = Result<T, E>> + Send + 'static,
+        always_lands: bool,
     ) -> Arc<Self> {
         let flight = Arc::new(Self {
             result: OnceLock::new(),
@@ -125,9 +144,11 @@ where
             task: OnceLock::new(),
         });
         let pilot = Pilot(Arc::downgrade(&flight));
+        let passenger = always_lands.then(|| flight.clone());
         let flying = async move {
             let result = making.await;
             pilot.land(&state, result);
+            drop(passenger);
         };
         let task = tokio::spawn(flying.in_current_span());
         flight.task.get_or_init(|| task.abort_handle());
@@ -192,20 +213,32 @@ mod tests {
 
     use super::*;
 
+    #[derive(Clone, Debug, PartialEq)]
+    enum Failure {
+        OnPurpose,
+        Interrupted,
+    }
+
+    impl From<Interrupted> for Failure {
+        fn from(_: Interrupted) -> Self {
+            Self::Interrupted
+        }
+    }
+
     const MOMENT: Duration = Duration::from_millis(100);
 
     /// Asks once a second on `shared`; `make` takes a second, fails while `fails`, and numbers what it makes.
     async fn ask(
-        shared: &SingleFlight<u32>,
+        shared: &SingleFlight<u32, Failure>,
         attempts: &Arc<AtomicU32>,
         fails: bool,
-    ) -> Result<u32, Cause> {
+    ) -> Result<u32, Failure> {
         let attempts = attempts.clone();
         let make = move |_| async move {
             let number = attempts.fetch_add(1, Ordering::Relaxed);
             tokio::time::sleep(Duration::from_secs(1)).await;
             match fails {
-                true => Err(Cause::TimedOut(Duration::from_secs(1))),
+                true => Err(Failure::OnPurpose),
                 false => Ok(number),
             }
         };
@@ -283,11 +316,22 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn what_always_lands_is_made_though_nobody_waits() {
+        let shared = SingleFlight::new(MOMENT).always_landing();
+        let attempts = Arc::new(AtomicU32::new(1));
+        let mut first = Box::pin(ask(&shared, &attempts, false));
+        begin(&mut first);
+        drop(first);
+        assert_eq!(ask(&shared, &attempts, false).await.unwrap(), 1);
+        assert_eq!(shared.made(), Some(1));
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_task_that_panics_is_a_failure() {
-        let shared = SingleFlight::<u32>::new(MOMENT);
+        let shared = SingleFlight::<u32, Failure>::new(MOMENT);
         let make = |_| async { panic!("on purpose") };
         let error = shared.get(|_| true, make).await.unwrap_err();
-        assert!(matches!(error, Cause::Interrupted(_)), "{error}");
+        assert_eq!(error, Failure::Interrupted);
         let attempts = Arc::new(AtomicU32::new(1));
         assert_eq!(ask(&shared, &attempts, false).await.unwrap(), 1);
     }
