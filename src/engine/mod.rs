@@ -477,6 +477,13 @@ impl Engine {
         }
     }
 
+    /// Gives back what the output has grown to, if it is empty.
+    pub(crate) fn give_back_memory(&mut self) {
+        if !self.has_output() {
+            self.effects.output.buffer = BytesMut::new();
+        }
+    }
+
     /// Tells the senders of all sessions of new room. Each time another session comes first: the first may take it all.
     fn share_room(&mut self) {
         let positions = self.sessions.positions();
