@@ -125,7 +125,10 @@ fn matrix(passed: &BTreeSet<Cell>, reasons: &BTreeMap<Cell, String>) -> String {
                 let cell = ((*peer).to_owned(), role.to_owned(), cell.to_owned());
                 let has_passed = passed.contains(&cell);
                 let reason = reasons.get(&cell);
-                assert!(has_passed || reason.is_some(), "{cell:?}: neither passed nor a reason");
+                assert!(
+                    has_passed || reason.is_some(),
+                    "{cell:?}: neither passed nor a reason"
+                );
                 let note = reason.map(|reason| notes.mark(reason)).unwrap_or_default();
                 format!("{}{note}", if has_passed { "✓" } else { "–" })
             });
