@@ -55,6 +55,11 @@ pub fn certificates() -> Option<String> {
     find("AMQP10_CERTIFICATES")
 }
 
+/// The folder of Cyrus SASL's configuration for Proton's server.
+pub fn cyrus() -> Option<String> {
+    find("AMQP10_CYRUS")
+}
+
 /// Host and port of RabbitMQ 3.10 with TLS.
 pub fn rabbitmq3_tls() -> Option<String> {
     find("AMQP10_RABBITMQ3_TLS")
