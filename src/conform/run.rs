@@ -107,6 +107,7 @@ pub async fn play(case: &'static Case, target: &Target, options: &RunOptions) ->
     let waits = Waits {
         patience: options.patience,
         silence: options.silence,
+        deadline: options.case_deadline,
     };
     let mut dialogue = Dialogue::new(Arc::new(target.clone()), waits);
     let ended = match case.needs.iter().find(|need| target.lacks.contains(need)) {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use amqp10::conform::{self, Need, Report, RunOptions, Side, Target};
 use amqp10::{TlsConfig, TlsServerConfig};
+use clap::ArgGroup;
 
 use crate::failure::{Context, Failure};
 use crate::signals::unless_ended;
@@ -28,7 +29,7 @@ use crate::target::seconds;
 /// Exit status: 0 if no MUST is broken, 1 if one is, or the peer cannot be reached.
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
-#[group(id = "tested", required = true, multiple = false, args = ["listener", "client", "list"])]
+#[command(group(ArgGroup::new("tested").required(true).args(["listener", "client", "list"])))]
 pub struct Arguments {
     /// Listener to test
     #[arg(value_name = "HOST:PORT", value_parser = host_and_port)]

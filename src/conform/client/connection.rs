@@ -1,6 +1,6 @@
 //! Connections [2.4].
 
-use crate::conform::case::{Case, Level, Need, Side};
+use crate::conform::case::{Case, Level, Need, Side, Stop};
 use crate::conform::dialogue::frames;
 
 pub(super) const CASES: &[Case] = &[Case {

@@ -1,9 +1,11 @@
 //! Exchanges with a listener: what is said, and its answer, in one verb.
 
+use bytes::Bytes;
+
 use super::hears::unexpected;
 use super::wire::Session;
 use super::{Dialogue, Link, frames};
-use crate::codec::{Attach, Begin, Detach, End, Role};
+use crate::codec::{Attach, Begin, DeliveryState, Detach, End, Outcome, Role};
 use crate::conform::case::Stop;
 
 impl Dialogue {
@@ -186,6 +188,49 @@ impl Dialogue {
         wire.sessions.retain(|session| session.channel != beside);
         wire.channel = before;
         Ok(())
+    }
+
+    /// Puts messages into the node, over a link of its own, which is closed again: each in one frame, and each accepted.
+    ///
+    /// # Errors
+    ///
+    /// [`Stop::Skip`] if the listener does not take them; [`Stop::Fail`] if it answers otherwise.
+    pub async fn put(&mut self, messages: &[Bytes]) -> Result<(), Stop> {
+        let link = self.attach_sender("put").await?;
+        for message in messages {
+            self.expect_credit(&link).await?;
+            let delivery_id = self.flow().next_outgoing_id;
+            let transfer = frames::transfer(&link, delivery_id);
+            self.send_transfer(transfer, message).await?;
+            self.expect_accepted(delivery_id).await?;
+        }
+        self.detach(&link).await.map(drop)
+    }
+
+    /// The peer's word that it accepts a delivery of this program.
+    ///
+    /// # Errors
+    ///
+    /// [`Stop::Skip`] if the outcome is another one; [`Stop::Fail`] if there is none in time.
+    pub async fn expect_accepted(&mut self, delivery_id: u32) -> Result<(), Stop> {
+        let wanted = format!("disposition of delivery {delivery_id}");
+        let settled = self.expect_disposition_that(&wanted, |disposition| {
+            let last = disposition.last.unwrap_or(disposition.first);
+            let length = last.wrapping_sub(disposition.first);
+            let place = delivery_id.wrapping_sub(disposition.first);
+            disposition.role == Role::Receiver && place <= length && disposition.state.is_some()
+        });
+        match settled
+            .await?
+            .state
+            .as_ref()
+            .and_then(DeliveryState::outcome)
+        {
+            Some(Outcome::Accepted) => Ok(()),
+            other => Err(Stop::Skip(format!(
+                "the listener does not accept the message: {other:?}"
+            ))),
+        }
     }
 
     /// A listener's flow that grants credit on a link, and how much.

@@ -4,8 +4,8 @@ use bytes::{Bytes, BytesMut};
 
 use crate::codec::frame;
 use crate::codec::{
-    Attach, Begin, Close, Detach, Disposition, Encode, Message, Open, Outcome, Performative, Role,
-    SaslFrame, Source, Target, Transfer, Writer,
+    AmqpError, Attach, Begin, Close, Detach, Disposition, Encode, Fields, Message, Open, Outcome,
+    Performative, Role, SaslFrame, Source, Symbol, Target, Transfer, Writer,
 };
 
 /// The channel of this program's first session: not the number that a peer would choose.
@@ -153,6 +153,15 @@ pub fn frame_of(channel: u16, body: &[u8]) -> BytesMut {
     octets.extend_from_slice(body);
     frame::finish(&mut octets, mark);
     octets
+}
+
+/// An error of which no peer knows the condition, with an info.
+pub fn unknown_error() -> AmqpError {
+    let condition = Symbol::from_static("x-conform:unknown");
+    AmqpError {
+        info: Fields::new().with(condition.clone(), 7u32),
+        ..AmqpError::new(condition, "a reason that nobody knows")
+    }
 }
 
 /// A close without an error.

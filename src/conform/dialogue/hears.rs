@@ -228,6 +228,33 @@ impl Dialogue {
         close.await
     }
 
+    /// The answer to this program's close, on channel 0. All that the peer said before it knew of the close is passed over.
+    ///
+    /// # Errors
+    ///
+    /// [`Stop::Fail`] if it does not come in time.
+    pub async fn expect_answer_to_close(&mut self) -> Result<Close, Stop> {
+        let deadline = Instant::now() + self.waits.patience;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let frame = match self.frame_within(left).await? {
+                Next::Frame(frame) => frame,
+                Next::End => return Err(unexpected("close", "the end of the stream")),
+                Next::Nothing => return Err(unexpected("close", "nothing")),
+            };
+            match (frame.channel, frame.performative) {
+                (0, Some(Performative::Close(close))) => return Ok(close),
+                (channel, Some(Performative::Close(_))) => {
+                    return Err(unexpected(
+                        "close on channel 0",
+                        &format!("close on channel {channel}"),
+                    ));
+                }
+                _ => {}
+            }
+        }
+    }
+
     /// A detach with one of these conditions; another condition is remarked. The handle must be handed back by it.
     ///
     /// # Errors
@@ -400,18 +427,15 @@ impl Dialogue {
         }
     }
 
-    /// Nothing more is said at all, not even an empty frame. That the stream ends is remarked.
+    /// Nothing more is said at all, not even an empty frame; gives whether the stream goes on.
     ///
     /// # Errors
     ///
     /// [`Stop::Fail`] if something is said.
-    pub async fn expect_last_word(&mut self) -> Result<(), Stop> {
+    pub async fn expect_last_word(&mut self) -> Result<bool, Stop> {
         match self.frame_within(self.waits.silence).await? {
-            Next::Nothing => Ok(()),
-            Next::End => {
-                self.remark("the stream ended without waiting for the answer");
-                Ok(())
-            }
+            Next::Nothing => Ok(true),
+            Next::End => Ok(false),
             Next::Frame(frame) => {
                 let came = frame.performative.as_ref().map(describe);
                 let came = came.unwrap_or_else(|| "an empty frame".to_owned());

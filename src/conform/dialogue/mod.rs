@@ -34,6 +34,8 @@ pub(super) struct Waits {
     pub(super) patience: Duration,
     /// For what must not come.
     pub(super) silence: Duration,
+    /// For the end of the case.
+    pub(super) deadline: Duration,
 }
 
 /// A conversation with the peer that is tested, over one connection or several.
@@ -140,6 +142,33 @@ impl Dialogue {
     /// Time since the case began.
     pub fn elapsed(&self) -> Duration {
         self.record.elapsed()
+    }
+
+    /// Time until the case is ended, at its end or not.
+    pub fn time_left(&self) -> Duration {
+        self.waits.deadline.saturating_sub(self.elapsed())
+    }
+
+    /// Turns to another session of this connection, by this program's channel.
+    ///
+    /// # Errors
+    ///
+    /// [`Stop::Fail`] if there is no connection.
+    pub fn turn_to_session(&mut self, channel: u16) -> Result<(), Stop> {
+        self.wire()?.0.channel = channel;
+        Ok(())
+    }
+
+    /// Octets of the largest frame that the peer sent on this connection.
+    pub fn largest_frame(&self) -> usize {
+        let wire = self.connections.get(self.current);
+        wire.map_or(0, |wire| wire.largest_frame)
+    }
+
+    /// Whether a frame of the peer on this connection had an extended header.
+    pub fn heard_extended_headers(&self) -> bool {
+        let wire = self.connections.get(self.current);
+        wire.is_some_and(|wire| wire.has_extended_headers)
     }
 
     fn wire(&mut self) -> Result<(&mut Wire, &mut Record), Stop> {

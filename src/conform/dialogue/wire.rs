@@ -30,6 +30,10 @@ pub(super) struct Wire {
     pub(super) links: Vec<Served>,
     /// The peer's last flow on each link, by its channel and handle.
     flows: Vec<(u16, Flow)>,
+    /// Octets of the largest frame that came.
+    pub(super) largest_frame: usize,
+    /// Whether a frame came with more than the eight octets of a header.
+    pub(super) has_extended_headers: bool,
     /// The next handle that this program gives to a link.
     pub(super) next_handle: u32,
 }
@@ -101,6 +105,8 @@ impl Wire {
             sessions: Vec::new(),
             links: Vec::new(),
             flows: Vec::new(),
+            largest_frame: 0,
+            has_extended_headers: false,
             next_handle: frames::HANDLE,
         }
     }
@@ -255,6 +261,8 @@ impl Wire {
     }
 
     fn heard(&mut self, record: &mut Record, raw: RawFrame, octets: &[u8]) -> Heard {
+        self.largest_frame = self.largest_frame.max(octets.len());
+        self.has_extended_headers |= octets.len() > raw.body.len() + frame::HEADER_LEN;
         if raw.frame_type == frame::TYPE_SASL {
             let (what, is_secret) = name_of_sasl(&raw);
             let octets = if is_secret { b"".as_slice() } else { octets };
