@@ -199,6 +199,7 @@ impl World {
         for side in &mut self.sides {
             side.may_end = true;
             side.hears_nothing = true;
+            side.referee.is_given_up = true;
         }
         self.now += PATIENCE + Duration::from_secs(self.random.below(100) as u64);
         for _ in 0..2 {
