@@ -257,7 +257,10 @@ fn a_connection_at_rest_gives_back_what_a_burst_took() {
     let at_rest = || runtime.block_on(async { tokio::time::sleep(Duration::from_secs(300)).await });
     let after_burst = measure(burst).bytes_current;
     let kept = after_burst + measure(at_rest).bytes_current;
-    assert!(after_burst > 100_000, "the burst keeps {after_burst} octets");
+    assert!(
+        after_burst > 100_000,
+        "the burst keeps {after_burst} octets"
+    );
     assert!(kept < 20_000, "{kept} octets are kept");
     drop(pair);
 }

@@ -24,11 +24,10 @@ mod peers;
     allow(dead_code)
 )]
 mod program;
-
+mod proton_codec;
 mod rabbitmq3;
 mod rabbitmq4;
 mod rabbitmq4_features;
-
 mod refusals;
 #[cfg(all(feature = "emulator", feature = "websocket"))]
 mod rhea_websocket;

@@ -86,6 +86,16 @@ pub fn node_modules() -> Option<String> {
     find("AMQP10_NODE_MODULES")
 }
 
+/// The program on fe2o3-amqp, built.
+pub fn fe2o3() -> Option<String> {
+    find("AMQP10_FE2O3")
+}
+
+/// The program on ramqp, built.
+pub fn ramqp() -> Option<String> {
+    find("AMQP10_RAMQP")
+}
+
 /// The program on Microsoft's Rust client, built.
 #[cfg(feature = "emulator")]
 pub fn microsoft_rust() -> Option<String> {
