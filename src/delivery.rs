@@ -14,6 +14,7 @@ use crate::engine::Inbound;
 use crate::error::LinkError;
 use crate::link::LinkHandle;
 use crate::options::OnDrop;
+use crate::session::Session;
 
 /// A message that arrived, and the duty to say what became of it [2.6.12].
 ///
@@ -79,6 +80,10 @@ impl Delivery {
     /// The octets of the message as they were sent.
     pub fn payload(&self) -> &Bytes {
         &self.inbound.payload
+    }
+
+    pub(crate) fn session(&self) -> &Session {
+        &self.link.session
     }
 
     /// The format of the payload: 0 for AMQP messages [2.8.11].

@@ -17,6 +17,7 @@ use crate::engine::Inbound;
 use crate::error::{LinkError, RecvError};
 use crate::link::{LinkHandle, PlaceInQueue};
 use crate::options::OnDrop;
+use crate::session::Session;
 use crate::transport::deadline::{Deadline, within};
 
 /// A link on which this side receives [2.6].
@@ -70,6 +71,10 @@ impl Receiver {
                 auto_accept,
             }),
         }
+    }
+
+    pub(crate) fn session(&self) -> &Session {
+        &self.link().session
     }
 
     pub(crate) fn link(&self) -> &LinkHandle {
@@ -205,7 +210,6 @@ impl Receiver {
         within(link.session.operation_timeout(), "drain", drained).await?
     }
 
-    /// Has the sender tie what it sends from now on to a transaction, or to none [4.4.3].
     /// The state of a delivery of which the first frames have arrived and the last has not: what a resource looks at before it
     /// discharges a transaction [4.4.1].
     pub fn incomplete_state(&self) -> Option<DeliveryState> {
@@ -214,6 +218,7 @@ impl Receiver {
             .with(|engine| engine.incomplete_state(self.link().key))
     }
 
+    /// Has the sender tie what it sends from now on to a transaction, or to none [4.4.3].
     pub(crate) fn acquire_for(&self, txn_id: Option<Bytes>) -> Result<(), LinkError> {
         self.link()
             .shared()

@@ -390,6 +390,29 @@ impl Receipt {
         }
     }
 
+    /// Takes the delivery back. If it has not been sent completely, it is aborted [2.6.14], and this resolves once the frame
+    /// that says so is in the output; else it is settled with `outcome`, as by [`settle`](Self::settle). For the transactional
+    /// resource whose rollback meets a delivery that is still being sent [4.4.3].
+    ///
+    /// # Cancel safety
+    ///
+    /// From the first poll on the delivery is taken back, whether the future is dropped or not.
+    pub async fn retract(mut self, outcome: Outcome) {
+        let Some(delivery) = self.delivery else {
+            return;
+        };
+        let session = self.link.key.session;
+        let is_aborting = self
+            .link
+            .shared()
+            .with(|engine| engine.retract_sent(session, delivery, outcome));
+        match is_aborting {
+            // The link may end first, which is as good.
+            true => drop(self.await),
+            false => self.delivery = None,
+        }
+    }
+
     fn poll_outcome(&mut self, waker: &Waker) -> Poll<Result<Outcome, SendError>> {
         let already_read = || SendError::Unknown(LinkError::LocalDetached);
         let Some(delivery) = self.delivery else {

@@ -54,8 +54,7 @@ impl fmt::Debug for Session {
 /// Handles are equal that stand for the same session.
 impl PartialEq for Session {
     fn eq(&self, other: &Session) -> bool {
-        Arc::ptr_eq(&self.connection().handle, &other.connection().handle)
-            && self.key() == other.key()
+        self.is_beside(other) && self.key() == other.key()
     }
 }
 
@@ -77,9 +76,9 @@ impl Session {
         self.handle.key
     }
 
-    /// Whether both are handles of one session.
-    pub(crate) fn is_same(&self, other: &Session) -> bool {
-        Arc::ptr_eq(&self.handle, &other.handle)
+    /// Whether both are on one connection.
+    pub(crate) fn is_beside(&self, other: &Session) -> bool {
+        Arc::ptr_eq(&self.connection().handle, &other.connection().handle)
     }
 
     pub(crate) fn operation_timeout(&self) -> Duration {

@@ -382,6 +382,7 @@ impl Engine {
         settled: bool,
         waker: &Waker,
     ) -> Poll<Result<Option<Key>, SendError>> {
+        self.flush_retirements();
         match self.link_session(key.session) {
             Ok((session, effects)) => {
                 session.poll_transfer(key.link, ticket, outbound, settled, waker, effects)
@@ -435,6 +436,14 @@ impl Engine {
     pub(crate) fn settle_sent(&mut self, session: Key, delivery: Key, outcome: Outcome) {
         if let Ok((session, effects)) = self.session(session) {
             session.settle_sent(delivery, outcome, effects);
+        }
+    }
+
+    /// Says whether the delivery is being aborted; if not, it is settled.
+    pub(crate) fn retract_sent(&mut self, session: Key, delivery: Key, outcome: Outcome) -> bool {
+        match self.session(session) {
+            Ok((session, effects)) => session.retract_sent(delivery, outcome, effects),
+            Err(_) => false,
         }
     }
 

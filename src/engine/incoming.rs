@@ -61,6 +61,11 @@ impl Incoming {
         self.unsettled.len()
     }
 
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn unsettled_ids(&self) -> Vec<u32> {
+        self.unsettled.ids()
+    }
+
     /// Counts the next delivery-id; ids follow each other without a gap in a session (D-008).
     pub(crate) fn on_delivery_id(&mut self, delivery_id: u32) -> Result<(), PeerFault> {
         if let (false, Some(last)) = (self.is_next(delivery_id), self.last_delivery_id) {

@@ -159,7 +159,7 @@ impl ReconnectingConnection {
 
     /// Leaves a connection that does not answer. Links on it that work go on.
     pub(super) fn give_up(&self, dead: &Session) {
-        self.shared.session.discard(|session| session.is_same(dead));
+        self.shared.session.discard(|session| *session == *dead);
     }
 
     /// The session that lives, on a connection that is opened if none does: one attempt.

@@ -3,7 +3,7 @@
 //! ```text
 //! bin ─> the public API                       broker ─────────────┐
 //! emulator ─> eventhubs::wire, handles        handles <───────────┘
-//! transaction, reconnect ─> handles
+//! transaction, reconnect ─> handles           conform ─> streams, codec
 //! eventhubs ─> cbs, management ─> request ─> handles ─> transport ─> engine ─> codec
 //!                                                       transport ─> sasl   ─> codec
 //! ```
@@ -136,8 +136,14 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "transport::memory",
             "url",
             "transaction", // the resource's end of control links
+            "filter",      // the descriptors of what it filters by
             "lock",
         ],
+    ),
+    (
+        // Not the engine and not the handles: a judge that shares no code with the judged, besides the codec.
+        "conform",
+        &["transport::stream", "transport::tls", "transport::memory"],
     ),
     ("fuzzing", &["engine"]),
 ];

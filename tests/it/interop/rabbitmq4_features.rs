@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use amqp10::codec::{Annotations, Properties};
 use amqp10::filter::{Filter, StreamOffset};
-use amqp10::rabbitmq::{Binding, ExchangeOptions, Management, QueueOptions, address, is_not_found};
-use amqp10::request::RequestError;
+use amqp10::rabbitmq::{Binding, ExchangeOptions, Management, QueueOptions, address};
+use amqp10::request::RequestOptions;
 use amqp10::{
     Connection, Credit, FilterSet, Message, Outcome, ReceiverOptions, SenderOptions, Session,
     SessionOptions, Symbol,
@@ -25,9 +25,12 @@ impl Scene {
     async fn open() -> Option<Self> {
         let connection = connect(&peers::rabbitmq4()?, options()).await;
         let session = connection.begin(SessionOptions::default()).await.unwrap();
-        let management = soon("the pair", Management::attach(&session))
-            .await
-            .unwrap();
+        let management = soon(
+            "the pair",
+            Management::attach(&session, RequestOptions::default()),
+        )
+        .await
+        .unwrap();
         Some(Self {
             connection,
             management,
@@ -56,13 +59,6 @@ impl Scene {
     }
 }
 
-fn refused_with(error: &RequestError) -> i32 {
-    match error {
-        RequestError::Refused(status) => status.code,
-        _ => panic!("{error}"),
-    }
-}
-
 #[tokio::test]
 async fn z_033_z_034_z_035_z_090_queues_are_managed() {
     let Some(scene) = Scene::open().await else {
@@ -70,7 +66,7 @@ async fn z_033_z_034_z_035_z_090_queues_are_managed() {
     };
     let (management, name) = (&scene.management, scene.name.as_str());
     let none = soon("the queue", management.queue(name)).await.unwrap_err();
-    assert!(is_not_found(&none), "{none}");
+    assert!(none.is_not_found(), "{none}");
 
     let options = QueueOptions::quorum().argument("x-max-length", 1000_i64);
     let declared = management.declare_queue(name, &options).await.unwrap();
@@ -82,7 +78,7 @@ async fn z_033_z_034_z_035_z_090_queues_are_managed() {
     let other = management
         .declare_queue(name, &QueueOptions::classic())
         .await;
-    assert_eq!(refused_with(&other.unwrap_err()), 409);
+    assert_eq!(other.unwrap_err().status().unwrap().code, 409);
 
     assert_eq!(
         scene.send(&address::queue(name), "x").await,
@@ -97,7 +93,7 @@ async fn z_033_z_034_z_035_z_090_queues_are_managed() {
         Outcome::Accepted
     );
     assert_eq!(management.delete_queue(name).await.unwrap(), 1);
-    assert!(is_not_found(&management.queue(name).await.unwrap_err()));
+    assert!(management.queue(name).await.unwrap_err().is_not_found());
     scene.close().await;
 }
 
@@ -126,7 +122,7 @@ async fn z_035_z_090_exchanges_are_bound_and_unbound() {
     }
     let nowhere = Binding::to_queue(name, "there-is-none");
     let error = management.bind(&nowhere).await.unwrap_err();
-    assert_eq!(refused_with(&error), 400);
+    assert_eq!(error.status().unwrap().code, 400);
     management.delete_exchange(name).await.unwrap();
     assert_eq!(management.delete_queue(name).await.unwrap(), 2);
     scene.close().await;

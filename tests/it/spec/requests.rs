@@ -3,11 +3,12 @@
 use amqp10::cbs::CbsClient;
 use amqp10::codec::{Map, MessageId, Role};
 use amqp10::management::{self, ManagementClient};
-use amqp10::rabbitmq::{Binding, ExchangeOptions, Management, QueueOptions, is_not_found};
+use amqp10::rabbitmq::{self, Binding, ExchangeOptions, Management, QueueOptions};
 use amqp10::request::{RequestClient, RequestError, RequestOptions};
 use amqp10::{
-    AcceptLinkOptions, AcceptedLink, ApplicationProperties, Attach, Body, Connection, Message,
-    Properties, Receiver, SenderSettleMode, Session, SessionOptions, Source, Timestamp, Value,
+    AcceptLinkOptions, AcceptedLink, ApplicationProperties, Attach, Body, Connection,
+    ConnectionOptions, LinkError, ListenerOptions, Message, Properties, Receiver, SenderSettleMode,
+    Session, SessionOptions, Source, Timestamp, Value,
 };
 
 use crate::support::Pair;
@@ -203,10 +204,26 @@ async fn answer_once(node: &Node, status: &'static str, body: Value) -> Message 
 }
 
 async fn managed() -> (Pair, Management, Node) {
+    let offering = ConnectionOptions::default().offered_capabilities([rabbitmq::LINK_PAIR]);
+    let server = ListenerOptions::default().connection(offering);
+    let pair = Pair::with(ConnectionOptions::default(), server).await;
+    let session = session(&pair).await;
+    let (client, node) = tokio::join!(
+        Management::attach(&session, RequestOptions::default()),
+        Node::accept(&pair.server)
+    );
+    (pair, client.unwrap(), node)
+}
+
+#[tokio::test(start_paused = true)]
+async fn z_033_a_peer_without_link_pairs_is_not_asked() {
     let pair = Pair::new().await;
     let session = session(&pair).await;
-    let (client, node) = tokio::join!(Management::attach(&session), Node::accept(&pair.server));
-    (pair, client.unwrap(), node)
+    let error = Management::attach(&session, RequestOptions::default()).await;
+    assert!(matches!(
+        error.unwrap_err(),
+        LinkError::MissingCapability(missing) if missing == rabbitmq::LINK_PAIR
+    ));
 }
 
 #[tokio::test(start_paused = true)]
@@ -276,7 +293,7 @@ async fn z_025_z_034_z_035_requests_are_http() {
         expect("404", "no queue 'none'".into(), "GET", "/queues/none")
     );
     let error = found.unwrap_err();
-    assert!(is_not_found(&error), "{error}");
+    assert!(error.is_not_found(), "{error}");
     assert!(error.to_string().contains("no queue 'none'"), "{error}");
     assert!(!error.is_retryable());
 

@@ -313,7 +313,10 @@ async fn z_007_pings_do_not_count_as_frames() {
         () = pinging => unreachable!("pings without end"),
         () = tokio::time::sleep(Duration::from_secs(60)) => panic!("pings kept it open"),
     };
-    assert!(matches!(error, ConnectionError::IdleTimeout { .. }), "{error:?}");
+    assert!(
+        matches!(error, ConnectionError::IdleTimeout { .. }),
+        "{error:?}"
+    );
 }
 
 #[tokio::test]
@@ -326,7 +329,10 @@ async fn z_009_requests_carry_the_headers_asked_for() {
     let mut request = vec![0; 4096];
     let read = soon(far.read(&mut request)).await.unwrap();
     let request = String::from_utf8_lossy(&request[..read]).to_lowercase();
-    assert!(request.contains("\r\nx-gateway-key: secret\r\n"), "{request}");
+    assert!(
+        request.contains("\r\nx-gateway-key: secret\r\n"),
+        "{request}"
+    );
     drop(far);
     opening.await.unwrap().unwrap_err();
 }

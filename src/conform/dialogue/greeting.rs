@@ -1,0 +1,235 @@
+//! From nothing to a connection that is open: headers, SASL, opens; on either side.
+
+use bytes::{Bytes, BytesMut};
+
+use super::hears::unexpected;
+use super::{Dialogue, frames};
+use crate::codec::sasl::{SaslCode, SaslFrame, SaslInit, SaslMechanisms, SaslOutcome};
+use crate::codec::{Open, ProtocolHeader, Symbol};
+use crate::conform::case::{Side, Stop};
+
+const ANONYMOUS: Symbol = Symbol::from_static("ANONYMOUS");
+const PLAIN: Symbol = Symbol::from_static("PLAIN");
+
+impl Dialogue {
+    /// A new connection with headers and opens exchanged, and a SASL layer if the peer wants one; gives the peer's open.
+    ///
+    /// # Errors
+    ///
+    /// [`Stop::Fail`] if the peer says something else, or nothing in time; [`Stop::Skip`] if no client comes.
+    pub async fn open(&mut self) -> Result<Open, Stop> {
+        self.open_with(frames::open()).await
+    }
+
+    /// The same, with this open.
+    ///
+    /// # Errors
+    ///
+    /// As those of [`open`](Self::open).
+    pub async fn open_with(&mut self, open: Open) -> Result<Open, Stop> {
+        self.greet().await?;
+        match self.target.side {
+            Side::Listener => {
+                self.send_on(0, open).await?;
+                self.expect_open().await
+            }
+            Side::Client => {
+                let remote = self.expect_open().await?;
+                self.send_on(0, open).await?;
+                Ok(remote)
+            }
+        }
+    }
+
+    /// A new connection with headers exchanged, and a SASL layer if the peer wants one. No open was sent.
+    ///
+    /// # Errors
+    ///
+    /// [`Stop::Fail`] if the peer says something else, or nothing in time; [`Stop::Skip`] if no client comes.
+    pub async fn greet(&mut self) -> Result<(), Stop> {
+        match self.target.side {
+            Side::Client => {
+                self.connect().await?;
+                self.answer_greeting().await
+            }
+            Side::Listener if self.target.wants_sasl() => self.greet_with_sasl().await,
+            Side::Listener => {
+                self.connect().await?;
+                self.send_bytes(&ProtocolHeader::AMQP.to_bytes()).await?;
+                match self.next_header().await {
+                    Ok(ProtocolHeader::AMQP) => Ok(()),
+                    Ok(ProtocolHeader::TLS) => Err(Stop::skip("the listener wants TLS")),
+                    // Some that want a login say so by hanging up.
+                    Ok(_) | Err(_) => {
+                        self.target.insists_on_sasl();
+                        self.greet_with_sasl().await
+                    }
+                }
+            }
+        }
+    }
+
+    /// A new connection to a listener up to its sasl-mechanisms, which are given.
+    ///
+    /// # Errors
+    ///
+    /// [`Stop::Skip`] if the listener speaks no SASL; [`Stop::Fail`] if it says something else, or nothing in time.
+    pub async fn greet_sasl(&mut self) -> Result<Vec<Symbol>, Stop> {
+        self.connect().await?;
+        self.send_bytes(&ProtocolHeader::SASL.to_bytes()).await?;
+        match self.next_header().await? {
+            ProtocolHeader::SASL => self.expect_mechanisms().await,
+            other => Err(Stop::Skip(format!("the listener wants {other}"))),
+        }
+    }
+
+    async fn greet_with_sasl(&mut self) -> Result<(), Stop> {
+        self.greet_sasl().await?;
+        let init = self.login();
+        self.send_sasl(&init).await?;
+        self.expect_login().await?;
+        self.send_bytes(&ProtocolHeader::AMQP.to_bytes()).await?;
+        self.expect_header(ProtocolHeader::AMQP).await
+    }
+
+    /// Everything that a client says before its open, in one piece: for cases that send it together with what follows.
+    /// [`expect_greeting`](Self::expect_greeting) hears the answers.
+    ///
+    /// # Errors
+    ///
+    /// [`Stop::Fail`] if the listener cannot be asked what it wants.
+    pub async fn greeting(&mut self) -> Result<BytesMut, Stop> {
+        // Whether it insists on SASL is known once it was greeted.
+        self.greet().await?;
+        self.hang_up().await?;
+        let mut octets = BytesMut::new();
+        if self.target.wants_sasl() {
+            octets.extend_from_slice(&ProtocolHeader::SASL.to_bytes());
+            octets.extend_from_slice(&frames::encode_sasl(&self.login()));
+        }
+        octets.extend_from_slice(&ProtocolHeader::AMQP.to_bytes());
+        Ok(octets)
+    }
+
+    /// The listener's answers to [`greeting`](Self::greeting).
+    ///
+    /// # Errors
+    ///
+    /// [`Stop::Fail`] if something else comes, or nothing in time.
+    pub async fn expect_greeting(&mut self) -> Result<(), Stop> {
+        if self.target.wants_sasl() {
+            self.expect_header(ProtocolHeader::SASL).await?;
+            self.expect_mechanisms().await?;
+            self.expect_login().await?;
+        }
+        self.expect_header(ProtocolHeader::AMQP).await
+    }
+
+    /// The mechanisms that a listener offers, at least one.
+    ///
+    /// # Errors
+    ///
+    /// [`Stop::Fail`] if something else comes, or nothing in time.
+    pub async fn expect_mechanisms(&mut self) -> Result<Vec<Symbol>, Stop> {
+        match self.expect_sasl().await? {
+            SaslFrame::Mechanisms(mechanisms) => Ok(mechanisms.sasl_server_mechanisms),
+            other => Err(unexpected("sasl-mechanisms", other.name())),
+        }
+    }
+
+    /// How the login ended.
+    ///
+    /// # Errors
+    ///
+    /// [`Stop::Fail`] if something else comes, or nothing in time.
+    pub async fn expect_outcome(&mut self) -> Result<SaslCode, Stop> {
+        match self.expect_sasl().await? {
+            SaslFrame::Outcome(outcome) => Ok(outcome.code),
+            other => Err(unexpected("sasl-outcome", other.name())),
+        }
+    }
+
+    async fn expect_login(&mut self) -> Result<(), Stop> {
+        match self.expect_outcome().await? {
+            SaslCode::Ok => Ok(()),
+            _ => Err(Stop::Skip(
+                "the listener does not let this login in".to_owned(),
+            )),
+        }
+    }
+
+    /// Whether this program was given a user and a password.
+    pub fn has_login(&self) -> bool {
+        self.target.login.is_some()
+    }
+
+    /// The frame by which this program logs in: PLAIN if it was given a user, else ANONYMOUS.
+    pub fn login(&self) -> SaslFrame {
+        match &self.target.login {
+            Some(login) => plain(&login.user, &login.password),
+            None => SaslFrame::Init(SaslInit {
+                mechanism: ANONYMOUS,
+                initial_response: Some(Bytes::from_static(b"conform")),
+                hostname: None,
+            }),
+        }
+    }
+
+    /// The answers that an ordinary listener gives to a client's headers and login: it lets everybody in.
+    async fn answer_greeting(&mut self) -> Result<(), Stop> {
+        match self.next_header().await? {
+            ProtocolHeader::AMQP => {}
+            ProtocolHeader::SASL => {
+                self.let_in().await?;
+                self.expect_header(ProtocolHeader::AMQP).await?;
+            }
+            other => return Err(Stop::Skip(format!("the client wants {other}"))),
+        }
+        self.send_bytes(&ProtocolHeader::AMQP.to_bytes()).await
+    }
+
+    /// The SASL layer of a listener, behind the client's header.
+    async fn let_in(&mut self) -> Result<(), Stop> {
+        self.send_bytes(&ProtocolHeader::SASL.to_bytes()).await?;
+        self.offer_mechanisms().await?;
+        match self.expect_sasl().await? {
+            SaslFrame::Init(_) => {}
+            other => return Err(unexpected("sasl-init", other.name())),
+        }
+        self.send_outcome(SaslCode::Ok).await
+    }
+
+    /// A listener's ANONYMOUS and PLAIN.
+    ///
+    /// # Errors
+    ///
+    /// [`Stop::Fail`] if there is no connection.
+    pub async fn offer_mechanisms(&mut self) -> Result<(), Stop> {
+        let offered = SaslMechanisms {
+            sasl_server_mechanisms: vec![ANONYMOUS, PLAIN],
+        };
+        self.send_sasl(&SaslFrame::Mechanisms(offered)).await
+    }
+
+    /// A listener's answer to a login.
+    ///
+    /// # Errors
+    ///
+    /// [`Stop::Fail`] if there is no connection.
+    pub async fn send_outcome(&mut self, code: SaslCode) -> Result<(), Stop> {
+        let outcome = SaslOutcome {
+            code,
+            additional_data: None,
+        };
+        self.send_sasl(&SaslFrame::Outcome(outcome)).await
+    }
+}
+
+/// The first and only word of PLAIN.
+pub fn plain(user: &str, password: &str) -> SaslFrame {
+    SaslFrame::Init(SaslInit {
+        mechanism: PLAIN,
+        initial_response: Some(Bytes::from(format!("\0{user}\0{password}"))),
+        hostname: None,
+    })
+}
