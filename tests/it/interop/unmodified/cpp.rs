@@ -22,7 +22,10 @@ async fn helloworld() {
     };
     let broker = Served::start().await;
     let url = format!("//{}", broker.address);
-    assert_eq!(run(&helloworld, &[&url, "examples"]).await, ["Hello World!"]);
+    assert_eq!(
+        run(&helloworld, &[&url, "examples"]).await,
+        ["Hello World!"]
+    );
 }
 
 #[tokio::test]
