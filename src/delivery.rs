@@ -117,6 +117,11 @@ impl Delivery {
         self.is_settled.load(Ordering::Acquire)
     }
 
+    /// Whether the sender expects no outcome.
+    pub(crate) fn was_sent_settled(&self) -> bool {
+        self.inbound.settled
+    }
+
     /// Accepts: the message was processed [3.4.2].
     ///
     /// # Errors

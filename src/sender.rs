@@ -22,7 +22,8 @@ const PERFORMATIVE_ROOM: usize = 512;
 /// A link on which this side sends [2.6].
 ///
 /// Handles are cheap to clone and can be used from any task; messages leave in the order in which their sends were first
-/// polled. When the last handle and the last receipt are dropped, the link is closed in the background.
+/// polled. When the last handle and the last receipt are dropped, the link is closed in the background; one whose target was
+/// asked to be durable, or not to expire with its session, is detached, and the peer keeps the target.
 ///
 /// Sending waits for link credit [2.6.7], for the session's window and for room in the output, in turn with other senders
 /// of the link and without a time limit of its own: wrap it in [`tokio::time::timeout`] where one is wanted. What waits can
@@ -199,6 +200,10 @@ impl Sender {
         self.link
             .shared()
             .with(|engine| engine.clear_acquisition(self.link.key));
+    }
+
+    pub(crate) fn link(&self) -> &LinkHandle {
+        &self.link
     }
 
     pub(crate) fn session(&self) -> &Session {

@@ -10,7 +10,7 @@ use crate::codec::{AmqpError, Attach, Str, Symbol, Target};
 use crate::connection::Connection;
 use crate::engine::{EndSettings, Key, LinkKey};
 use crate::error::{LinkError, SessionError};
-use crate::link::LinkHandle;
+use crate::link::{LinkHandle, asks_to_outlive_session};
 use crate::options::{ReceiverOptions, SenderOptions};
 use crate::receiver::Receiver;
 use crate::sender::Sender;
@@ -100,7 +100,8 @@ impl Session {
     ///
     /// # Cancel safety
     ///
-    /// Dropped before it resolves, the link is closed as soon as the peer has answered; its name is reserved until then.
+    /// Dropped before it resolves, the link is closed as soon as the peer has answered, or detached if its terminus is to outlive
+    /// the session; its name is reserved until then.
     pub async fn attach_sender(
         &self,
         address: impl Into<Str>,
@@ -145,7 +146,7 @@ impl Session {
     ///
     /// # Cancel safety
     ///
-    /// Dropped before it resolves, the link is closed as soon as the peer has answered; its name is reserved until then.
+    /// As [`attach_sender`](Self::attach_sender).
     pub async fn attach_receiver(
         &self,
         address: impl Into<Str>,
@@ -169,10 +170,11 @@ impl Session {
     ) -> Result<(Arc<LinkHandle>, Arc<Attach>), LinkError> {
         let name = attach.name.clone();
         let span = tracing::debug_span!("attach_link", %name, role = ?attach.role);
+        let keeps_terminus = asks_to_outlive_session(&attach);
         let key: LinkKey = self
             .shared()
             .with(|engine| engine.attach(self.key(), attach, settings))?;
-        let link = Arc::new(LinkHandle::new(self.clone(), key, name));
+        let link = Arc::new(LinkHandle::new(self.clone(), key, name, keeps_terminus));
         let attached = self
             .shared()
             .wait(|engine, watcher| engine.poll_attached(key, watcher));

@@ -60,16 +60,6 @@ impl Pieces {
         Self { first, rest, len }
     }
 
-    /// All of it in one piece.
-    pub(crate) fn into_bytes(self) -> Bytes {
-        if self.rest.is_empty() {
-            return self.first;
-        }
-        let mut whole = BytesMut::with_capacity(self.len);
-        self.write_all(&mut whole);
-        whole.freeze()
-    }
-
     fn write_all(&self, buffer: &mut BytesMut) {
         buffer.extend_from_slice(&self.first);
         for piece in &self.rest {

@@ -29,13 +29,21 @@
 mod connection;
 mod error;
 mod options;
+mod outbox;
 mod receiver;
+mod receiving;
 mod sender;
+mod sending;
 mod slot;
 mod unsettled;
 
 pub use connection::ReconnectingConnection;
 pub use error::ReconnectError;
 pub use options::ReconnectOptions;
-pub use receiver::ReconnectingReceiver;
-pub use sender::ReconnectingSender;
+pub use receiver::{ReconnectingDeliveryStream, ReconnectingReceiver};
+pub use sender::{ReconnectingReceipt, ReconnectingSender};
+
+/// A link's name that nobody else uses. The same on each attachment: that is what makes it the same link (L-001).
+fn new_name() -> String {
+    uuid::Uuid::new_v4().to_string()
+}

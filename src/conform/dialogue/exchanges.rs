@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::hears::unexpected;
 use super::wire::Session;
 use super::{Dialogue, Link, frames};
-use crate::codec::{Attach, Begin, DeliveryState, Detach, End, Outcome, Role};
+use crate::codec::{Attach, Begin, Detach, End, Outcome, Role};
 use crate::conform::case::Stop;
 
 impl Dialogue {
@@ -52,6 +52,7 @@ impl Dialogue {
             remote_channel,
             next_incoming_id: answer.next_outgoing_id,
             next_outgoing_id,
+            next_delivery_id: next_outgoing_id,
         });
         Ok(answer)
     }
@@ -213,20 +214,8 @@ impl Dialogue {
     ///
     /// [`Stop::Skip`] if the outcome is another one; [`Stop::Fail`] if there is none in time.
     pub async fn expect_accepted(&mut self, delivery_id: u32) -> Result<(), Stop> {
-        let wanted = format!("disposition of delivery {delivery_id}");
-        let settled = self.expect_disposition_that(&wanted, |disposition| {
-            let last = disposition.last.unwrap_or(disposition.first);
-            let length = last.wrapping_sub(disposition.first);
-            let place = delivery_id.wrapping_sub(disposition.first);
-            disposition.role == Role::Receiver && place <= length && disposition.state.is_some()
-        });
-        match settled
-            .await?
-            .state
-            .as_ref()
-            .and_then(DeliveryState::outcome)
-        {
-            Some(Outcome::Accepted) => Ok(()),
+        match self.expect_outcome_of(delivery_id).await? {
+            Outcome::Accepted => Ok(()),
             other => Err(Stop::Skip(format!(
                 "the listener does not accept the message: {other:?}"
             ))),

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! open begin attach_sender accept_sender ...  exchanges, obliging     several frames, and their answers
+//! hold_session hold_link take ...             holding                 a client, in the hands of the case
 //! send send_transfer send_bytes ...           says                    one frame or some octets
 //! expect_begin expect_close_with ...          hears                   the next frame that matters
 //!                                             wire                    one connection, recorded
@@ -11,6 +12,7 @@ mod exchanges;
 pub mod frames;
 mod greeting;
 mod hears;
+mod holding;
 mod obliging;
 mod refusal;
 mod says;

@@ -8,7 +8,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::frames::{self, Link};
 use crate::codec::frame::{self, AmqpFrame, RawFrame};
-use crate::codec::{Flow, Open, Performative, SaslFrame};
+use crate::codec::{Flow, Open, Performative, SaslFrame, Transfer};
 use crate::conform::record::{Direction, Record};
 use crate::conform::target::BoxStream;
 
@@ -26,6 +26,8 @@ pub(super) struct Wire {
     /// The channel of the session that verbs are about.
     pub(super) channel: u16,
     pub(super) sessions: Vec<Session>,
+    /// The next-outgoing-id of the peer's begins, by their channels.
+    pub(super) remote_begins: Vec<(u16, u32)>,
     /// Links that a client attached.
     pub(super) links: Vec<Served>,
     /// The peer's last flow on each link, by its channel and handle.
@@ -49,6 +51,8 @@ pub(super) struct Session {
     pub(super) next_incoming_id: u32,
     /// Of our own.
     pub(super) next_outgoing_id: u32,
+    /// Of our next delivery.
+    pub(super) next_delivery_id: u32,
 }
 
 /// What this program counts for one link that a client attached.
@@ -59,8 +63,10 @@ pub(super) struct Served {
     pub(super) is_taken: bool,
     /// Credit that the client has, if it is the sender.
     pub(super) credit: u32,
-    /// Deliveries that came or were sent.
+    /// Deliveries that came or were sent, counted when they begin.
     pub(super) delivery_count: u32,
+    /// Whether more frames of the last one are to come.
+    is_midway: bool,
     /// The delivery of which more frames are to come.
     pub(super) delivery_id: Option<u32>,
     /// Whether that one is settled.
@@ -75,9 +81,19 @@ impl Served {
             is_taken: false,
             credit: 0,
             delivery_count,
+            is_midway: false,
             delivery_id: None,
             is_settled: false,
         }
+    }
+
+    /// Counts a transfer frame of the client.
+    fn count(&mut self, transfer: &Transfer) {
+        if !self.is_midway {
+            self.delivery_count = self.delivery_count.wrapping_add(1);
+            self.credit = self.credit.saturating_sub(1);
+        }
+        self.is_midway = transfer.more && !transfer.aborted;
     }
 }
 
@@ -103,6 +119,7 @@ impl Wire {
             remote_open: None,
             channel: frames::CHANNEL,
             sessions: Vec::new(),
+            remote_begins: Vec::new(),
             links: Vec::new(),
             flows: Vec::new(),
             largest_frame: 0,
@@ -188,8 +205,13 @@ impl Wire {
 
     /// Counts a transfer frame that was sent.
     pub(super) fn count_sent(&mut self, channel: u16, performative: &Performative) {
-        if let (Performative::Transfer(_), Some(session)) = (performative, self.session(channel)) {
+        if let (Performative::Transfer(transfer), Some(session)) =
+            (performative, self.session(channel))
+        {
             session.next_outgoing_id = session.next_outgoing_id.wrapping_add(1);
+            if let Some(id) = transfer.delivery_id {
+                session.next_delivery_id = id.wrapping_add(1);
+            }
         }
     }
 
@@ -202,12 +224,19 @@ impl Wire {
                 self.flows.retain(|known| !is_known(known));
                 self.flows.push((channel, flow.clone()));
             }
-            Some(Performative::Transfer(_)) => self.count_transfer(channel),
+            Some(Performative::Transfer(transfer)) => self.count_transfer(channel, transfer),
+            Some(Performative::Begin(begin)) => {
+                self.remote_begins.retain(|(on, _)| *on != channel);
+                self.remote_begins.push((channel, begin.next_outgoing_id));
+            }
             _ => {}
         }
     }
 
-    fn count_transfer(&mut self, channel: u16) {
+    fn count_transfer(&mut self, channel: u16, transfer: &Transfer) {
+        if let Some(served) = self.served(channel, Some(transfer.handle)) {
+            served.count(transfer);
+        }
         let mut sessions = self.sessions.iter_mut();
         if let Some(session) = sessions.find(|session| session.remote_channel == channel) {
             session.next_incoming_id = session.next_incoming_id.wrapping_add(1);

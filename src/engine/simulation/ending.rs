@@ -199,6 +199,7 @@ impl World {
         for side in &mut self.sides {
             side.may_end = true;
             side.hears_nothing = true;
+            side.referee.is_given_up = true;
         }
         self.now += PATIENCE + Duration::from_secs(self.random.below(100) as u64);
         for _ in 0..2 {
@@ -221,6 +222,13 @@ impl World {
         for side in &mut self.sides {
             side.reconnect(&mut self.ledger, &mut self.random, self.now);
         }
+    }
+
+    /// The same, and some links on it.
+    pub(super) fn begin_again(&mut self) {
+        self.reconnect();
+        self.settle_down();
+        self.warm_up();
     }
 
     /// After the end nobody waits, and everybody who did was told.

@@ -72,7 +72,10 @@ pub const UNSETTLED: Settling = Settling {
 
 pub fn number_of(delivery: &AnyDelivery, size: usize) -> Result<u64> {
     let message = delivery.message();
-    let id = message.properties.as_ref().and_then(|properties| properties.message_id.as_ref());
+    let id = message
+        .properties
+        .as_ref()
+        .and_then(|properties| properties.message_id.as_ref());
     let Some(MessageId::Ulong(number)) = id else {
         return Err("a message without a number".into());
     };
