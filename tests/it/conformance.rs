@@ -130,6 +130,20 @@ fn tests() -> BTreeMap<String, BTreeSet<String>> {
     found
 }
 
+/// What the last run of `.ci/stages/conform` counted, as a table.
+fn verdicts() -> String {
+    let counted = read("tests/conformance/verdicts.tsv");
+    let mut table = String::new();
+    for (number, line) in counted.lines().enumerate() {
+        writeln!(table, "| {} |", line.replace('\t', " | ")).unwrap();
+        if number == 0 {
+            let columns = line.split('\t').count();
+            writeln!(table, "|{}", "---|".repeat(columns)).unwrap();
+        }
+    }
+    table
+}
+
 /// Counts of all that there is, and the document.
 struct Account {
     covered: usize,
@@ -191,11 +205,14 @@ fn account() -> Account {
         "# Conformance to AMQP 1.0\n\nEvery rule of the standard, as `tests/conformance/requirements.md` numbers them, with the \
          tests that carry its id or the reason why there is none. Written by `AMQP10_UPDATE=1 cargo test --all-features --test it \
          conformance`, checked by the same without the variable.\n\n| rows | covered by a test | excepted with a reason | open |\n\
-         |---|---|---|---|\n| {} | {} | {} | {} |\n\n| row | section | level | rule | tests, or why there is none |\n|---|---|---|---|---|\n{table}",
+         |---|---|---|---|\n| {} | {} | {} | {} |\n\nThe cases of `amqp10 conform` among these tests, counted by verdict. `fail` is a MUST that \
+         is broken, as a case reads it; what a peer does not do is skipped. Written by `AMQP10_UPDATE=1 .ci/run conform`.\n\n{}\n\
+         | row | section | level | rule | tests, or why there is none |\n|---|---|---|---|---|\n{table}",
         catalogue.len(),
         account.covered,
         account.excepted,
         account.open,
+        verdicts(),
     );
     account
 }

@@ -374,7 +374,7 @@ pub(super) const CASES: &[Case] = &[
                 client.open().await?;
                 client.serve_until_close().await?;
                 if !client.expect_last_word().await? {
-                    client.remark("the stream ended without waiting for the answer");
+                    return Err(Stop::Remark("the stream ended without waiting".to_owned()));
                 }
                 client.send_on(0, frames::close()).await?;
                 client.expect_eof().await

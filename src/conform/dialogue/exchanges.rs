@@ -173,7 +173,7 @@ impl Dialogue {
     pub async fn close(&mut self) -> Result<(), Stop> {
         self.send_on(0, frames::close()).await?;
         self.expect_close().await?;
-        self.expect_end_of_stream_or_remark().await
+        self.expect_eof_or_remark().await
     }
 
     /// Shows that the listener still serves this connection: it begins and ends another session.

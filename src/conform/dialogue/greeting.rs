@@ -56,13 +56,14 @@ impl Dialogue {
             Side::Listener => {
                 self.connect().await?;
                 self.send_bytes(&ProtocolHeader::AMQP.to_bytes()).await?;
-                match self.next_header().await? {
-                    ProtocolHeader::AMQP => Ok(()),
-                    ProtocolHeader::SASL => {
+                match self.next_header().await {
+                    Ok(ProtocolHeader::AMQP) => Ok(()),
+                    Ok(ProtocolHeader::TLS) => Err(Stop::skip("the listener wants TLS")),
+                    // Some that want a login say so by hanging up.
+                    Ok(_) | Err(_) => {
                         self.target.insists_on_sasl();
                         self.greet_with_sasl().await
                     }
-                    other => Err(unexpected("the AMQP header", &other.to_string())),
                 }
             }
         }

@@ -299,7 +299,7 @@ impl Dialogue {
         self.check_condition("close", came, conditions)?;
         self.send_on(0, frames::close()).await?;
         self.half_close().await?;
-        self.expect_end_of_stream_or_remark().await
+        self.expect_eof_or_remark().await
     }
 
     /// The peer refuses, whatever it says before: by a detach, end or close, or by the end of the stream. A peer that ends in
@@ -366,11 +366,12 @@ impl Dialogue {
         }
     }
 
-    /// The stream ends, and the listener did not open: what it says before is passed over, save for that.
+    /// The stream ends, and the listener did not open: what it says before is passed over, save for that. That the stream
+    /// does not end is remarked.
     ///
     /// # Errors
     ///
-    /// [`Stop::Fail`] if it opens, or the stream does not end in time.
+    /// [`Stop::Fail`] if it opens.
     pub async fn expect_no_open(&mut self) -> Result<(), Stop> {
         let deadline = Instant::now() + self.waits.patience;
         loop {
@@ -384,19 +385,22 @@ impl Dialogue {
                         return Err(unexpected("the end of the stream", "open"));
                     }
                 }
-                Heard::NoFrame(_) => {
-                    return Err(unexpected(
-                        "the end of the stream",
-                        "octets that are no frame",
-                    ));
+                Heard::NoFrame(why) => return Err(unexpected("the end of the stream", &why)),
+                Heard::Nothing => {
+                    self.remark("the stream does not end");
+                    return Ok(());
                 }
-                Heard::Nothing => return Err(unexpected("the end of the stream", "nothing")),
             }
         }
     }
 
-    /// The same, where the standard leaves it to the peer when it lets go of the stream.
-    pub(super) async fn expect_end_of_stream_or_remark(&mut self) -> Result<(), Stop> {
+    /// The stream ends. That it does not is remarked: once both have closed, the standard leaves it to the peer when to let go.
+    ///
+    /// # Errors
+    ///
+    /// [`Stop::Fail`] if there is no connection.
+    pub async fn expect_eof_or_remark(&mut self) -> Result<(), Stop> {
+        self.wire()?;
         if self.expect_eof().await.is_err() {
             self.remark("the stream did not end after both had closed");
         }
@@ -471,24 +475,6 @@ impl Dialogue {
             self.send(frames::settle(id, id, Outcome::Accepted)).await?;
         }
         Ok((first, payload))
-    }
-
-    /// A header of version 1.0.0 of a protocol that there is.
-    ///
-    /// # Errors
-    ///
-    /// [`Stop::Fail`] if something else comes, or nothing in time.
-    pub async fn expect_supported_header(&mut self) -> Result<ProtocolHeader, Stop> {
-        let known = [
-            ProtocolHeader::AMQP,
-            ProtocolHeader::TLS,
-            ProtocolHeader::SASL,
-        ];
-        let came = self.next_header().await?;
-        match known.contains(&came) {
-            true => Ok(came),
-            false => Err(unexpected("a header of version 1.0.0", &came.to_string())),
-        }
     }
 
     /// These eight octets.

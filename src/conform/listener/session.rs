@@ -1,9 +1,9 @@
 //! Sessions [2.5, 2.7.2, 2.7.8].
 
 use super::connection::WRONG_FIELD;
-use crate::codec::{Attach, Begin, Detach, End, Fields, Performative, Symbol, condition};
+use crate::codec::{Attach, Begin, End, Fields, Flow, Performative, Symbol, condition};
 use crate::conform::case::{Case, Level, Side, Stop};
-use crate::conform::dialogue::{Scope, frames};
+use crate::conform::dialogue::{Dialogue, Scope, frames};
 
 pub(super) const CASES: &[Case] = &[
     Case {
@@ -113,7 +113,7 @@ pub(super) const CASES: &[Case] = &[
         side: Side::Listener,
         level: Level::Must,
         needs: &[],
-        stimulus: "a handle-max of 0, and attach",
+        stimulus: "a handle-max of 0, and attach with handle 0",
         expected: "attach with handle 0",
         play: |peer| {
             Box::pin(async move {
@@ -123,7 +123,11 @@ pub(super) const CASES: &[Case] = &[
                     ..frames::begin()
                 };
                 peer.begin_with(begin).await?;
-                match peer.attach_receiver("link").await?.remote.handle {
+                let attach = Attach {
+                    handle: 0,
+                    ..peer.receiver("link")
+                };
+                match peer.attach(attach).await?.remote.handle {
                     0 => Ok(()),
                     handle => Err(Stop::Fail(format!("attach with handle {handle}"))),
                 }
@@ -217,19 +221,12 @@ pub(super) const CASES: &[Case] = &[
         side: Side::Listener,
         level: Level::Must,
         needs: &[],
-        stimulus: "a detach of no link, which ends the session; then flow and attach, then end and begin",
+        stimulus: "a flow for no link, which ends the session; then flow and attach, then end and begin",
         expected: "end with an error, nothing until the answer, then begin",
         play: |peer| {
             Box::pin(async move {
                 peer.open_session().await?;
-                let unattached = Detach {
-                    handle: 9,
-                    ..Detach::default()
-                };
-                peer.send(unattached).await?;
-                if peer.expect_refusal().await?.scope != Scope::Session {
-                    return Err(Stop::skip("the listener does not end the session by this"));
-                }
+                end_by_error(peer).await?;
                 peer.send(peer.flow()).await?;
                 let attach = peer.receiver("late");
                 peer.send(attach).await?;
@@ -271,21 +268,14 @@ pub(super) const CASES: &[Case] = &[
         side: Side::Listener,
         level: Level::Must,
         needs: &[],
-        stimulus: "two sessions, and in one a detach of no link",
+        stimulus: "two sessions, and in one a flow for no link, which ends it",
         expected: "end of that session; attach in the other",
         play: |peer| {
             Box::pin(async move {
                 peer.open_session().await?;
                 peer.begin_on(1, frames::begin()).await?;
-                let unattached = Detach {
-                    handle: 9,
-                    ..Detach::default()
-                };
-                peer.send_on(1, unattached).await?;
-                if peer.expect_refusal().await?.scope != Scope::Session {
-                    return Err(Stop::skip("the listener does not end the session by this"));
-                }
-                peer.send_on(1, End::default()).await?;
+                end_by_error(peer).await?;
+                peer.send(End::default()).await?;
                 peer.turn_to_session(frames::CHANNEL)?;
                 peer.attach_receiver("link").await.map(drop)
             })
@@ -314,3 +304,16 @@ pub(super) const CASES: &[Case] = &[
         },
     },
 ];
+
+/// Makes the listener end the session, by a flow for a link that there is not.
+async fn end_by_error(peer: &mut Dialogue) -> Result<(), Stop> {
+    let flow = Flow {
+        handle: Some(9),
+        ..peer.flow()
+    };
+    peer.send(flow).await?;
+    match peer.expect_refusal().await {
+        Ok(refusal) if refusal.scope == Scope::Session => Ok(()),
+        _ => Err(Stop::skip("the listener does not end the session by this")),
+    }
+}

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use amqp10::codec::{Annotations, Body, Fields, condition};
 use amqp10::rabbitmq::{Management, QueueOptions, address};
+use amqp10::request::RequestOptions;
 use amqp10::{
     ConnectError, Connection, LinkError, Modified, Outcome, ReceiverOptions, SaslError,
     SenderOptions, SessionError, SessionOptions,
@@ -18,7 +19,9 @@ use super::{peers, soon};
 async fn quorum_queue(url: &str) -> (Connection, String) {
     let connection = connect(url, options()).await;
     let session = connection.begin(SessionOptions::default()).await.unwrap();
-    let management = Management::attach(&session).await.unwrap();
+    let management = Management::attach(&session, RequestOptions::default())
+        .await
+        .unwrap();
     let name = uuid::Uuid::new_v4().to_string();
     let options = QueueOptions::quorum().argument("x-expires", 120_000_u64);
     let declared = management.declare_queue(&name, &options);

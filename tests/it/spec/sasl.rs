@@ -64,30 +64,6 @@ async fn y_023_v_012_outcome_header_and_open_in_one_segment() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn y_025_a_client_may_send_everything_up_to_its_begin_in_one_segment() {
-    let (mut peer, opening) = Peer::of_listener(listener());
-    let all = [
-        ProtocolHeader::SASL.to_bytes().as_slice(),
-        &sasl(&anonymous()),
-        &ProtocolHeader::AMQP.to_bytes(),
-        &encode(0, &peer::open().into(), b""),
-        &encode(peer::CHANNEL, &peer::begin().into(), b""),
-    ]
-    .concat();
-    peer.send_bytes(&all).await;
-    peer.expect_header(ProtocolHeader::SASL).await;
-    assert!(matches!(peer.expect_sasl().await, SaslFrame::Mechanisms(_)));
-    match peer.expect_sasl().await {
-        SaslFrame::Outcome(outcome) => assert_eq!(outcome.code, SaslCode::Ok),
-        other => panic!("{other:?}"),
-    }
-    peer.expect_header(ProtocolHeader::AMQP).await;
-    peer.expect_open().await;
-    peer.expect_begin().await;
-    opening.await.unwrap().unwrap();
-}
-
-#[tokio::test(start_paused = true)]
 async fn y_026_an_open_after_a_failed_login_is_never_read() {
     let users = StaticUsers::new().user("alice", "secret");
     let options = listener().sasl(
@@ -137,20 +113,4 @@ async fn y_012_an_amqp_frame_in_place_of_a_sasl_frame_is_fatal() {
     peer.expect_sasl().await;
     peer.send_on(0, peer::open()).await;
     assert!(opening.await.unwrap().is_err());
-}
-
-#[tokio::test(start_paused = true)]
-async fn y_009_the_channel_of_a_sasl_frame_is_ignored() {
-    let (mut peer, opening) = Peer::of_listener(listener());
-    let mut init = sasl(&anonymous());
-    (init[6], init[7]) = (0xca, 0xfe);
-    peer.send_bytes(&ProtocolHeader::SASL.to_bytes()).await;
-    peer.send_bytes(&init).await;
-    peer.expect_header(ProtocolHeader::SASL).await;
-    peer.expect_sasl().await;
-    peer.expect_sasl().await;
-    peer.exchange_headers().await;
-    peer.send_on(0, peer::open()).await;
-    peer.expect_open().await;
-    opening.await.unwrap().unwrap();
 }

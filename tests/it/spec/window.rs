@@ -261,29 +261,6 @@ async fn w_003_w_004_w_007_w_016_our_flow_says_what_came_since_the_peers_begin()
 }
 
 #[tokio::test(start_paused = true)]
-async fn w_017_a_flow_without_its_mandatory_fields_is_refused() {
-    let (mut peer, _connection) = scene::incoming_session().await;
-    peer.send_bytes(b"\0\0\0\x0c\x02\0\0\x07\0\x53\x13\x45")
-        .await;
-    let error = peer.expect_close().await.error.unwrap();
-    assert!(
-        [condition::DECODE_ERROR, condition::INVALID_FIELD].contains(&error.condition),
-        "{error:?}"
-    );
-}
-
-#[tokio::test(start_paused = true)]
-async fn w_019_a_flow_for_an_unattached_handle_ends_the_session() {
-    let (mut peer, _connection) = scene::incoming_session().await;
-    peer.send(Flow {
-        handle: Some(3),
-        ..peer.flow()
-    })
-    .await;
-    peer.expect_end_with(condition::UNATTACHED_HANDLE).await;
-}
-
-#[tokio::test(start_paused = true)]
 async fn w_020_w_021_echo_is_answered_for_session_and_link_and_not_echoed() {
     let (mut peer, _sender) = scene::sender().await;
     peer.send(Flow {

@@ -2,6 +2,7 @@
 
 use amqp10::SessionOptions;
 use amqp10::rabbitmq::{Management, QueueOptions, address};
+use amqp10::request::RequestOptions;
 use serde_json::Value as Json;
 
 use super::access::{Access, Login};
@@ -42,7 +43,10 @@ impl Listening for RabbitMq4 {
         let url = peers::rabbitmq4().unwrap();
         let connection = broker::connect(&url, broker::options()).await;
         let session = connection.begin(SessionOptions::default()).await.unwrap();
-        let management = soon("the management node", Management::attach(&session));
+        let management = soon(
+            "the management node",
+            Management::attach(&session, RequestOptions::default()),
+        );
         let management = management.await.unwrap();
         let name = uuid::Uuid::new_v4().to_string();
         let options = QueueOptions::classic().argument("x-expires", 120_000_u64);
