@@ -40,7 +40,7 @@ impl Refusal {
     };
 
     /// What a detach, end or close says; `None` for all others.
-    pub(super) fn of(performative: &Performative) -> Option<Self> {
+    pub(in crate::conform) fn of(performative: &Performative) -> Option<Self> {
         let (scope, error) = match performative {
             Performative::Detach(detach) => (Scope::Link, &detach.error),
             Performative::End(end) => (Scope::Session, &end.error),
