@@ -315,6 +315,7 @@ pub(super) const CASES: &[Case] = &[
                     Some(milliseconds @ 1..=15_000) => Duration::from_millis(milliseconds.into()),
                     _ => return Err(Stop::skip("the client waits for long")),
                 };
+                client.expect_silence().await?;
                 client.pause(patience * 2).await;
                 let conditions = [condition::RESOURCE_LIMIT_EXCEEDED];
                 client.expect_close_with(&conditions).await
@@ -337,6 +338,7 @@ pub(super) const CASES: &[Case] = &[
                     Some(milliseconds @ 1..=15_000) => Duration::from_millis(milliseconds.into()),
                     _ => return Err(Stop::skip("the client waits for long")),
                 };
+                client.expect_silence().await?;
                 for _ in 0..3 {
                     client.pause(patience / 2).await;
                     client.send_empty().await?;
