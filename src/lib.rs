@@ -101,6 +101,7 @@ pub mod request;
 mod sasl;
 mod sender;
 mod session;
+mod single_flight;
 #[cfg(feature = "eventhubs")]
 mod time;
 pub mod transaction;

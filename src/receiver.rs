@@ -11,19 +11,21 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_core::Stream;
 
-use crate::codec::{AmqpError, Attach, DeliveryState, Str};
+use crate::codec::{AmqpError, Attach, DeliveryState, Str, UnsettledMap};
 use crate::delivery::Delivery;
 use crate::engine::Inbound;
 use crate::error::{LinkError, RecvError};
 use crate::link::{LinkHandle, PlaceInQueue};
 use crate::options::OnDrop;
+use crate::session::Session;
 use crate::transport::deadline::{Deadline, within};
 
 /// A link on which this side receives [2.6].
 ///
 /// Handles are cheap to clone and can be used from any task; each delivery goes to one of those who wait, in turn. When the
 /// last handle is dropped, credit is taken back and what waits in the queue is released; when the last delivery is, too, the
-/// link is closed in the background.
+/// link is closed in the background. One whose source was asked to be durable, or not to expire with its session, is detached
+/// instead: a subscription stays until [`close`](Self::close) ends it.
 #[derive(Clone)]
 pub struct Receiver {
     handle: Arc<ReceiverHandle>,
@@ -71,8 +73,19 @@ impl Receiver {
         }
     }
 
-    fn link(&self) -> &LinkHandle {
+    pub(crate) fn session(&self) -> &Session {
+        &self.link().session
+    }
+
+    pub(crate) fn link(&self) -> &LinkHandle {
         &self.handle.link
+    }
+
+    /// Deliveries with an outcome that the sender has not confirmed, once the link is over.
+    pub(crate) fn unconfirmed(&self) -> UnsettledMap {
+        let link = self.link();
+        let unconfirmed = link.shared().with(|engine| engine.unconfirmed(link.key));
+        unconfirmed.unwrap_or_default()
     }
 
     fn delivery(&self, inbound: Inbound) -> Delivery {

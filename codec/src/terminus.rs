@@ -59,6 +59,11 @@ impl Source {
             ..Self::default()
         }
     }
+
+    /// Whether its deliveries may be rejected: it names that outcome, or none at all.
+    pub fn takes_rejected(&self) -> bool {
+        self.outcomes.is_empty() || self.outcomes.contains(&outcomes::REJECTED)
+    }
 }
 
 fn node_properties(lifetime: LifetimePolicy) -> Fields {
@@ -169,6 +174,22 @@ pub mod distribution_mode {
     pub const MOVE: Symbol = Symbol::from_static("move");
     /// Every link gets every message.
     pub const COPY: Symbol = Symbol::from_static("copy");
+}
+
+/// Outcomes as a [`Source`] names those that its deliveries may have `[3.5.3]`.
+pub mod outcomes {
+    use crate::symbol::Symbol;
+
+    /// The message was processed `[3.4.2]`.
+    pub const ACCEPTED: Symbol = Symbol::from_static("amqp:accepted:list");
+    /// The message is invalid `[3.4.3]`.
+    pub const REJECTED: Symbol = Symbol::from_static("amqp:rejected:list");
+    /// The message was not processed `[3.4.4]`.
+    pub const RELEASED: Symbol = Symbol::from_static("amqp:released:list");
+    /// The message was not processed, and is changed `[3.4.5]`.
+    pub const MODIFIED: Symbol = Symbol::from_static("amqp:modified:list");
+    /// Each of them.
+    pub const ALL: [Symbol; 4] = [ACCEPTED, REJECTED, RELEASED, MODIFIED];
 }
 
 /// `[3.5.10-13]` When a created node is deleted: a value of `lifetime-policy` in the node properties.

@@ -44,9 +44,51 @@ pub(super) struct Changes {
     /// Whether some link had it before (H-006).
     pub(super) was_acquired: bool,
     /// Annotations that were added or replaced (O-012).
-    pub(super) annotations: Fields,
+    annotations: Fields,
     /// Why it is a dead letter.
-    pub(super) rejected: Option<AmqpError>,
+    rejected: Option<AmqpError>,
+    /// Of the annotations and the reason.
+    octets: usize,
+}
+
+impl Changes {
+    /// What they cost to keep, in octets.
+    pub(super) fn size(&self) -> usize {
+        self.octets
+    }
+
+    pub(super) fn annotations(&self) -> &Fields {
+        &self.annotations
+    }
+
+    /// Adds or replaces annotations.
+    pub(super) fn annotate(&mut self, annotations: &Fields) {
+        for (key, value) in annotations.iter() {
+            self.annotations.insert(key.clone(), value.clone());
+        }
+        self.measure();
+    }
+
+    pub(super) fn rejected(&self) -> Option<&AmqpError> {
+        self.rejected.as_ref()
+    }
+
+    /// Makes a dead letter of the message (O-007).
+    pub(super) fn reject(&mut self, reason: AmqpError) {
+        self.failures = self.failures.saturating_add(1);
+        self.rejected = Some(reason);
+        self.measure();
+    }
+
+    fn measure(&mut self) {
+        let mut octets = BytesMut::new();
+        let mut writer = Writer::new(&mut octets);
+        self.annotations.encode(&mut writer);
+        if let Some(reason) = &self.rejected {
+            reason.encode(&mut writer);
+        }
+        self.octets = octets.len();
+    }
 }
 
 impl StoredMessage {
@@ -134,7 +176,7 @@ impl StoredMessage {
             None => sections.relayed(),
             Some(_) => sections.relayed_without_annotations(),
         };
-        let rejected = changes.rejected.as_ref().map(rejection).transpose()?;
+        let rejected = changes.rejected().map(rejection).transpose()?;
         let head = head(self.header_now(changes, now), rejected, annotations);
         let head = head.map_err(internal)?;
         let mut whole = BytesMut::with_capacity(head.len() + rest.len());
@@ -144,7 +186,8 @@ impl StoredMessage {
     }
 
     fn header_now(&self, changes: &Changes, now: Instant) -> Header {
-        let remaining = self.expires.map(|expires| {
+        let expires = self.expires.filter(|_| changes.rejected().is_none());
+        let remaining = expires.map(|expires| {
             let millis = expires.saturating_duration_since(now).as_millis();
             u32::try_from(millis).unwrap_or(u32::MAX)
         });

@@ -47,6 +47,7 @@ mod outgoing;
 mod output;
 mod receiver;
 mod receiving;
+mod resumption;
 mod sender;
 mod sending;
 mod serial;
@@ -123,6 +124,7 @@ impl Engine {
                 pending_links: VecDeque::new(),
                 pending_watchers: Watchers::default(),
                 settled_watchers: Watchers::default(),
+                has_retirements: false,
                 written: 0,
                 limits,
                 pass: 0,
@@ -443,6 +445,16 @@ impl Engine {
         self.effects.due_sessions.drain(..position);
     }
 
+    /// Writes what was retired in transactions, because what is sent next may be the discharge of one.
+    fn flush_retirements(&mut self) {
+        if !self.can_flush_sessions() || !std::mem::take(&mut self.effects.has_retirements) {
+            return;
+        }
+        for (_, session) in self.sessions.iter_mut() {
+            session.flush_dispositions(&mut self.effects);
+        }
+    }
+
     /// Whether a flush would write something.
     pub(crate) fn has_due_work(&self) -> bool {
         let is_close_due = self.connection.is_close_due() && self.is_ready_to_close();
@@ -473,6 +485,13 @@ impl Engine {
         self.effects.output.swap(empty);
         if std::mem::take(&mut self.effects.output.is_blocked) {
             self.share_room();
+        }
+    }
+
+    /// Gives back what the output has grown to, if it is empty.
+    pub(crate) fn give_back_memory(&mut self) {
+        if !self.has_output() {
+            self.effects.output.buffer = BytesMut::new();
         }
     }
 

@@ -77,6 +77,11 @@ impl Outgoing {
         self.unsettled.len()
     }
 
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn unsettled_ids(&self) -> Vec<u32> {
+        self.unsettled.ids()
+    }
+
     /// Takes the next delivery-id for a delivery that is settled when it leaves (D-007).
     pub(crate) fn commit_settled(&mut self) {
         self.next_delivery_id = self.next_delivery_id.wrapping_add(1);
@@ -249,6 +254,30 @@ impl Outgoing {
                 .push(sent.delivery_id, true, Some(outcome.into()));
         }
         is_unsettled
+    }
+
+    /// A delivery is taken back: whoever watches it looks again. Gives back its link and delivery-id, unless it has its
+    /// outcome.
+    pub(crate) fn retract(&mut self, delivery: Key, effects: &mut Effects) -> Option<(Key, u32)> {
+        let sent = self.deliveries.get_mut(delivery)?;
+        let OutcomeSlot::Pending(waker) = &mut sent.slot else {
+            return None;
+        };
+        effects.wakes.push(waker.take());
+        Some((sent.link, sent.delivery_id))
+    }
+
+    /// The frame is in the output that aborts a delivery, which settles it (D-013).
+    pub(crate) fn finish_aborted(&mut self, delivery_id: u32, effects: &mut Effects) {
+        let Some(key) = self.unsettled.remove(delivery_id) else {
+            return;
+        };
+        if let Some(sent) = self.deliveries.get_mut(key)
+            && resolve(sent, Ok(Outcome::Released), effects)
+        {
+            self.deliveries.remove(key);
+            self.abandoned_unsettled -= 1;
+        }
     }
 
     /// Gives an outcome up. A peer that never settles would make the abandoned ones grow without end, so beyond the limit

@@ -24,6 +24,13 @@ impl<T> Unsettled<T> {
         self.live
     }
 
+    /// The ids of live entries, in order.
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn ids(&self) -> Vec<u32> {
+        let live = self.entries.iter().filter(|(_, entry)| entry.is_some());
+        live.map(|(id, _)| *id).collect()
+    }
+
     /// Adds a delivery; ids are handed in in serial order.
     pub(crate) fn push(&mut self, delivery_id: u32, entry: T) {
         self.entries.push_back((delivery_id, Some(entry)));

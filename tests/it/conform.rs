@@ -68,7 +68,7 @@ async fn play_with_broker(options: BrokerOptions, login: Option<(&str, &str)>) -
 async fn the_broker_passes_every_case() {
     let open = play_with_broker(BrokerOptions::new(), None).await;
     let users = amqp10::broker::read_users("conform:secret").unwrap();
-    let options = BrokerOptions::new().users(users);
+    let options = BrokerOptions::new().sasl(users);
     let private = play_with_broker(options, Some(("conform", "secret"))).await;
     assert_passed(&[open, private]);
 }

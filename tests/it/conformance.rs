@@ -3,6 +3,8 @@
 //! A test covers the rows in its name: `l_013_l_014_…` two, `t_001_to_t_022_…` a range. So does a case of `amqp10 conform`, each
 //! of which `tests/it/conform.rs` plays against this crate. `AMQP10_UPDATE=1` writes the file anew.
 
+mod matrix;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
@@ -172,6 +174,7 @@ fn account() -> Account {
         missing: Vec::new(),
         document: String::new(),
     };
+    let written = fs::read_to_string(root().join("CONFORMANCE.md")).unwrap_or_default();
     let mut table = String::new();
     for row in &catalogue {
         let shown = match (tests.get(&row.id), exceptions.get(&row.id)) {
@@ -206,13 +209,14 @@ fn account() -> Account {
          tests that carry its id or the reason why there is none. Written by `AMQP10_UPDATE=1 cargo test --all-features --test it \
          conformance`, checked by the same without the variable.\n\n| rows | covered by a test | excepted with a reason | open |\n\
          |---|---|---|---|\n| {} | {} | {} | {} |\n\nThe cases of `amqp10 conform` among these tests, counted by verdict. `fail` is a MUST that \
-         is broken, as a case reads it; what a peer does not do is skipped. Written by `AMQP10_UPDATE=1 .ci/run conform`.\n\n{}\n\
+         is broken, as a case reads it; what a peer does not do is skipped. Written by `AMQP10_UPDATE=1 .ci/run conform`.\n\n{}\n{}\n\
          | row | section | level | rule | tests, or why there is none |\n|---|---|---|---|---|\n{table}",
         catalogue.len(),
         account.covered,
         account.excepted,
         account.open,
         verdicts(),
+        matrix::kept(&written),
     );
     account
 }

@@ -1,12 +1,14 @@
 //! Polling those who wait, and judging what they are told.
 
+use std::sync::Arc;
 use std::task::{Poll, Waker};
 
 use super::super::{Inbound, Key, LinkKey, Watcher};
 use super::ledger::Ledger;
-use super::side::{End, Held, Side, WANTED};
-use super::waits::{Wait, Want};
-use crate::codec::{AmqpError, Outcome};
+use super::links::{End, Held};
+use super::side::{Side, WANTED};
+use super::waits::{Sent, Wait, Want};
+use crate::codec::{AmqpError, Attach, Outcome, condition};
 use crate::error::{ConnectionError, LinkError, SendError, SessionError};
 
 impl Side {
@@ -24,9 +26,9 @@ impl Side {
     pub(super) fn check_wakes(&mut self, ledger: &mut Ledger) {
         self.run(ledger);
         for position in (0..self.waits.len()).rev() {
-            let want = format!("{:?}", self.waits[position].want);
+            let want = self.waits[position].want.clone();
             let is_pending = self.poll(position, ledger);
-            assert!(is_pending, "{}: no wake for {want}", self.name);
+            assert!(is_pending, "{}: no wake for {want:?}", self.name);
         }
     }
 
@@ -70,7 +72,7 @@ impl Side {
             Want::Begun(key) => {
                 let key = *key;
                 self.call(|engine| engine.poll_begun(key, watcher))
-                    .map(|begun| self.on_begun(key, begun))
+                    .map(|begun| self.on_begun(key, begun, ledger))
             }
             Want::SessionEnded(key) => self
                 .call(|engine| engine.poll_session_closed(*key, watcher))
@@ -79,34 +81,42 @@ impl Side {
             Want::Attached(key) => {
                 let key = *key;
                 self.call(|engine| engine.poll_attached(key, watcher))
-                    .map(|attached| self.on_attached(key, attached.map(drop)))
+                    .map(|attached| self.on_attached(key, attached, ledger))
             }
             Want::Detached(key) => self
                 .call(|engine| engine.poll_detached(*key, watcher))
                 .map(|error| self.check_link_error(&error)),
             Want::LinkEnded(key) => self
                 .call(|engine| engine.poll_link_ended(*key, watcher))
-                .map(|error| self.check_link_error(&error)),
+                .map(|error| {
+                    self.check_link_error(&error);
+                    self.lose_control_link(*key, ledger);
+                }),
             Want::AllSettled => self.call(|engine| engine.poll_all_settled(watcher)),
             Want::Drained(key) => self
                 .call(|engine| engine.poll_drained(*key, watcher))
                 .map(|drained| self.check_link_result(drained)),
-            Want::Confirmed(key, delivery_id) => self
-                .call(|engine| engine.poll_confirmed(*key, *delivery_id, watcher))
-                .map(|confirmed| self.check_link_result(confirmed)),
+            Want::Confirmed {
+                link,
+                delivery_id,
+                message,
+            } => self
+                .call(|engine| engine.poll_confirmed(*link, *delivery_id, watcher))
+                .map(|confirmed| self.on_confirmed(*link, *message, confirmed)),
             Want::Room { .. } => self.poll_room(want, waker, ledger),
             Want::Outcome {
                 link,
                 delivery,
-                message,
-            } => self
-                .call(|engine| engine.poll_outcome(link.session, *delivery, waker))
-                .map(|outcome| ledger.resolve(*message, outcome.expect("asked for once"))),
+                sent,
+            } => self.poll_outcome(*link, *delivery, sent, waker, ledger),
             Want::Delivery { link, ticket } => self
                 .call(|engine| engine.poll_recv(*link, ticket, waker))
                 .map(|received| match received {
                     Ok(inbound) => self.on_delivery(*link, inbound, ledger),
-                    Err(error) => self.check_link_error(&error),
+                    Err(error) => {
+                        self.check_link_error(&error);
+                        self.lose_control_link(*link, ledger);
+                    }
                 }),
             Want::Batch { link, ticket, max } => {
                 let mut batch = Vec::new();
@@ -123,7 +133,7 @@ impl Side {
         }
     }
 
-    fn on_begun(&mut self, key: Key, begun: Result<(), SessionError>) {
+    fn on_begun(&mut self, key: Key, begun: Result<(), SessionError>, ledger: &mut Ledger) {
         match begun {
             Ok(()) => {
                 let session = self.sessions.iter_mut().find(|session| session.key == key);
@@ -131,21 +141,46 @@ impl Side {
             }
             Err(error) => {
                 self.check_session_error(&error);
-                self.drop_session(key);
+                self.drop_session(key, ledger);
             }
         }
     }
 
-    fn on_attached(&mut self, key: LinkKey, attached: Result<(), LinkError>) {
-        match attached {
-            Ok(()) => {
-                let link = self.links.iter_mut().find(|link| link.key == key);
-                link.expect("a link that is held").is_attached = true;
-            }
+    fn on_attached(
+        &mut self,
+        key: LinkKey,
+        attached: Result<Arc<Attach>, LinkError>,
+        ledger: &mut Ledger,
+    ) {
+        let remote = match attached {
+            Ok(remote) => remote,
             Err(error) => {
                 self.check_link_error(&error);
-                self.drop_link(key);
+                return drop(self.drop_link(key, ledger));
             }
+        };
+        let link = self.links.iter_mut().find(|link| link.key == key);
+        let link = link.expect("a link that is held");
+        link.is_attached = true;
+        match link.end {
+            End::Controller => self.wait(Want::LinkEnded(key)),
+            End::Sender { .. } if link.is_kept => {
+                self.replay(key, remote.unsettled.as_ref(), ledger);
+            }
+            End::Receiver { .. } if link.is_kept => {
+                self.prune(&remote.name, remote.unsettled.as_ref());
+            }
+            _ => {}
+        }
+    }
+
+    fn on_confirmed(&mut self, link: LinkKey, message: u64, confirmed: Result<(), LinkError>) {
+        match confirmed {
+            Ok(()) => {
+                let name = self.held_link(link).name.clone();
+                self.take_from_terminus(&name, message);
+            }
+            Err(error) => self.check_link_error(&error),
         }
     }
 
@@ -168,62 +203,132 @@ impl Side {
             ticket,
             outbound,
             settled,
-            message,
+            sent,
         } = want
         else {
             return Poll::Ready(());
         };
-        let (link, message) = (*link, *message);
-        let sent =
+        let (link, sent) = (*link, sent.clone());
+        let polled =
             self.call(|engine| engine.poll_transfer(link, ticket, outbound, *settled, waker));
-        sent.map(|sent| match sent {
+        polled.map(|polled| match polled {
             Ok(delivery) => {
-                ledger.commit(message);
+                if let Some(message) = sent.message() {
+                    ledger.commit(message, outbound.aborted);
+                }
                 if let Some(delivery) = delivery {
                     self.wait(Want::Outcome {
                         link,
                         delivery,
-                        message,
+                        sent,
                     });
                 }
             }
-            Err(SendError::NotSent(error)) => self.check_link_error(&error),
+            Err(SendError::NotSent(error)) => {
+                self.check_link_error(&error);
+                match sent {
+                    Sent::Kept {
+                        message,
+                        again: true,
+                    } => self.in_doubt(link, message),
+                    sent => self.on_given_up(&sent, false, ledger),
+                }
+            }
             Err(error) => panic!("{}: {error}", self.name),
         })
     }
 
-    fn on_delivery(&mut self, key: LinkKey, inbound: Inbound, ledger: &mut Ledger) {
-        let (message, sender) = ledger.receive(&inbound.payload);
+    /// The outcome of a delivery, and before that the transactions that it is tied to.
+    fn poll_outcome(
+        &mut self,
+        link: LinkKey,
+        delivery: Key,
+        sent: &Sent,
+        waker: &Waker,
+        ledger: &mut Ledger,
+    ) -> Poll<()> {
+        while let Poll::Ready(Some(state)) =
+            self.call(|engine| engine.poll_transactional(link.session, delivery, waker))
+        {
+            self.on_tied(link, delivery, sent, state, ledger);
+        }
+        self.call(|engine| engine.poll_outcome(link.session, delivery, waker))
+            .map(|outcome| self.on_outcome(link, sent, outcome.expect("asked for once"), ledger))
+    }
+
+    fn on_outcome(
+        &mut self,
+        link: LinkKey,
+        sent: &Sent,
+        result: Result<Outcome, SendError>,
+        ledger: &mut Ledger,
+    ) {
+        match sent {
+            Sent::Message(message) => ledger.resolve(*message, result),
+            Sent::Posted { message, .. } => {
+                self.on_given_up(sent, true, ledger);
+                ledger.resolve(*message, result);
+            }
+            Sent::Kept { message, again } => {
+                self.on_kept_outcome(link, *message, *again, result, ledger);
+            }
+            Sent::Conclusion => {}
+            Sent::Declare | Sent::Discharge { .. } => self.on_answer(link, sent, result, ledger),
+        }
+    }
+
+    pub(super) fn on_delivery(&mut self, key: LinkKey, inbound: Inbound, ledger: &mut Ledger) {
+        let side = self.name;
+        if matches!(self.held_link(key).end, End::Coordinator) {
+            self.wait(Want::Delivery {
+                link: key,
+                ticket: None,
+            });
+            return self.on_request(key, &inbound, ledger);
+        }
+        let (message, sender) = ledger.receive(&inbound.payload, inbound.resumed);
+        if inbound.resumed {
+            let name = self.held_link(key).name.clone();
+            let is_known = self.take_from_terminus(&name, message);
+            assert!(
+                is_known,
+                "{side}: {message} is resumed, and nobody asked for it"
+            );
+        }
         let link = self.links.iter_mut().find(|link| link.key == key);
         let End::Receiver {
-            held,
             from,
             received,
             auto_accept,
+            ..
         } = &mut link.expect("a link that is held").end
         else {
-            panic!("{}: a delivery on a sending link", self.name);
+            panic!("{side}: a delivery on a sending link");
         };
+        let auto_accept = *auto_accept;
         assert_eq!(
             *from.get_or_insert(sender),
             sender,
-            "{}: messages of two links on one",
-            self.name
+            "{side}: messages of two links on one"
         );
-        assert!(
-            received.last() < Some(&message),
-            "{}: {message} after {:?}",
-            self.name,
-            received.last()
-        );
-        received.push(message);
-        if *auto_accept && !inbound.settled {
-            ledger.give(message, Outcome::Accepted);
-        } else if !inbound.settled {
-            held.push(Held {
+        if !inbound.resumed {
+            let last = received.last();
+            assert!(last < Some(&message), "{side}: {message} after {last:?}");
+            received.push(message);
+        }
+        if inbound.settled {
+            return;
+        }
+        if auto_accept {
+            return ledger.give(message, Outcome::Accepted);
+        }
+        if !self.on_posted(key, &inbound, message, ledger) {
+            let delivery_id = inbound.delivery_id;
+            let held = Held {
                 message,
-                delivery_id: inbound.delivery_id,
-            });
+                delivery_id,
+            };
+            self.hold(key, held);
         }
     }
 
@@ -234,8 +339,8 @@ impl Side {
     }
 
     pub(super) fn check_remote(&self, error: &AmqpError) {
-        let is_expected =
-            error.condition == WANTED || error.condition.as_str() == "amqp:not-allowed";
+        let expected = [WANTED, condition::NOT_ALLOWED, condition::STOLEN];
+        let is_expected = expected.contains(&error.condition);
         assert!(is_expected, "{}: the peer said {error:?}", self.name);
     }
 
@@ -263,14 +368,12 @@ impl Side {
 
     pub(super) fn check_connection_error(&self, error: &ConnectionError) {
         assert!(self.may_end, "{}: {error}", self.name);
-        assert!(
-            !matches!(
-                error,
-                ConnectionError::Violation(_) | ConnectionError::IdleTimeout(_)
-            ),
-            "{}: {error}",
-            self.name
-        );
+        match error {
+            ConnectionError::Violation(_) => panic!("{}: {error}", self.name),
+            ConnectionError::IdleTimeout(_) if self.hears_nothing => {}
+            ConnectionError::IdleTimeout(_) => panic!("{}: {error}", self.name),
+            _ => {}
+        }
         error
             .remote_error()
             .into_iter()

@@ -18,6 +18,42 @@ impl Wake for Bell {
     }
 }
 
+/// What is sent in one delivery, to the application that sends it.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Sent {
+    /// A message of a link that may be forgotten with it.
+    Message(u64),
+    /// A message as part of a transaction of ours.
+    Posted {
+        message: u64,
+        transaction: u64,
+    },
+    /// A message that is kept until its outcome is known, for the first time or again.
+    Kept {
+        message: u64,
+        again: bool,
+    },
+    /// The outcome of a message that both sides know.
+    Conclusion,
+    /// What is asked of the coordinator.
+    Declare,
+    Discharge {
+        transaction: u64,
+        fail: bool,
+    },
+}
+
+impl Sent {
+    pub(super) fn message(&self) -> Option<u64> {
+        match self {
+            Self::Message(message) | Self::Posted { message, .. } | Self::Kept { message, .. } => {
+                Some(*message)
+            }
+            Self::Conclusion | Self::Declare | Self::Discharge { .. } => None,
+        }
+    }
+}
+
 /// What a future of a handle waits for.
 #[derive(Clone, Debug)]
 pub(super) enum Want {
@@ -31,18 +67,22 @@ pub(super) enum Want {
     LinkEnded(LinkKey),
     AllSettled,
     Drained(LinkKey),
-    Confirmed(LinkKey, u32),
+    Confirmed {
+        link: LinkKey,
+        delivery_id: u32,
+        message: u64,
+    },
     Room {
         link: LinkKey,
         ticket: Option<Ticket>,
         outbound: Box<Outbound>,
         settled: bool,
-        message: u64,
+        sent: Sent,
     },
     Outcome {
         link: LinkKey,
         delivery: Key,
-        message: u64,
+        sent: Sent,
     },
     Delivery {
         link: LinkKey,
@@ -55,21 +95,30 @@ pub(super) enum Want {
     },
 }
 
+/// A delivery of these octets, without anything that is optional.
+pub(super) fn outbound(payload: Bytes) -> Outbound {
+    Outbound {
+        payload: Payload::Encoded(payload.into()),
+        message_format: 0,
+        delivery_tag: None,
+        state: None,
+        resume: false,
+        aborted: false,
+    }
+}
+
+pub(super) fn empty() -> Payload {
+    Payload::Encoded(Bytes::new().into())
+}
+
 impl Want {
-    pub(super) fn room(link: LinkKey, message: u64, payload: Bytes, settled: bool) -> Self {
+    pub(super) fn room(link: LinkKey, sent: Sent, settled: bool, outbound: Outbound) -> Self {
         Self::Room {
             link,
             ticket: None,
-            outbound: Box::new(Outbound {
-                payload: Payload::Encoded(payload.into()),
-                message_format: 0,
-                delivery_tag: None,
-                state: None,
-                resume: false,
-                aborted: false,
-            }),
+            outbound: Box::new(outbound),
             settled,
-            message,
+            sent,
         }
     }
 
@@ -80,13 +129,29 @@ impl Want {
             | Self::Detached(link)
             | Self::LinkEnded(link)
             | Self::Drained(link)
-            | Self::Confirmed(link, _)
+            | Self::Confirmed { link, .. }
             | Self::Room { link, .. }
             | Self::Outcome { link, .. }
             | Self::Delivery { link, .. }
             | Self::Batch { link, .. } => Some(*link),
             _ => None,
         }
+    }
+
+    /// Whether it is a delivery of ours, from the wait for room to the outcome.
+    pub(super) fn sent(&self) -> Option<&Sent> {
+        match self {
+            Self::Room { sent, .. } | Self::Outcome { sent, .. } => Some(sent),
+            _ => None,
+        }
+    }
+
+    /// Whether it may wait for ever although nothing is wrong: for what the other side's application does.
+    pub(super) fn may_last(&self) -> bool {
+        matches!(
+            self,
+            Self::IncomingLink | Self::LinkEnded(_) | Self::Delivery { .. } | Self::Batch { .. }
+        )
     }
 }
 

@@ -132,6 +132,75 @@ async fn o_007_rejected_goes_to_the_dead_letters_with_the_reason() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn o_007_h_005_a_dead_letter_does_not_expire() {
+    let broker = broker().await;
+    let session = session(&broker).await;
+    let header = Header {
+        ttl: Some(1000),
+        ..Header::default()
+    };
+    publish(&session, "orders", Message::from("a").with_header(header)).await;
+    let receiver = receiver(&session, "orders").await;
+    next(&receiver).await.reject(None).unwrap();
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    let letters = super::receiver(&session, "dead-letters").await;
+    let letter = next(&letters).await;
+    assert_eq!(letter.message().unwrap().header.unwrap().ttl, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn o_007_what_has_expired_makes_room_for_a_dead_letter() {
+    let broker = broker_with(BrokerOptions::new().max_queue_messages(1)).await;
+    let session = session(&broker).await;
+    let header = Header {
+        ttl: Some(1000),
+        ..Header::default()
+    };
+    publish(
+        &session,
+        "dead-letters",
+        Message::from("old").with_header(header),
+    )
+    .await;
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    publish(&session, "orders", "a").await;
+    let receiver = receiver(&session, "orders").await;
+    next(&receiver).await.reject(None).unwrap();
+    settle_down().await;
+    let letters = super::receiver(&session, "dead-letters").await;
+    assert_eq!(taken(&letters).await, "a");
+}
+
+#[tokio::test(start_paused = true)]
+async fn o_012_annotations_that_are_added_are_counted() {
+    let broker = broker_with(BrokerOptions::new().max_queue_octets(50_000)).await;
+    let session = session(&broker).await;
+    let sender = sender(&session, "orders").await;
+    assert!(sender.send("a").await.unwrap().is_accepted());
+    let receiver = receiver(&session, "orders").await;
+    for n in 0..100 {
+        let key = Symbol::try_from(format!("x-{n}")).unwrap();
+        let changes = Fields::new().with(key, "x".repeat(1000));
+        next(&receiver)
+            .await
+            .modify(Modified {
+                message_annotations: changes,
+                ..Modified::default()
+            })
+            .unwrap();
+    }
+    let annotations = next(&receiver).await.message().unwrap().message_annotations;
+    let kept = annotations.unwrap().len();
+    assert!((10..50).contains(&kept), "{kept}");
+    assert!(
+        sender
+            .send(Message::data(vec![0; 40_000]))
+            .await
+            .is_ok_and(|outcome| !outcome.is_accepted())
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn o_016_what_is_unsettled_when_its_link_is_lost_comes_back() {
     let broker = broker().await;
     let session = session(&broker).await;

@@ -173,7 +173,7 @@ fn list(items: &[Value]) -> Json {
 }
 
 /// A value as `[type, content]`.
-fn typed(value: &Value) -> Json {
+pub fn typed(value: &Value) -> Json {
     match value {
         Value::Null => json!(["null"]),
         Value::Bool(value) => json!(["bool", value]),
@@ -215,7 +215,7 @@ fn typed(value: &Value) -> Json {
     }
 }
 
-fn hex(octets: &[u8]) -> String {
+pub fn hex(octets: &[u8]) -> String {
     octets.iter().map(|octet| format!("{octet:02x}")).collect()
 }
 
@@ -369,7 +369,7 @@ fn scalar(name: &str, text: &str) -> Value {
     }
 }
 
-fn unhex(text: &str) -> Vec<u8> {
+pub fn unhex(text: &str) -> Vec<u8> {
     let digits = (0..text.len()).step_by(2).map(|at| &text[at..at + 2]);
     digits
         .map(|octet| u8::from_str_radix(octet, 16).unwrap())

@@ -1,7 +1,7 @@
 //! Our own broker, of which the same is asked as of those of others.
 
-use amqp10::StaticUsers;
-use amqp10::broker::{Broker, BrokerOptions};
+use amqp10::broker::{Broker, BrokerOptions, read_users};
+use amqp10::{SaslMechanism, SaslServerOptions};
 use serde_json::Value as Json;
 
 use super::access::{Access, Login, PASSWORD, USER, server_tls};
@@ -21,9 +21,16 @@ impl Listening for OurBroker {
         if access.tls {
             options = options.tls(server_tls(access.login));
         }
-        if access.login == Login::Plain {
-            options = options.users(StaticUsers::new().user(USER, PASSWORD));
-        }
+        let users = || read_users(&format!("{USER}:{PASSWORD}")).unwrap();
+        options = match access.login {
+            Login::None | Login::Anonymous => options,
+            Login::Plain => options.sasl(users().mechanisms([SaslMechanism::Plain])),
+            Login::Scram => options.sasl(users()),
+            // TLS has asked for the certificate.
+            Login::External => {
+                options.sasl(SaslServerOptions::default().mechanisms([SaslMechanism::External]))
+            }
+        };
         Some(Self(Broker::start(options).await.unwrap()))
     }
 
@@ -40,5 +47,5 @@ impl Listening for OurBroker {
     }
 }
 
-cells!(client of OurBroker: plain tls sasl_anonymous sasl_plain ten_thousand_small hundred_of_one_mebibyte
-    fifty_mebibytes_at_512 outcomes presettled settled_first settled_second every_type drain synchronous_get transactions);
+cells!(client of OurBroker: plain tls sasl_anonymous sasl_plain sasl_scram sasl_external ten_thousand_small
+    hundred_of_one_mebibyte fifty_mebibytes_at_512 outcomes presettled settled_first settled_second every_type drain synchronous_get transactions);

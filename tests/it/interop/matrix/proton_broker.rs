@@ -21,6 +21,7 @@ impl Listening for ProtonBroker {
         (Outcome::Released, false),
         (Outcome::Modified, false),
     ];
+    const SENDS_MANY_FRAMES: bool = false;
     const MESSAGES: &'static [&'static str] = &["messages.jsonl"];
 
     async fn start(_: Access) -> Option<Self> {
@@ -34,5 +35,5 @@ impl Listening for ProtonBroker {
     }
 }
 
-cells!(client of ProtonBroker: plain sasl_anonymous ten_thousand_small hundred_of_one_mebibyte outcomes presettled
+cells!(client of ProtonBroker: plain sasl_anonymous ten_thousand_small hundred_of_one_mebibyte fifty_mebibytes_at_512 outcomes presettled
     settled_first every_type);

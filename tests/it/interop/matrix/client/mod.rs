@@ -2,7 +2,7 @@
 //! starts empty.
 
 mod credit;
-mod messages;
+pub mod messages;
 mod outcomes;
 mod transactions;
 mod values;
@@ -38,6 +38,10 @@ pub trait Listening: Peer + Sized {
     /// Files of messages that it passes on as they are, but for what [`strip`](Self::strip) takes away.
     const MESSAGES: &'static [&'static str] = &["messages.jsonl", "messages-all-sections.jsonl"];
 
+    /// Whether it sends a message in a hundred thousand frames within seconds. Where it takes minutes, only `AMQP10_ALL_PAIRS`
+    /// makes it send one; it receives one in any case.
+    const SENDS_MANY_FRAMES: bool = true;
+
     /// Finds or starts it, such that it takes this access; `None` if the test is to be skipped. A server that always runs takes
     /// several; a program that is started for the test offers this one alone.
     async fn start(access: Access) -> Option<Self>;
@@ -64,7 +68,7 @@ pub enum Outcome {
 }
 
 /// Starts a program that listens with what the access needs, and prints its port.
-pub async fn start(program: &Program, access: Access) -> (Running, u64) {
+pub async fn start(program: &Program, access: Access, more: &[&str]) -> (Running, u64) {
     let mut arguments = vec!["--mechanism", access.login.mechanism()];
     let files = [
         ("--certificate", "localhost.pem"),
@@ -79,6 +83,7 @@ pub async fn start(program: &Program, access: Access) -> (Running, u64) {
     if let Some(octets) = &octets {
         arguments.extend(["--max-frame-size", octets]);
     }
+    arguments.extend(more);
     let mut running = program.start(&arguments);
     let port = running.next().await.expect("its port");
     (running, port.as_u64().unwrap())

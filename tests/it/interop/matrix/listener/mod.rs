@@ -31,6 +31,10 @@ pub trait Connecting: Peer {
     /// Files of messages that it reads and writes with every type.
     const MESSAGES: &'static [&'static str] = &["messages.jsonl", "messages-all-sections.jsonl"];
 
+    /// Whether it sends a message in a hundred thousand frames within seconds. Where it takes minutes, only `AMQP10_ALL_PAIRS`
+    /// makes it send one; it receives one in any case.
+    const SENDS_MANY_FRAMES: bool = true;
+
     /// The program; `None` if the test is to be skipped.
     fn program() -> Option<Program>;
 }
