@@ -64,6 +64,9 @@ class Ordinary(MessagingHandler):
 
 while True:
     ordinary = Ordinary(sys.argv[1])
-    Container(ordinary).run()
+    try:
+        Container(ordinary).run()
+    except Exception as error:  # what breaks Proton's loop breaks no other case
+        print(error, file=sys.stderr)
     if ordinary.is_refused:
         break
