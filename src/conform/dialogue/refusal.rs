@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use super::hears::{Next, unexpected};
 use super::{Dialogue, frames};
 use crate::codec::{AmqpError, Detach, Performative, Symbol};
-use crate::conform::case::Stop;
+use crate::conform::case::{Side, Stop};
 
 /// What a refusal ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -38,6 +38,11 @@ impl Refusal {
         error: None,
         is_said: false,
     };
+
+    /// Whether it is a detach or an end that complains of nothing.
+    fn is_farewell(&self) -> bool {
+        self.error.is_none() && self.scope != Scope::Connection
+    }
 
     /// What a detach, end or close says; `None` for all others.
     pub(in crate::conform) fn of(performative: &Performative) -> Option<Self> {
@@ -133,8 +138,11 @@ impl Dialogue {
                 Next::End => return Ok(Refusal::SILENT),
                 Next::Nothing => return Err(unexpected("a refusal", "nothing")),
             };
-            if let Some(refusal) = frame.performative.as_ref().and_then(Refusal::of) {
-                return Ok(refusal);
+            match frame.performative.as_ref().and_then(Refusal::of) {
+                // A client may have come to the end of its work on them.
+                Some(refusal) if self.target.side == Side::Client && refusal.is_farewell() => {}
+                Some(refusal) => return Ok(refusal),
+                None => {}
             }
         }
     }
