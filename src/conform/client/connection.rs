@@ -35,7 +35,7 @@ pub(super) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "c_001_a_first_frame_other_than_open_is_refused",
+        name: "c_001_a_first_frame_other_than_open_is_refused_by_a_client",
         rows: &["C-001"],
         side: Side::Client,
         level: Level::Must,
@@ -52,7 +52,7 @@ pub(super) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "c_002_open_on_another_channel_is_refused",
+        name: "c_002_open_on_another_channel_is_refused_by_a_client",
         rows: &["C-002"],
         side: Side::Client,
         level: Level::Must,
@@ -69,7 +69,7 @@ pub(super) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "c_003_a_second_open_is_refused",
+        name: "c_003_a_second_open_is_refused_by_a_client",
         rows: &["C-003"],
         side: Side::Client,
         level: Level::Should,
@@ -315,6 +315,7 @@ pub(super) const CASES: &[Case] = &[
                     Some(milliseconds @ 1..=15_000) => Duration::from_millis(milliseconds.into()),
                     _ => return Err(Stop::skip("the client waits for long")),
                 };
+                client.expect_silence().await?;
                 client.pause(patience * 2).await;
                 let conditions = [condition::RESOURCE_LIMIT_EXCEEDED];
                 client.expect_close_with(&conditions).await
@@ -337,6 +338,7 @@ pub(super) const CASES: &[Case] = &[
                     Some(milliseconds @ 1..=15_000) => Duration::from_millis(milliseconds.into()),
                     _ => return Err(Stop::skip("the client waits for long")),
                 };
+                client.expect_silence().await?;
                 for _ in 0..3 {
                     client.pause(patience / 2).await;
                     client.send_empty().await?;
@@ -346,7 +348,7 @@ pub(super) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "c_015_an_idle_time_out_that_cannot_be_honoured_is_refused",
+        name: "c_015_an_idle_time_out_that_cannot_be_honoured_is_refused_by_a_client",
         rows: &["C-015"],
         side: Side::Client,
         level: Level::Should,
@@ -441,7 +443,7 @@ pub(super) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "c_029_close_is_taken_on_any_channel",
+        name: "c_029_close_is_taken_on_any_channel_by_a_client",
         rows: &["C-029"],
         side: Side::Client,
         level: Level::Must,

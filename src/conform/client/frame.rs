@@ -16,7 +16,7 @@ static DECODING: [Symbol; 4] = [
 
 pub(super) const CASES: &[Case] = &[
     Case {
-        name: "f_002_a_size_below_the_header_is_a_framing_error",
+        name: "f_002_a_size_below_the_header_is_a_framing_error_to_a_client",
         rows: &["F-002"],
         side: Side::Client,
         level: Level::Must,
@@ -31,7 +31,7 @@ pub(super) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "f_003_a_data_offset_inside_of_the_header_is_a_framing_error",
+        name: "f_003_a_data_offset_inside_of_the_header_is_a_framing_error_to_a_client",
         rows: &["F-003"],
         side: Side::Client,
         level: Level::Must,
@@ -46,7 +46,7 @@ pub(super) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "f_004_a_data_offset_behind_the_frame_is_a_framing_error",
+        name: "f_004_a_data_offset_behind_the_frame_is_a_framing_error_to_a_client",
         rows: &["F-004"],
         side: Side::Client,
         level: Level::Must,
@@ -61,7 +61,7 @@ pub(super) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "f_005_an_extended_header_is_skipped",
+        name: "f_005_an_extended_header_is_skipped_by_a_client",
         rows: &["F-005"],
         side: Side::Client,
         level: Level::Must,
@@ -82,7 +82,7 @@ pub(super) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "f_007_an_unknown_frame_type_is_a_framing_error",
+        name: "f_007_an_unknown_frame_type_is_a_framing_error_to_a_client",
         rows: &["F-007"],
         side: Side::Client,
         level: Level::Should,
@@ -144,7 +144,7 @@ pub(super) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "f_012_c_017_empty_frames_are_taken_on_any_channel",
+        name: "f_012_c_017_empty_frames_are_taken_on_any_channel_by_a_client",
         rows: &["F-012", "C-017"],
         side: Side::Client,
         level: Level::Must,
@@ -205,7 +205,7 @@ pub(super) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "f_016_a_frame_of_512_octets_is_taken",
+        name: "f_016_a_frame_of_512_octets_is_taken_by_a_client",
         rows: &["F-016"],
         side: Side::Client,
         level: Level::Must,
@@ -228,7 +228,7 @@ pub(super) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "f_017_a_max_frame_size_below_512_is_refused",
+        name: "f_017_a_max_frame_size_below_512_is_refused_by_a_client",
         rows: &["F-017"],
         side: Side::Client,
         level: Level::Should,

@@ -99,6 +99,8 @@ pub(super) const CASES: &[Case] = &[
         play: |client| {
             Box::pin(async move {
                 let link = client.open_sender().await?;
+                // A link that waits for its answer may take it for a refusal.
+                client.expect_silence().await?;
                 let other = Link { handle: 99, ..link };
                 client.send(frames::detach(&other)).await?;
                 expect_refusal_above_the_link(client, &condition::UNATTACHED_HANDLE).await
@@ -117,8 +119,11 @@ pub(super) const CASES: &[Case] = &[
             Box::pin(async move {
                 client.open().await?;
                 client.accept_session().await?;
+                client.expect_silence().await?;
                 let attach = client.sender("unasked");
                 client.send(attach).await?;
+                // Somebody may have to decide.
+                client.pause(client.patience() * 2).await;
                 let answer = client.expect_attach_of("unasked").await?;
                 match answer.target {
                     Some(_) => Ok(()),
@@ -159,6 +164,7 @@ pub(super) const CASES: &[Case] = &[
             Box::pin(async move {
                 client.open().await?;
                 let link = client.hold_link(Role::Sender).await?;
+                client.expect_silence().await?;
                 client
                     .send(frames::detach_for(&link, condition::NOT_FOUND))
                     .await?;

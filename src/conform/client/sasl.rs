@@ -115,7 +115,7 @@ pub(super) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "y_011_an_empty_sasl_frame_is_fatal",
+        name: "y_011_an_empty_sasl_frame_is_fatal_to_a_client",
         rows: &["Y-011"],
         side: Side::Client,
         level: Level::Must,
@@ -131,7 +131,7 @@ pub(super) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "y_012_an_amqp_frame_before_the_login_is_fatal",
+        name: "y_012_an_amqp_frame_before_the_login_is_fatal_to_a_client",
         rows: &["Y-012"],
         side: Side::Client,
         level: Level::Must,
@@ -147,7 +147,7 @@ pub(super) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "y_012_a_sasl_frame_after_the_login_is_fatal",
+        name: "y_012_a_sasl_frame_after_the_login_is_fatal_to_a_client",
         rows: &["Y-012"],
         side: Side::Client,
         level: Level::Must,
@@ -165,7 +165,7 @@ pub(super) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "y_015_a_frame_of_the_other_side_is_fatal",
+        name: "y_015_a_frame_of_the_other_side_is_fatal_to_a_client",
         rows: &["Y-015"],
         side: Side::Client,
         level: Level::Must,

@@ -112,7 +112,7 @@ pub(super) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "w_009_a_flow_without_next_incoming_id_counts_from_the_begin",
+        name: "w_009_a_flow_without_next_incoming_id_counts_from_the_begin_of_the_client",
         rows: &["W-009"],
         side: Side::Client,
         level: Level::Must,
@@ -221,7 +221,7 @@ pub(super) const CASES: &[Case] = &[
         play: |client| Box::pin(use_up_credit(client)),
     },
     Case {
-        name: "w_015_a_next_outgoing_id_that_goes_back_is_refused",
+        name: "w_015_a_next_outgoing_id_that_goes_back_is_refused_by_a_client",
         rows: &["W-015"],
         side: Side::Client,
         level: Level::Should,
@@ -245,7 +245,7 @@ pub(super) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "w_017_a_flow_without_its_mandatory_fields_is_refused",
+        name: "w_017_a_flow_without_its_mandatory_fields_is_refused_by_a_client",
         rows: &["W-017"],
         side: Side::Client,
         level: Level::Must,

@@ -44,26 +44,6 @@ fn listener() -> ListenerOptions {
 }
 
 #[tokio::test(start_paused = true)]
-async fn y_023_v_012_outcome_header_and_open_in_one_segment() {
-    let options = peer::client_options().credentials(Credentials::Anonymous);
-    let (mut peer, opening) = Peer::of_client(options);
-    peer.expect_header(ProtocolHeader::SASL).await;
-    peer.send_bytes(&ProtocolHeader::SASL.to_bytes()).await;
-    peer.send_sasl(&mechanisms()).await;
-    assert!(matches!(peer.expect_sasl().await, SaslFrame::Init(_)));
-    let rest = [
-        sasl(&outcome(SaslCode::Ok)).as_ref(),
-        &ProtocolHeader::AMQP.to_bytes(),
-        &encode(0, &peer::open().into(), b""),
-    ]
-    .concat();
-    peer.send_bytes(&rest).await;
-    peer.expect_header(ProtocolHeader::AMQP).await;
-    peer.expect_open().await;
-    assert!(!opening.await.unwrap().unwrap().is_closed());
-}
-
-#[tokio::test(start_paused = true)]
 async fn y_026_an_open_after_a_failed_login_is_never_read() {
     let users = StaticUsers::new().user("alice", "secret");
     let options = listener().sasl(
