@@ -22,7 +22,7 @@ use crate::interop::broker::{self, Links};
 use crate::interop::program::{Program, Running};
 use crate::interop::{pattern, peers};
 
-/// A peer that listens. All it has said of itself here is what differs between peers.
+/// A peer that listens. What it says of itself here is what differs between peers.
 pub trait Listening: Peer + Sized {
     /// As whom one connects where that is not what is tried.
     const LOGIN: Login = Login::Anonymous;
