@@ -3,6 +3,7 @@
 use super::access::{Access, Login};
 use super::client::{Listening, Outcome, start};
 use super::listener::Connecting;
+use super::proton_broker::MESSAGE_IN_FRAMES;
 use super::{Peer, cells};
 use crate::interop::peers;
 use crate::interop::program::{Program, Running};
@@ -24,7 +25,7 @@ impl Listening for ProtonPython {
         ("modify", Outcome::Modified),
     ];
     const MESSAGES: &'static [&'static str] = &["messages.jsonl"];
-    const SENDS_MANY_FRAMES: bool = false;
+    const INCOMING_WINDOW: u32 = MESSAGE_IN_FRAMES;
 
     async fn start(access: Access) -> Option<Self> {
         let program = Program::python("proton_server.py")?;

@@ -24,7 +24,7 @@ use crate::interop::node::Server;
 use crate::interop::peers;
 use crate::interop::program::Program;
 
-/// A peer that connects. All it has said of itself here is what differs between peers.
+/// A peer that connects. What it says of itself here is what differs between peers.
 pub trait Connecting: Peer {
     /// As whom it connects where that is not what is tried.
     const LOGIN: Login = Login::Anonymous;
