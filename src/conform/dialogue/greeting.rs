@@ -1,6 +1,6 @@
 //! From nothing to a connection that is open: headers, SASL, opens; on either side.
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
 use super::hears::unexpected;
 use super::{Dialogue, frames};
@@ -84,45 +84,39 @@ impl Dialogue {
     }
 
     async fn greet_with_sasl(&mut self) -> Result<(), Stop> {
-        self.greet_sasl().await?;
-        let init = self.login();
-        self.send_sasl(&init).await?;
-        self.expect_login().await?;
+        self.pass_sasl().await?;
         self.send_bytes(&ProtocolHeader::AMQP.to_bytes()).await?;
-        self.expect_header(ProtocolHeader::AMQP).await
+        // Its own comes now, or with its open.
+        self.wire()?.0.is_header_due = true;
+        Ok(())
     }
 
-    /// Everything that a client says before its open, in one piece: for cases that send it together with what follows.
-    /// [`expect_greeting`](Self::expect_greeting) hears the answers.
+    async fn pass_sasl(&mut self) -> Result<(), Stop> {
+        self.greet_sasl().await?;
+        let login = self.login();
+        self.send_sasl(&login).await?;
+        match self.expect_outcome().await? {
+            SaslCode::Ok => Ok(()),
+            _ => Err(Stop::skip("the listener does not let this login in")),
+        }
+    }
+
+    /// A new connection to a listener, and a SASL layer if it wants one: the header of AMQP is the next to be sent.
     ///
     /// # Errors
     ///
-    /// [`Stop::Fail`] if the listener cannot be asked what it wants.
-    pub async fn greeting(&mut self) -> Result<BytesMut, Stop> {
+    /// As those of [`greet`](Self::greet).
+    pub async fn log_in(&mut self) -> Result<(), Stop> {
+        if self.target.wants_sasl() {
+            return self.pass_sasl().await;
+        }
         // Whether it insists on SASL is known once it was greeted.
         self.greet().await?;
         self.hang_up().await?;
-        let mut octets = BytesMut::new();
-        if self.target.wants_sasl() {
-            octets.extend_from_slice(&ProtocolHeader::SASL.to_bytes());
-            octets.extend_from_slice(&frames::encode_sasl(&self.login()));
+        match self.target.wants_sasl() {
+            true => self.pass_sasl().await,
+            false => self.connect().await,
         }
-        octets.extend_from_slice(&ProtocolHeader::AMQP.to_bytes());
-        Ok(octets)
-    }
-
-    /// The listener's answers to [`greeting`](Self::greeting).
-    ///
-    /// # Errors
-    ///
-    /// [`Stop::Fail`] if something else comes, or nothing in time.
-    pub async fn expect_greeting(&mut self) -> Result<(), Stop> {
-        if self.target.wants_sasl() {
-            self.expect_header(ProtocolHeader::SASL).await?;
-            self.expect_mechanisms().await?;
-            self.expect_login().await?;
-        }
-        self.expect_header(ProtocolHeader::AMQP).await
     }
 
     /// The mechanisms that a listener offers, at least one.
@@ -146,15 +140,6 @@ impl Dialogue {
         match self.expect_sasl().await? {
             SaslFrame::Outcome(outcome) => Ok(outcome.code),
             other => Err(unexpected("sasl-outcome", other.name())),
-        }
-    }
-
-    async fn expect_login(&mut self) -> Result<(), Stop> {
-        match self.expect_outcome().await? {
-            SaslCode::Ok => Ok(()),
-            _ => Err(Stop::Skip(
-                "the listener does not let this login in".to_owned(),
-            )),
         }
     }
 

@@ -8,7 +8,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::frames::{self, Link};
 use crate::codec::frame::{self, AmqpFrame, RawFrame};
-use crate::codec::{Flow, Open, Performative, SaslFrame, Transfer};
+use crate::codec::{Flow, Open, Performative, ProtocolHeader, SaslFrame, Transfer};
 use crate::conform::record::{Direction, Record};
 use crate::conform::target::BoxStream;
 
@@ -21,6 +21,8 @@ pub(super) struct Wire {
     number: usize,
     input: BytesMut,
     is_ended: bool,
+    /// Whether the header of AMQP is still to come: some send it together with their first frame.
+    pub(super) is_header_due: bool,
     /// What the peer's open said.
     pub(super) remote_open: Option<Open>,
     /// The channel of the session that verbs are about.
@@ -116,6 +118,7 @@ impl Wire {
             number,
             input: BytesMut::new(),
             is_ended: false,
+            is_header_due: false,
             remote_open: None,
             channel: frames::CHANNEL,
             sessions: Vec::new(),
@@ -267,6 +270,11 @@ impl Wire {
 
     /// The next frame of any type.
     pub(super) async fn hear(&mut self, record: &mut Record, deadline: Instant) -> Heard {
+        if self.is_header_due
+            && let Some(heard) = self.hear_header(record, deadline).await
+        {
+            return heard;
+        }
         loop {
             let octets = first_frame(&self.input);
             match frame::split(&mut self.input, MAX_FRAME_SIZE) {
@@ -286,6 +294,22 @@ impl Wire {
             if !self.fill(deadline).await {
                 return Heard::Nothing;
             }
+        }
+    }
+
+    /// The header of AMQP; what came instead, if it is not that.
+    async fn hear_header(&mut self, record: &mut Record, deadline: Instant) -> Option<Heard> {
+        while self.input.len() < 8 && !self.is_ended {
+            if !self.fill(deadline).await {
+                return Some(Heard::Nothing);
+            }
+        }
+        let octets = self.read_octets(record, 8, deadline).await;
+        self.is_header_due = false;
+        match octets[..] == ProtocolHeader::AMQP.to_bytes() {
+            true => None,
+            false if octets.is_empty() => Some(Heard::End),
+            false => Some(Heard::NoFrame("not the header of AMQP".to_owned())),
         }
     }
 

@@ -18,7 +18,7 @@ impl Peer for Fe2o3 {
 
 impl Listening for Fe2o3 {
     async fn start(access: Access) -> Option<Self> {
-        let (server, port) = start(&Program::fe2o3()?, access).await;
+        let (server, port) = start(&Program::fe2o3()?, access, &[]).await;
         Some(Self {
             _server: server,
             port,

@@ -18,7 +18,7 @@ impl Peer for Ramqp {
 
 impl Listening for Ramqp {
     async fn start(access: Access) -> Option<Self> {
-        let (broker, port) = start(&Program::ramqp()?, access).await;
+        let (broker, port) = start(&Program::ramqp()?, access, &[]).await;
         Some(Self {
             _broker: broker,
             port,
