@@ -1,11 +1,13 @@
 //! From nothing to a connection that is open: headers, SASL, opens; on either side.
 
 use bytes::Bytes;
+use tokio::time::Instant;
 
 use super::hears::unexpected;
+use super::wire::Heard;
 use super::{Dialogue, frames};
 use crate::codec::sasl::{SaslCode, SaslFrame, SaslInit, SaslMechanisms, SaslOutcome};
-use crate::codec::{Open, ProtocolHeader, Symbol};
+use crate::codec::{Open, ProtocolHeader, Symbol, frame};
 use crate::conform::case::{Side, Stop};
 
 const ANONYMOUS: Symbol = Symbol::from_static("ANONYMOUS");
@@ -207,6 +209,64 @@ impl Dialogue {
             additional_data: None,
         };
         self.send_sasl(&SaslFrame::Outcome(outcome)).await
+    }
+
+    /// These eight octets.
+    ///
+    /// # Errors
+    ///
+    /// [`Stop::Fail`] if others come, or fewer in time.
+    pub async fn expect_header(&mut self, header: ProtocolHeader) -> Result<(), Stop> {
+        let came = self.next_header().await?;
+        match came == header {
+            true => Ok(()),
+            false => Err(unexpected(&header.to_string(), &came.to_string())),
+        }
+    }
+
+    /// The next eight octets, which must be a protocol header, of whatever protocol and version.
+    ///
+    /// # Errors
+    ///
+    /// [`Stop::Fail`] if they are none, or do not come in time.
+    pub async fn next_header(&mut self) -> Result<ProtocolHeader, Stop> {
+        let octets = self.read_octets(8).await?;
+        let header = octets.first_chunk().and_then(ProtocolHeader::parse);
+        header.ok_or_else(|| match octets.is_empty() {
+            true => unexpected("a protocol header", "nothing"),
+            false => unexpected("a protocol header", &format!("{octets:?}")),
+        })
+    }
+
+    /// So many octets, whatever they are; fewer if the stream ends or the time is up before.
+    ///
+    /// # Errors
+    ///
+    /// [`Stop::Fail`] if there is no connection.
+    pub async fn read_octets(&mut self, count: usize) -> Result<Bytes, Stop> {
+        let deadline = Instant::now() + self.waits.patience;
+        let (wire, record) = self.wire()?;
+        Ok(wire.read_octets(record, count, deadline).await)
+    }
+
+    /// The next SASL frame.
+    ///
+    /// # Errors
+    ///
+    /// [`Stop::Fail`] if something else comes, or nothing in time.
+    pub async fn expect_sasl(&mut self) -> Result<SaslFrame, Stop> {
+        let deadline = Instant::now() + self.waits.patience;
+        let (wire, record) = self.wire()?;
+        let came = match wire.hear(record, deadline).await {
+            Heard::Frame(raw) => match frame::decode_sasl(raw) {
+                Ok(sasl) => return Ok(sasl),
+                Err(error) => format!("a frame that does not decode as such: {error}"),
+            },
+            Heard::End => "the end of the stream".to_owned(),
+            Heard::Nothing => "nothing".to_owned(),
+            Heard::NoFrame(why) => why,
+        };
+        Err(unexpected("a SASL frame", &came))
     }
 }
 
