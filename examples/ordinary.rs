@@ -7,6 +7,7 @@
 //! ```
 
 use std::error::Error;
+use std::time::Duration;
 
 use amqp10::{
     ConnectError, Connection, ConnectionOptions, Credentials, Receiver, ReceiverOptions, SendError,
@@ -17,7 +18,9 @@ use amqp10::{
 async fn main() -> Result<(), ConnectError> {
     let url = std::env::args().nth(1);
     let url = url.unwrap_or_else(|| "amqp://localhost".to_owned());
-    let options = ConnectionOptions::default().credentials(Credentials::Anonymous);
+    let options = ConnectionOptions::default()
+        .credentials(Credentials::Anonymous)
+        .idle_time_out(Duration::from_secs(20));
     loop {
         match Connection::open(&url, options.clone()).await {
             Ok(connection) => {
@@ -35,10 +38,10 @@ async fn main() -> Result<(), ConnectError> {
 /// Sends ten messages and receives what comes meanwhile, then closes everything in order.
 pub async fn work(connection: &Connection) -> Result<(), Box<dyn Error + Send + Sync>> {
     let session = connection.begin(SessionOptions::default()).await?;
-    let options = SenderOptions::default();
-    let sender = session.attach_sender("conform", options).await?;
-    let options = ReceiverOptions::default();
-    let receiver = session.attach_receiver("conform", options).await?;
+    let (sender, receiver) = tokio::try_join!(
+        session.attach_sender("conform", SenderOptions::default()),
+        session.attach_receiver("conform", ReceiverOptions::default()),
+    )?;
     let receiving = tokio::spawn(receive(receiver.clone()));
     send(&sender).await?;
     receiver.drain().await?;
@@ -50,18 +53,26 @@ pub async fn work(connection: &Connection) -> Result<(), Box<dyn Error + Send + 
     Ok(())
 }
 
+/// As many at once as there is credit for.
 async fn send(sender: &Sender) -> Result<(), SendError> {
+    let mut receipts = Vec::new();
     for number in 0..10 {
         let length = if number % 3 == 0 { 3000 } else { 10 };
+        receipts.push(sender.send_with_receipt(vec![number; length]).await?);
+    }
+    for receipt in receipts {
         // What the receiver makes of it is its own affair.
-        let _ = sender.send(vec![number; length]).await?;
+        let _ = receipt.await?;
     }
     Ok(())
 }
 
+/// What is no message is rejected. A link that is gone takes no outcome, and the next wait says so.
 async fn receive(receiver: Receiver) {
     while let Ok(delivery) = receiver.recv().await {
-        // A link that is gone takes no outcome, and the next wait says so.
-        let _ = delivery.accept();
+        let _ = match delivery.message() {
+            Err(_) if delivery.message_format() == 0 => delivery.reject(None),
+            _ => delivery.accept(),
+        };
     }
 }

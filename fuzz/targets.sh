@@ -28,7 +28,7 @@ prepare() {
       ;;
     engine_operations)
       sanitizer=none
-      options+=(-max_len=513)
+      options+=(-max_len=257)
       ;;
     connection_string | selector)
       options+=("-dict=fuzz/$1.dict" -max_len=1024)

@@ -12,7 +12,8 @@ const PORTIONS: [usize; 8] = [1, 3, 8, 32, 100, 300, 1024, usize::MAX];
 const MAX_PORTIONS: usize = 128;
 
 /// Works on two engines that talk to each other, as `choices` say: see the engine's simulation, which does so by a seed.
-/// The first octet chooses the end, and whether there are sessions and links to begin with; the next 512 are choices.
+/// The first octet chooses the end, whether there are sessions and links to begin with, and whether other connections
+/// follow; the next 256 are choices.
 ///
 /// # Panics
 /// Where the engines disagree, a message is lost or doubled, or a wait does not end.

@@ -39,7 +39,7 @@ mod world;
 
 /// So many choices are enough for anything to happen, and make a run of milliseconds.
 #[cfg(fuzzing)]
-const MAX_CHOICES: usize = 512;
+const MAX_CHOICES: usize = 256;
 
 /// Operations on both engines, as many as there are choices, and an end. Bits of the first octet choose the end, whether
 /// connections may be lost before (`0x20`), whether another one follows (`0x40`), and whether sessions and links are there

@@ -109,7 +109,9 @@ async fn ordinary_program(streams: mpsc::Sender<MemoryStream>, credentials: Cred
         if streams.send(far).await.is_err() {
             return;
         }
-        let options = ConnectionOptions::default().credentials(credentials.clone());
+        let options = ConnectionOptions::default()
+            .credentials(credentials.clone())
+            .idle_time_out(Duration::from_secs(20));
         // Whatever a case does to a connection: the next one is made.
         if let Ok(connection) = Connection::open_with_stream(near, options).await {
             let _ = ordinary::work(&connection).await;

@@ -15,6 +15,7 @@ mod emulator;
 #[cfg(feature = "emulator")]
 mod eventhubs;
 mod handles;
+mod hostile;
 mod interop;
 mod layering;
 mod limits;

@@ -52,6 +52,7 @@ impl Dialogue {
             remote_channel,
             next_incoming_id: answer.next_outgoing_id,
             next_outgoing_id,
+            window_end: next_outgoing_id.wrapping_add(answer.incoming_window),
             next_delivery_id: next_outgoing_id,
         });
         Ok(answer)

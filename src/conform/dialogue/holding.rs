@@ -6,7 +6,7 @@ use super::hears::unexpected;
 use super::wire::Served;
 use super::{Dialogue, Link, frames};
 use crate::codec::{
-    Begin, DeliveryState, Disposition, Flow, Outcome, Performative, Role, Transfer,
+    Attach, Begin, DeliveryState, Disposition, Flow, Outcome, Performative, Role, Transfer,
 };
 use crate::conform::case::Stop;
 
@@ -72,6 +72,42 @@ impl Dialogue {
         wire.links.push(served);
         wire.channel = link.channel;
         Ok(link)
+    }
+
+    /// Answers the client's attach of a link on this handle in place of the one that it would get; gives the link.
+    ///
+    /// # Errors
+    ///
+    /// [`Stop::Fail`] if there is no connection.
+    pub async fn answer_on(&mut self, held: Link, handle: u32) -> Result<Link, Stop> {
+        let (wire, _) = self.wire()?;
+        let mut links = wire.links.iter_mut();
+        let served = links.find(|served| served.link.handle == held.handle);
+        let link = Link { handle, ..held };
+        if let Some(served) = served {
+            served.link = link.clone();
+        }
+        self.send_on(link.channel, frames::answer_to(&link)).await?;
+        Ok(link)
+    }
+
+    /// The client's answer to an attach of this program: links that it asks for itself are answered in the meantime.
+    ///
+    /// # Errors
+    ///
+    /// [`Stop::Fail`] if something else comes, or nothing in time.
+    pub async fn expect_attach_of(&mut self, name: &str) -> Result<Attach, Stop> {
+        let is_it = |heard: &Performative| match heard {
+            Performative::Attach(attach) => attach.name == *name,
+            _ => false,
+        };
+        let wanted = format!("attach of {name:?}");
+        match self.serve_until(&wanted, false, is_it).await {
+            Ok((_, Performative::Attach(attach))) => Ok(*attach),
+            Ok((_, other)) => Err(unexpected(&wanted, other.name())),
+            Err(Stop::Skip(reason)) => Err(Stop::Fail(reason)),
+            Err(other) => Err(other),
+        }
     }
 
     /// The flow that grants a client's sender credit beyond what it has sent so far.
@@ -151,6 +187,30 @@ impl Dialogue {
         Ok(frames::transfer(link, delivery_id))
     }
 
+    /// How many more deliveries of one frame a client's receiver takes, by its credit and by the window of its session.
+    ///
+    /// # Errors
+    ///
+    /// [`Stop::Fail`] if there is no connection.
+    pub fn room(&mut self, link: &Link) -> Result<u32, Stop> {
+        let (wire, _) = self.wire()?;
+        let mut links = wire.links.iter();
+        let served = links.find(|served| served.link.handle == link.handle);
+        let sent = served.map_or(0, |served| served.delivery_count);
+        let Some(flow) = wire.credit_of(link) else {
+            return Ok(0);
+        };
+        // Before it knew of our attach it counted from nothing.
+        let counted = flow.delivery_count.unwrap_or(0);
+        let credit = flow.link_credit.unwrap_or(0);
+        let credit = credit.saturating_sub(sent.wrapping_sub(counted));
+        let session = wire.session(link.channel);
+        let window = session.map_or(0, |session| {
+            session.window_end.wrapping_sub(session.next_outgoing_id)
+        });
+        Ok(credit.min(window))
+    }
+
     /// Hands a client's receiver one message, which it accepts.
     ///
     /// # Errors
@@ -178,6 +238,23 @@ impl Dialogue {
         };
         let disposition = self.expect_disposition_that(&wanted, is_it).await?;
         outcome_in(&disposition).ok_or_else(|| unexpected(&wanted, "a state on the way"))
+    }
+
+    /// The outcomes of these deliveries of this program, one by one or several in a disposition.
+    ///
+    /// # Errors
+    ///
+    /// [`Stop::Fail`] if one does not come in time.
+    pub async fn expect_outcomes_of(&mut self, mut ids: Vec<u32>) -> Result<(), Stop> {
+        while !ids.is_empty() {
+            let wanted = format!("the outcomes of deliveries {ids:?}");
+            let is_outcome = |disposition: &Disposition| {
+                disposition.role == Role::Receiver && outcome_in(disposition).is_some()
+            };
+            let disposition = self.expect_disposition_that(&wanted, is_outcome).await?;
+            ids.retain(|id| !covers(&disposition, *id));
+        }
+        Ok(())
     }
 
     /// The client comes to the end of its work, and closes without a complaint.

@@ -218,13 +218,14 @@ impl Dialogue {
         let channel = channel.unwrap_or(0);
         let mut begins = wire.remote_begins.iter();
         let begin = begins.find(|(channel, _)| *channel == remote_channel);
-        let next_incoming_id = begin.map_or(0, |(_, next_outgoing_id)| *next_outgoing_id);
+        let begin = begin.map(|(_, begin)| begin.clone()).unwrap_or_default();
         wire.channel = channel;
         wire.sessions.push(Session {
             channel,
             remote_channel,
-            next_incoming_id,
+            next_incoming_id: begin.next_outgoing_id,
             next_outgoing_id: answer.next_outgoing_id,
+            window_end: answer.next_outgoing_id.wrapping_add(begin.incoming_window),
             next_delivery_id: answer.next_outgoing_id,
         });
         let answer = Begin {

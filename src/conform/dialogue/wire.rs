@@ -8,7 +8,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::frames::{self, Link};
 use crate::codec::frame::{self, AmqpFrame, RawFrame};
-use crate::codec::{Flow, Open, Performative, SaslFrame, Transfer};
+use crate::codec::{Begin, Flow, Open, Performative, ProtocolHeader, SaslFrame, Transfer};
 use crate::conform::record::{Direction, Record};
 use crate::conform::target::BoxStream;
 
@@ -21,13 +21,15 @@ pub(super) struct Wire {
     number: usize,
     input: BytesMut,
     is_ended: bool,
+    /// Whether the header of AMQP is still to come: some send it together with their first frame.
+    pub(super) is_header_due: bool,
     /// What the peer's open said.
     pub(super) remote_open: Option<Open>,
     /// The channel of the session that verbs are about.
     pub(super) channel: u16,
     pub(super) sessions: Vec<Session>,
-    /// The next-outgoing-id of the peer's begins, by their channels.
-    pub(super) remote_begins: Vec<(u16, u32)>,
+    /// The peer's begins, by their channels.
+    pub(super) remote_begins: Vec<(u16, Begin)>,
     /// Links that a client attached.
     pub(super) links: Vec<Served>,
     /// The peer's last flow on each link, by its channel and handle.
@@ -51,6 +53,8 @@ pub(super) struct Session {
     pub(super) next_incoming_id: u32,
     /// Of our own.
     pub(super) next_outgoing_id: u32,
+    /// The first that the peer's window has no room for.
+    pub(super) window_end: u32,
     /// Of our next delivery.
     pub(super) next_delivery_id: u32,
 }
@@ -116,6 +120,7 @@ impl Wire {
             number,
             input: BytesMut::new(),
             is_ended: false,
+            is_header_due: false,
             remote_open: None,
             channel: frames::CHANNEL,
             sessions: Vec::new(),
@@ -218,18 +223,27 @@ impl Wire {
     fn count_received(&mut self, frame: &AmqpFrame) {
         let channel = frame.channel;
         match &frame.performative {
-            Some(Performative::Flow(flow)) if flow.handle.is_some() => {
-                let is_known =
-                    |(on, known): &(u16, Flow)| *on == channel && known.handle == flow.handle;
-                self.flows.retain(|known| !is_known(known));
-                self.flows.push((channel, flow.clone()));
-            }
+            Some(Performative::Flow(flow)) => self.count_flow(channel, flow),
             Some(Performative::Transfer(transfer)) => self.count_transfer(channel, transfer),
             Some(Performative::Begin(begin)) => {
                 self.remote_begins.retain(|(on, _)| *on != channel);
-                self.remote_begins.push((channel, begin.next_outgoing_id));
+                self.remote_begins.push((channel, Begin::clone(begin)));
             }
             _ => {}
+        }
+    }
+
+    fn count_flow(&mut self, channel: u16, flow: &Flow) {
+        let mut sessions = self.sessions.iter_mut();
+        let session = sessions.find(|session| session.remote_channel == channel);
+        if let (Some(session), Some(next)) = (session, flow.next_incoming_id) {
+            session.window_end = next.wrapping_add(flow.incoming_window);
+        }
+        if flow.handle.is_some() {
+            let is_known =
+                |(on, known): &(u16, Flow)| *on == channel && known.handle == flow.handle;
+            self.flows.retain(|known| !is_known(known));
+            self.flows.push((channel, flow.clone()));
         }
     }
 
@@ -267,6 +281,11 @@ impl Wire {
 
     /// The next frame of any type.
     pub(super) async fn hear(&mut self, record: &mut Record, deadline: Instant) -> Heard {
+        if self.is_header_due
+            && let Some(heard) = self.hear_header(record, deadline).await
+        {
+            return heard;
+        }
         loop {
             let octets = first_frame(&self.input);
             match frame::split(&mut self.input, MAX_FRAME_SIZE) {
@@ -286,6 +305,22 @@ impl Wire {
             if !self.fill(deadline).await {
                 return Heard::Nothing;
             }
+        }
+    }
+
+    /// The header of AMQP; what came instead, if it is not that.
+    async fn hear_header(&mut self, record: &mut Record, deadline: Instant) -> Option<Heard> {
+        while self.input.len() < 8 && !self.is_ended {
+            if !self.fill(deadline).await {
+                return Some(Heard::Nothing);
+            }
+        }
+        let octets = self.read_octets(record, 8, deadline).await;
+        self.is_header_due = false;
+        match octets[..] == ProtocolHeader::AMQP.to_bytes() {
+            true => None,
+            false if octets.is_empty() => Some(Heard::End),
+            false => Some(Heard::NoFrame("not the header of AMQP".to_owned())),
         }
     }
 

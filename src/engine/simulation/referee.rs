@@ -183,6 +183,13 @@ impl Referee {
             .retain(|number, session| *number != channel || !session.is_over());
     }
 
+    /// The connection is to end.
+    pub(super) fn on_ending(&mut self) {
+        self.sessions
+            .values_mut()
+            .for_each(|session| session.is_ending = true);
+    }
+
     /// Nothing is under way: what was asked for has been answered.
     pub(super) fn check_rest(&self) {
         if !self.is_closed {

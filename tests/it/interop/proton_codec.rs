@@ -11,7 +11,9 @@ use serde_json::{Value as Json, json};
 use super::json::{hex, parse_lines, typed, unhex};
 use super::program::Program;
 
-const VALUES: u64 = 5000;
+const VALUES: u64 = 3000;
+/// As many go through one run of Proton's program, which has a time limit.
+const VALUES_AT_ONCE: usize = 500;
 const SIMPLE_TYPES: u64 = 21;
 const ULONG: u64 = 5;
 const SYMBOL: u64 = 20;
@@ -177,12 +179,8 @@ fn check(value: &Value, answer: &Json) -> Result<(), String> {
     Ok(())
 }
 
-#[tokio::test]
-async fn t_001_t_034_t_041_each_codec_reads_what_the_other_writes() {
-    let Some(proton) = Program::python("proton_codec.py") else {
-        return;
-    };
-    let seeds = seeds();
+/// Gives the values to Proton; says how many it does not agree on.
+async fn failures(proton: &Program, seeds: &[u64]) -> usize {
     let values: Vec<Value> = seeds
         .iter()
         .map(|seed| Dice(*seed << 20).value(DEPTH))
@@ -208,5 +206,17 @@ async fn t_001_t_034_t_041_each_codec_reads_what_the_other_writes() {
             eprintln!("AMQP10_SEED={seed}: {}\n  {reason}", typed(value));
         }
     }
-    assert_eq!(failures, 0, "of {} values", values.len());
+    failures
+}
+
+#[tokio::test]
+async fn t_001_t_034_t_041_each_codec_reads_what_the_other_writes() {
+    let Some(proton) = Program::python("proton_codec.py") else {
+        return;
+    };
+    let mut count = 0;
+    for seeds in seeds().chunks(VALUES_AT_ONCE) {
+        count += failures(&proton, seeds).await;
+    }
+    assert_eq!(count, 0, "values on which Proton does not agree");
 }

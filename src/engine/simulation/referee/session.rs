@@ -37,6 +37,8 @@ pub(super) struct SessionView {
     received: Settlements,
     owes_echo: bool,
     pub(super) has_ended: bool,
+    /// The connection ends: what is under way may be given up.
+    pub(super) is_ending: bool,
     pub(super) has_heard_end: bool,
 }
 
@@ -55,6 +57,7 @@ impl SessionView {
             received: Settlements::default(),
             owes_echo: false,
             has_ended: false,
+            is_ending: false,
             has_heard_end: false,
         }
     }
@@ -121,7 +124,7 @@ impl SessionView {
             Performative::Transfer(transfer) => self.on_transfer_written(transfer),
             Performative::Disposition(disposition) => self.on_disposition_written(disposition),
             Performative::Detach(detach) => {
-                let is_read = !self.has_heard_end;
+                let is_read = !self.has_heard_end && !self.is_ending;
                 let (position, link) = self.written_link(detach.handle);
                 link.detach_output(is_read);
                 self.forget_link(position);

@@ -178,7 +178,7 @@ async fn dropped_before_it_resolves_nothing_was_sent() {
     peer.grant(0, 1).await;
     let transfer = expect_text(&mut peer, "a").await;
     accept(&mut peer, &transfer).await;
-    first.await.unwrap().unwrap();
+    assert!(first.await.unwrap().unwrap().is_accepted());
     // It waits for credit, is not polled, and its link is lost and attached again for another one meanwhile.
     let waiting = begun(sender.send_with_receipt("b"));
     let kept = begun(sender.send_with_receipt("c"));
@@ -188,7 +188,7 @@ async fn dropped_before_it_resolves_nothing_was_sent() {
     assert_eq!(answer(&mut peer, None).await.name, asked.name);
     let transfer = expect_text(&mut peer, "d").await;
     accept(&mut peer, &transfer).await;
-    other.await.unwrap().unwrap();
+    assert!(other.await.unwrap().unwrap().is_accepted());
     drop(waiting);
     peer.expect_nothing().await;
     // The one that was kept goes on, and is sent once.
