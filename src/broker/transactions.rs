@@ -160,9 +160,8 @@ impl Transaction {
     }
 
     fn check_room(&self, nodes: &Nodes, octets: usize) -> Result<(), AmqpError> {
-        match self.load.octets + self.retired_octets + octets
-            <= nodes.options().max_transaction_octets
-        {
+        let held = self.load.octets + self.retired_octets;
+        match held.saturating_add(octets) <= nodes.options().max_transaction_octets {
             true => Ok(()),
             false => Err(limit_exceeded("the transaction holds as much as it may")),
         }
