@@ -18,19 +18,6 @@ fn anonymous() -> SaslFrame {
     })
 }
 
-fn mechanisms() -> SaslFrame {
-    SaslFrame::Mechanisms(SaslMechanisms {
-        sasl_server_mechanisms: vec![ANONYMOUS],
-    })
-}
-
-fn outcome(code: SaslCode) -> SaslFrame {
-    SaslFrame::Outcome(SaslOutcome {
-        code,
-        additional_data: None,
-    })
-}
-
 fn sasl(frame: &SaslFrame) -> BytesMut {
     let mut octets = BytesMut::new();
     amqp10::codec::frame::encode_sasl(&mut octets, frame);
