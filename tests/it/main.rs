@@ -16,7 +16,6 @@ mod handles;
 mod hostile;
 mod interop;
 mod layering;
-mod limits;
 mod spec;
 mod support;
 mod transport;

@@ -1,6 +1,8 @@
 //! What lies between TCP and AMQP: WebSocket, TLS, proxies.
 
 mod proxy;
+#[cfg(all(feature = "tls", feature = "websocket"))]
+mod rough;
 #[cfg(feature = "websocket")]
 mod websocket;
 
