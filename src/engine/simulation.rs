@@ -46,8 +46,15 @@ pub(crate) fn operate(choices: &[u8]) {
     };
     let mut world = world::World::new(random::Random::of_choices(choices));
     world.settle_down();
+    world.warm_up();
     while world.random.has_choices() {
         world.step();
     }
-    world.end(ending::ENDINGS[usize::from(ending) % ending::ENDINGS.len()]);
+    let ending = ending::ENDINGS[usize::from(ending) % ending::ENDINGS.len()];
+    world.end(ending);
+    if ending != ending::Ending::Rest {
+        world.reconnect();
+        world.settle_down();
+        world.end(ending::Ending::Rest);
+    }
 }

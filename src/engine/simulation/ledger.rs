@@ -56,6 +56,7 @@ pub(super) struct Counts {
 }
 
 impl Counts {
+    #[cfg(test)]
     pub(super) fn add(&mut self, other: &Self) {
         self.committed += other.committed;
         self.received += other.received;
