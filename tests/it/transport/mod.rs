@@ -3,6 +3,8 @@
 #[cfg(feature = "tls")]
 mod abrupt;
 mod proxy;
+#[cfg(all(feature = "tls", feature = "websocket"))]
+mod rough;
 #[cfg(feature = "websocket")]
 mod websocket;
 
