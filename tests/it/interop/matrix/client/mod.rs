@@ -36,7 +36,11 @@ pub trait Listening: Peer + Sized {
     /// Addresses at which each message sent gets an outcome other than accepted.
     const ANSWERS: &'static [(&'static str, Outcome)] = &[];
     /// Files of messages that it passes on as they are, but for what [`strip`](Self::strip) takes away.
-    const MESSAGES: &'static [&'static str] = &["messages.jsonl", "messages-all-sections.jsonl"];
+    const MESSAGES: &'static [&'static str] = &[
+        "messages.jsonl",
+        "messages-described-arrays.jsonl",
+        "messages-all-sections.jsonl",
+    ];
 
     /// Whether it sends a message in a hundred thousand frames within seconds. Where it takes minutes, only `AMQP10_ALL_PAIRS`
     /// makes it send one; it receives one in any case.
