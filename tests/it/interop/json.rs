@@ -384,7 +384,7 @@ fn fixed<const N: usize>(text: &str) -> [u8; N] {
 fn every_line_comes_back_from_a_message() {
     for file in [
         "messages.jsonl",
-        "messages-described-arrays.jsonl",
+        "messages-compound-arrays.jsonl",
         "messages-all-sections.jsonl",
     ] {
         for line in lines_of(file) {

@@ -22,8 +22,7 @@ impl Listening for ProtonBroker {
         (Outcome::Modified, false),
     ];
     const SENDS_MANY_FRAMES: bool = false;
-    const MESSAGES: &'static [&'static str] =
-        &["messages.jsonl", "messages-described-arrays.jsonl"];
+    const MESSAGES: &'static [&'static str] = &["messages.jsonl", "messages-compound-arrays.jsonl"];
 
     async fn start(_: Access) -> Option<Self> {
         let url = peers::proton_broker()?;

@@ -23,8 +23,7 @@ impl Listening for ProtonPython {
         ("release", Outcome::Released),
         ("modify", Outcome::Modified),
     ];
-    const MESSAGES: &'static [&'static str] =
-        &["messages.jsonl", "messages-described-arrays.jsonl"];
+    const MESSAGES: &'static [&'static str] = &["messages.jsonl", "messages-compound-arrays.jsonl"];
     const SENDS_MANY_FRAMES: bool = false;
 
     async fn start(access: Access) -> Option<Self> {
@@ -47,8 +46,7 @@ impl Listening for ProtonPython {
 }
 
 impl Connecting for ProtonPython {
-    const MESSAGES: &'static [&'static str] =
-        &["messages.jsonl", "messages-described-arrays.jsonl"];
+    const MESSAGES: &'static [&'static str] = &["messages.jsonl", "messages-compound-arrays.jsonl"];
     const SENDS_MANY_FRAMES: bool = false;
 
     fn program() -> Option<Program> {

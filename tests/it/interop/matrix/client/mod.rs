@@ -38,7 +38,7 @@ pub trait Listening: Peer + Sized {
     /// Files of messages that it passes on as they are, but for what [`strip`](Self::strip) takes away.
     const MESSAGES: &'static [&'static str] = &[
         "messages.jsonl",
-        "messages-described-arrays.jsonl",
+        "messages-compound-arrays.jsonl",
         "messages-all-sections.jsonl",
     ];
 

@@ -31,7 +31,7 @@ pub trait Connecting: Peer {
     /// Files of messages that it reads and writes with every type.
     const MESSAGES: &'static [&'static str] = &[
         "messages.jsonl",
-        "messages-described-arrays.jsonl",
+        "messages-compound-arrays.jsonl",
         "messages-all-sections.jsonl",
     ];
 
