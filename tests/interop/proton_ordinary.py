@@ -35,7 +35,7 @@ class Ordinary(MessagingHandler):
     def on_link_flow(self, event):
         if event.link.is_sender and event.link.drain_mode and self.sent > 0:
             event.link.drained()
-        if event.link.is_receiver and self.is_draining and event.link.credit == 0:
+        if event.link.is_receiver and self.is_draining:
             self.close()
 
     def on_settled(self, event):
@@ -56,8 +56,19 @@ class Ordinary(MessagingHandler):
         condition = event.transport.condition
         self.is_refused = "refused" in str(condition and condition.description).lower()
 
+    def on_link_remote_detach(self, event):
+        event.link.detach()
+        self.connection.close()
+
     def on_link_closed(self, event):
         self.connection.close()
+
+    def on_transport_tail_closed(self, event):
+        # What Proton reads no more it does not close either.
+        event.container.schedule(1, self)
+
+    def on_timer_task(self, event):
+        event.container.stop()
 
     on_link_error = on_session_error = on_connection_error = on_link_closed
 

@@ -43,15 +43,11 @@ function work(port) {
     container.on(`${scope}_close`, () => connection.close());
   }
   for (const event of ['connection_error', 'protocol_error', 'error']) container.on(event, () => {});
-  container.once('disconnected', ({ error }) => {
-    if (error && error.code === 'ECONNREFUSED') process.exit(0);
-    connection.removeAllListeners();
-    setImmediate(work, port);
-  });
+  container.on('disconnected', () => {});
+  // What breaks rhea's connection breaks no other case.
+  connection.socket.once('error', ({ code }) => { if (code === 'ECONNREFUSED') process.exit(0); });
+  connection.socket.once('close', () => setImmediate(work, port));
 }
 
-process.on('uncaughtException', (error) => {
-  console.error(error);
-  setImmediate(work, Number(process.argv[2]));
-});
+process.on('uncaughtException', (error) => console.error(error));
 work(Number(process.argv[2]));

@@ -1,11 +1,12 @@
 //! Attaching links, from a client's side [2.6.1 - 2.6.3, 2.7.3].
 
+use super::expect_refusal_above_the_link;
 use crate::codec::{
     Attach, DeliveryState, DeliveryTag, Fields, Received, Role, Source, Symbol, UnsettledMap,
     condition,
 };
 use crate::conform::case::{Case, Level, Need, Side, Stop};
-use crate::conform::dialogue::{Dialogue, Link, Scope, frames};
+use crate::conform::dialogue::{Dialogue, Link, frames};
 
 pub(super) const CASES: &[Case] = &[
     Case {
@@ -409,19 +410,6 @@ async fn refuse(client: &mut Dialogue, role: Role) -> Result<(), Stop> {
     match detach.handle == link.remote.handle {
         true => Ok(()),
         false => Err(Stop::fail(format!("detach of handle {}", detach.handle))),
-    }
-}
-
-/// The client ends the session or the connection, whose condition had better be this one.
-async fn expect_refusal_above_the_link(client: &mut Dialogue, wanted: &Symbol) -> Result<(), Stop> {
-    let refusal = client.expect_refusal().await?;
-    match (&refusal.error, refusal.scope) {
-        (_, Scope::Link) => Err(Stop::fail(refusal.to_string())),
-        (Some(error), _) if error.condition == *wanted => Ok(()),
-        _ => {
-            client.remark(format!("{refusal} in place of {wanted}"));
-            Ok(())
-        }
     }
 }
 

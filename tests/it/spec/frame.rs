@@ -1,7 +1,7 @@
 //! Protocol headers and frames [2.2, 2.3].
 
 use amqp10::codec::frame::ProtocolHeader;
-use amqp10::codec::{Begin, Performative, condition};
+use amqp10::codec::{Begin, condition};
 use amqp10::{LinkError, SenderOptions, SessionOptions, Symbol};
 
 use crate::support::peer::{self, CHANNEL, Peer, encode};

@@ -3,9 +3,7 @@
 use amqp10::codec::frame::ProtocolHeader;
 use amqp10::codec::sasl::{SaslCode, SaslFrame, SaslInit, SaslMechanisms, SaslOutcome};
 use amqp10::codec::{Symbol, condition};
-use amqp10::{
-    ConnectError, Credentials, ListenerOptions, SaslMechanism, SaslServerOptions, StaticUsers,
-};
+use amqp10::{ConnectError, ListenerOptions, SaslMechanism, SaslServerOptions, StaticUsers};
 use bytes::{Bytes, BytesMut};
 
 use crate::support::peer::{self, Peer, encode};
@@ -17,19 +15,6 @@ fn anonymous() -> SaslFrame {
         mechanism: ANONYMOUS,
         initial_response: None,
         hostname: None,
-    })
-}
-
-fn mechanisms() -> SaslFrame {
-    SaslFrame::Mechanisms(SaslMechanisms {
-        sasl_server_mechanisms: vec![ANONYMOUS],
-    })
-}
-
-fn outcome(code: SaslCode) -> SaslFrame {
-    SaslFrame::Outcome(SaslOutcome {
-        code,
-        additional_data: None,
     })
 }
 
