@@ -107,7 +107,7 @@ impl Dialogue {
     ///
     /// [`Stop::Fail`] if something else comes, or nothing in time.
     pub async fn expect_close_with(&mut self, conditions: &[Symbol]) -> Result<(), Stop> {
-        let refusal = self.expect_refusal().await?;
+        let refusal = self.expect_complaint().await?;
         match (refusal.scope, refusal.is_said) {
             (Scope::Connection, false) => {
                 self.remark("the stream ended without a close");
@@ -138,11 +138,22 @@ impl Dialogue {
                 Next::End => return Ok(Refusal::SILENT),
                 Next::Nothing => return Err(unexpected("a refusal", "nothing")),
             };
-            match frame.performative.as_ref().and_then(Refusal::of) {
-                // A client may have come to the end of its work on them.
-                Some(refusal) if self.target.side == Side::Client && refusal.is_farewell() => {}
-                Some(refusal) => return Ok(refusal),
-                None => {}
+            if let Some(refusal) = frame.performative.as_ref().and_then(Refusal::of) {
+                return Ok(refusal);
+            }
+        }
+    }
+
+    /// The same, passing over a detach or an end without an error of a client, which may have come to the end of its work.
+    ///
+    /// # Errors
+    ///
+    /// [`Stop::Fail`] if none comes in time.
+    pub async fn expect_complaint(&mut self) -> Result<Refusal, Stop> {
+        loop {
+            let refusal = self.expect_refusal().await?;
+            if self.target.side == Side::Listener || !refusal.is_farewell() {
+                return Ok(refusal);
             }
         }
     }
