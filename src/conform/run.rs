@@ -117,7 +117,8 @@ pub async fn play(case: &'static Case, target: &Target, options: &RunOptions) ->
             .unwrap_or_else(|_| Err(too_long(options.case_deadline))),
     };
     let took = dialogue.elapsed();
-    let (record, remarks) = dialogue.into_record();
+    let (record, remarks) = dialogue.report();
+    dialogue.take_leave().await;
     Played {
         case,
         verdict: Verdict::of(case.level, ended, remarks),

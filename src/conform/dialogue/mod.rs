@@ -32,6 +32,9 @@ use super::case::{Side, Stop};
 use super::record::Record;
 use super::target::Target;
 
+/// How long a listener has to answer the close at the end of a case.
+const LEAVE: Duration = Duration::from_millis(500);
+
 /// How long a dialogue waits.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Waits {
@@ -74,17 +77,27 @@ impl Dialogue {
         }
     }
 
-    pub(super) fn into_record(self) -> (Record, Vec<String>) {
-        let Self {
-            mut record,
-            remarks,
-            connections,
-            ..
-        } = self;
-        for wire in &connections {
+    /// What was said, and what was remarked.
+    pub(super) fn report(&mut self) -> (Record, Vec<String>) {
+        let mut record = self.record.clone();
+        for wire in &self.connections {
             wire.record_the_unread(&mut record);
         }
-        (record, remarks)
+        (record, std::mem::take(&mut self.remarks))
+    }
+
+    /// Closes what is still open towards a listener: it would go on serving links that nobody is at the end of.
+    pub(super) async fn take_leave(&mut self) {
+        self.waits.patience = LEAVE;
+        for connection in 0..self.connections.len() {
+            self.current = connection;
+            if self.target.side == Side::Listener && self.connections[connection].is_open() {
+                // A listener that does not answer is left all the same.
+                let _ = self.send_on(0, frames::close()).await;
+                let _ = self.half_close().await;
+                let _ = self.expect_eof().await;
+            }
+        }
     }
 
     /// The address of the node that links are attached to.

@@ -363,6 +363,11 @@ impl Wire {
         }
     }
 
+    /// Whether the peer has opened, and not ended the stream.
+    pub(super) fn is_open(&self) -> bool {
+        self.remote_open.is_some() && !self.is_ended
+    }
+
     pub(super) fn number(&self) -> usize {
         self.number
     }
