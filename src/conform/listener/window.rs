@@ -102,7 +102,7 @@ pub(super) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "w_010_a_window_that_comes_out_negative_is_shut",
+        name: "w_010_a_window_of_a_receiver_that_comes_out_negative_is_shut",
         rows: &["W-010"],
         side: Side::Listener,
         level: Level::Should,
