@@ -22,7 +22,6 @@ mod hostile;
 )]
 mod interop;
 mod layering;
-mod limits;
 mod spec;
 mod support;
 mod transport;

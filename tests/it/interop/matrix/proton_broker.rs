@@ -26,7 +26,7 @@ impl Listening for ProtonBroker {
         (Outcome::Modified, false),
     ];
     const INCOMING_WINDOW: u32 = MESSAGE_IN_FRAMES;
-    const MESSAGES: &'static [&'static str] = &["messages.jsonl"];
+    const MESSAGES: &'static [&'static str] = &["messages.jsonl", "messages-compound-arrays.jsonl"];
 
     async fn start(_: Access) -> Option<Self> {
         let url = peers::proton_broker()?;

@@ -36,7 +36,11 @@ pub trait Listening: Peer + Sized {
     /// Addresses at which each message sent gets an outcome other than accepted.
     const ANSWERS: &'static [(&'static str, Outcome)] = &[];
     /// Files of messages that it passes on as they are, but for what [`strip`](Self::strip) takes away.
-    const MESSAGES: &'static [&'static str] = &["messages.jsonl", "messages-all-sections.jsonl"];
+    const MESSAGES: &'static [&'static str] = &[
+        "messages.jsonl",
+        "messages-compound-arrays.jsonl",
+        "messages-all-sections.jsonl",
+    ];
 
     /// How many frames it may send us before we let it send more, where messages are large.
     const INCOMING_WINDOW: u32 = 1024;

@@ -29,7 +29,11 @@ pub trait Connecting: Peer {
     /// As whom it connects where that is not what is tried.
     const LOGIN: Login = Login::Anonymous;
     /// Files of messages that it reads and writes with every type.
-    const MESSAGES: &'static [&'static str] = &["messages.jsonl", "messages-all-sections.jsonl"];
+    const MESSAGES: &'static [&'static str] = &[
+        "messages.jsonl",
+        "messages-compound-arrays.jsonl",
+        "messages-all-sections.jsonl",
+    ];
 
     /// Whether it sends a message in a hundred thousand frames within seconds. Where it takes minutes, only `AMQP10_ALL_PAIRS`
     /// makes it send one; it receives one in any case.
