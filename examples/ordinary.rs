@@ -35,8 +35,15 @@ async fn main() -> Result<(), ConnectError> {
     }
 }
 
-/// Sends ten messages and receives what comes meanwhile, then closes everything in order.
+/// Works as long as it can, and closes the connection.
 pub async fn work(connection: &Connection) -> Result<(), Box<dyn Error + Send + Sync>> {
+    let worked = exchange(connection).await;
+    connection.close().await?;
+    worked
+}
+
+/// Sends ten messages and receives what comes meanwhile, then closes everything in order.
+async fn exchange(connection: &Connection) -> Result<(), Box<dyn Error + Send + Sync>> {
     let session = connection.begin(SessionOptions::default()).await?;
     let (sender, receiver) = tokio::try_join!(
         session.attach_sender("conform", SenderOptions::default()),
@@ -49,7 +56,6 @@ pub async fn work(connection: &Connection) -> Result<(), Box<dyn Error + Send + 
     sender.close().await?;
     receiver.close().await?;
     session.end().await?;
-    connection.close().await?;
     Ok(())
 }
 

@@ -35,10 +35,10 @@ pub(super) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "c_001_a_first_frame_other_than_open_is_refused",
+        name: "c_001_a_first_frame_other_than_open_is_refused_by_a_client",
         rows: &["C-001"],
         side: Side::Client,
-        level: Level::Must,
+        level: Level::Should,
         needs: &[],
         stimulus: "begin in place of open",
         expected: "close with an error, then the end of the stream",
@@ -52,10 +52,10 @@ pub(super) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "c_002_open_on_another_channel_is_refused",
+        name: "c_002_open_on_another_channel_is_refused_by_a_client",
         rows: &["C-002"],
         side: Side::Client,
-        level: Level::Must,
+        level: Level::Should,
         needs: &[],
         stimulus: "open on channel 1",
         expected: "close with an error, then the end of the stream",
@@ -69,7 +69,7 @@ pub(super) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "c_003_a_second_open_is_refused",
+        name: "c_003_a_second_open_is_refused_by_a_client",
         rows: &["C-003"],
         side: Side::Client,
         level: Level::Should,
@@ -88,7 +88,7 @@ pub(super) const CASES: &[Case] = &[
         name: "c_004_t_056_open_without_a_container_id_is_refused",
         rows: &["C-004", "T-056"],
         side: Side::Client,
-        level: Level::Must,
+        level: Level::Should,
         needs: &[],
         stimulus: "open as an empty list",
         expected: "close with an error, then the end of the stream",
@@ -107,7 +107,7 @@ pub(super) const CASES: &[Case] = &[
         name: "t_061_a_field_of_another_type_is_refused",
         rows: &["T-061"],
         side: Side::Client,
-        level: Level::Must,
+        level: Level::Should,
         needs: &[],
         stimulus: "open whose container-id is a uint",
         expected: "close with an error, then the end of the stream",
@@ -268,7 +268,8 @@ pub(super) const CASES: &[Case] = &[
                     let before = client.elapsed();
                     let frame = client.next_frame().await?;
                     let gap = client.elapsed() - before;
-                    if frame.is_none() || gap > Duration::from_millis(2000) {
+                    // The way of the frame takes its time as well.
+                    if frame.is_none() || gap > Duration::from_millis(2500) {
                         return Err(Stop::fail(format!("nothing for {gap:?}")));
                     }
                     client.send_empty().await?;
@@ -315,6 +316,7 @@ pub(super) const CASES: &[Case] = &[
                     Some(milliseconds @ 1..=15_000) => Duration::from_millis(milliseconds.into()),
                     _ => return Err(Stop::skip("the client waits for long")),
                 };
+                client.expect_silence().await?;
                 client.pause(patience * 2).await;
                 let conditions = [condition::RESOURCE_LIMIT_EXCEEDED];
                 client.expect_close_with(&conditions).await
@@ -337,6 +339,7 @@ pub(super) const CASES: &[Case] = &[
                     Some(milliseconds @ 1..=15_000) => Duration::from_millis(milliseconds.into()),
                     _ => return Err(Stop::skip("the client waits for long")),
                 };
+                client.expect_silence().await?;
                 for _ in 0..3 {
                     client.pause(patience / 2).await;
                     client.send_empty().await?;
@@ -346,7 +349,7 @@ pub(super) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "c_015_an_idle_time_out_that_cannot_be_honoured_is_refused",
+        name: "c_015_an_idle_time_out_that_cannot_be_honoured_is_refused_by_a_client",
         rows: &["C-015"],
         side: Side::Client,
         level: Level::Should,
@@ -441,10 +444,10 @@ pub(super) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "c_029_close_is_taken_on_any_channel",
+        name: "c_029_close_is_taken_on_any_channel_by_a_client",
         rows: &["C-029"],
         side: Side::Client,
-        level: Level::Must,
+        level: Level::Should,
         needs: &[],
         stimulus: "close on a channel above 0",
         expected: "close, then the end of the stream",

@@ -166,19 +166,20 @@ pub(super) const CASES: &[Case] = &[
         side: Side::Client,
         level: Level::Must,
         needs: &[Need::Sender],
-        stimulus: "drain, and when it is over credit for one",
-        expected: "a delivery, if the client has one left",
+        stimulus: "credit for one and drain; when it is used up, credit for another one",
+        expected: "two deliveries",
         play: |client| {
             Box::pin(async move {
                 let link = client.open_sender().await?;
                 let drain = Flow {
                     drain: true,
-                    ..client.credit(&link, 2)
+                    ..client.credit(&link, 1)
                 };
                 client.send(drain).await?;
-                let count = expect_drained(client, &link).await?.delivery_count;
-                client.grant(&link, count.unwrap_or(0), 1).await?;
-                client.accept_delivery().await.map(drop)
+                if client.accept_delivery().await.is_err() {
+                    return Err(Stop::skip("the client has nothing to send at once"));
+                }
+                client.take(&link).await.map(drop)
             })
         },
     },
@@ -207,7 +208,7 @@ pub(super) const CASES: &[Case] = &[
         name: "w_020_k_017_k_019_the_flow_of_a_sender_states_its_count_and_its_credit",
         rows: &["W-020", "K-017", "K-019"],
         side: Side::Client,
-        level: Level::Must,
+        level: Level::Should,
         needs: &[Need::Sender],
         stimulus: "after three deliveries a flow of the link that asks for an echo",
         expected: "a flow of the link with the delivery-count as it is now, and link-credit 0",
@@ -243,7 +244,6 @@ pub(super) const CASES: &[Case] = &[
                 for _ in 0..3 {
                     client.give(&link, &frames::text("hello")).await?;
                 }
-                ask(client, &link, 1).await?;
                 expect_count(client, &link, 1).await
             })
         },
@@ -293,7 +293,6 @@ pub(super) const CASES: &[Case] = &[
                 };
                 client.send_transfer(abort, b"").await?;
                 client.give(&link, &frames::text("hello")).await?;
-                ask(client, &link, 2).await?;
                 expect_count(client, &link, 2).await
             })
         },
@@ -439,23 +438,10 @@ async fn count_from(client: &mut Dialogue, initial: u32) -> Result<Link, Stop> {
     Ok(link)
 }
 
-/// Asks for the state of a link over which the client receives.
-async fn ask(client: &mut Dialogue, link: &Link, delivery_count: u32) -> Result<(), Stop> {
-    let echo = Flow {
-        handle: Some(link.handle),
-        delivery_count: Some(delivery_count),
-        link_credit: Some(1),
-        echo: true,
-        ..client.flow()
-    };
-    client.send(echo).await
-}
-
 async fn expect_count(client: &mut Dialogue, link: &Link, count: u32) -> Result<(), Stop> {
-    let handle = link.remote.handle;
     let wanted = format!("a flow of the link with delivery-count {count}");
-    let is_it = |flow: &Flow| flow.handle == Some(handle) && flow.delivery_count == Some(count);
-    client.expect_flow_that(&wanted, is_it).await.map(drop)
+    let is_it = |flow: &Flow| flow.delivery_count == Some(count);
+    client.expect_state(link, &wanted, is_it).await
 }
 
 /// Serves the client until it drains its receiver.

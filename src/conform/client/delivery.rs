@@ -115,7 +115,7 @@ pub(super) const CASES: &[Case] = &[
         name: "d_004_t_056_a_transfer_without_a_handle_is_refused",
         rows: &["D-004", "T-056"],
         side: Side::Client,
-        level: Level::Must,
+        level: Level::Should,
         needs: &[Need::Receiver],
         stimulus: "transfer as an empty list",
         expected: "end or close with an error",

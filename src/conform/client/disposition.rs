@@ -231,7 +231,7 @@ pub(super) const CASES: &[Case] = &[
         name: "p_008_an_outcome_that_is_not_settled_is_settled_by_the_sender",
         rows: &["P-008"],
         side: Side::Client,
-        level: Level::Must,
+        level: Level::Should,
         needs: &[Need::Sender],
         stimulus: "accepted, and not settled",
         expected: "a disposition of the sender that settles",

@@ -101,7 +101,7 @@ pub(super) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "v_012_a_header_may_come_octet_by_octet",
+        name: "v_012_a_header_may_come_to_a_client_octet_by_octet",
         rows: &["V-012"],
         side: Side::Client,
         level: Level::Must,

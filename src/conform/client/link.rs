@@ -1,11 +1,12 @@
 //! Attaching links, from a client's side [2.6.1 - 2.6.3, 2.7.3].
 
+use super::expect_refusal_above_the_link;
 use crate::codec::{
     Attach, DeliveryState, DeliveryTag, Fields, Received, Role, Source, Symbol, UnsettledMap,
     condition,
 };
 use crate::conform::case::{Case, Level, Need, Side, Stop};
-use crate::conform::dialogue::{Dialogue, Link, Scope, frames};
+use crate::conform::dialogue::{Dialogue, Link, frames};
 
 pub(super) const CASES: &[Case] = &[
     Case {
@@ -99,6 +100,8 @@ pub(super) const CASES: &[Case] = &[
         play: |client| {
             Box::pin(async move {
                 let link = client.open_sender().await?;
+                // A link that waits for its answer may take it for a refusal.
+                client.expect_silence().await?;
                 let other = Link { handle: 99, ..link };
                 client.send(frames::detach(&other)).await?;
                 expect_refusal_above_the_link(client, &condition::UNATTACHED_HANDLE).await
@@ -117,8 +120,11 @@ pub(super) const CASES: &[Case] = &[
             Box::pin(async move {
                 client.open().await?;
                 client.accept_session().await?;
+                client.expect_silence().await?;
                 let attach = client.sender("unasked");
                 client.send(attach).await?;
+                // Somebody may have to decide.
+                client.pause(client.patience() * 2).await;
                 let answer = client.expect_attach_of("unasked").await?;
                 match answer.target {
                     Some(_) => Ok(()),
@@ -159,6 +165,7 @@ pub(super) const CASES: &[Case] = &[
             Box::pin(async move {
                 client.open().await?;
                 let link = client.hold_link(Role::Sender).await?;
+                client.expect_silence().await?;
                 client
                     .send(frames::detach_for(&link, condition::NOT_FOUND))
                     .await?;
@@ -403,19 +410,6 @@ async fn refuse(client: &mut Dialogue, role: Role) -> Result<(), Stop> {
     match detach.handle == link.remote.handle {
         true => Ok(()),
         false => Err(Stop::fail(format!("detach of handle {}", detach.handle))),
-    }
-}
-
-/// The client ends the session or the connection, whose condition had better be this one.
-async fn expect_refusal_above_the_link(client: &mut Dialogue, wanted: &Symbol) -> Result<(), Stop> {
-    let refusal = client.expect_refusal().await?;
-    match (&refusal.error, refusal.scope) {
-        (_, Scope::Link) => Err(Stop::fail(refusal.to_string())),
-        (Some(error), _) if error.condition == *wanted => Ok(()),
-        _ => {
-            client.remark(format!("{refusal} in place of {wanted}"));
-            Ok(())
-        }
     }
 }
 

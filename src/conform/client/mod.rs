@@ -15,7 +15,8 @@ mod transfer;
 mod window;
 
 use super::case::{Case, Stop};
-use super::dialogue::Dialogue;
+use super::dialogue::{Dialogue, Scope};
+use crate::codec::Symbol;
 
 /// The cases of each chapter, in the order of the standard.
 pub(super) const CHAPTERS: &[&[Case]] = &[
@@ -50,5 +51,18 @@ async fn expect_complaint(client: &mut Dialogue) -> Result<(), Stop> {
             Ok(())
         }
         (None, true) => Err(Stop::fail(format!("{refusal} in place of an error"))),
+    }
+}
+
+/// The client ends the session or the connection, whose condition had better be this one.
+async fn expect_refusal_above_the_link(client: &mut Dialogue, wanted: &Symbol) -> Result<(), Stop> {
+    let refusal = client.expect_refusal().await?;
+    match (&refusal.error, refusal.scope) {
+        (_, Scope::Link) => Err(Stop::fail(refusal.to_string())),
+        (Some(error), _) if error.condition == *wanted => Ok(()),
+        _ => {
+            client.remark(format!("{refusal} in place of {wanted}"));
+            Ok(())
+        }
     }
 }

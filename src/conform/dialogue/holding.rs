@@ -110,7 +110,7 @@ impl Dialogue {
         }
     }
 
-    /// The flow that grants a client's sender credit beyond what it has sent so far.
+    /// The flow that says how many deliveries a link has carried, and grants a client's sender credit beyond them.
     pub fn credit(&self, link: &Link, link_credit: u32) -> Flow {
         let wire = self.connections.get(self.current);
         let served = wire.and_then(|wire| {
@@ -185,6 +185,38 @@ impl Dialogue {
             served.delivery_count = served.delivery_count.wrapping_add(1);
         }
         Ok(frames::transfer(link, delivery_id))
+    }
+
+    /// The state of a link over which a client receives, and of its session, as its last flow says it or its next: an echo is
+    /// asked for.
+    ///
+    /// # Errors
+    ///
+    /// [`Stop::Fail`] if flows come and none of them is as `is_it` wants; [`Stop::Skip`] if none comes in time.
+    pub async fn expect_state(
+        &mut self,
+        link: &Link,
+        wanted: &str,
+        is_it: impl Fn(&Flow) -> bool,
+    ) -> Result<(), Stop> {
+        let (wire, _) = self.wire()?;
+        if wire.flow_of(link).is_some_and(&is_it) {
+            return Ok(());
+        }
+        let echo = Flow {
+            echo: true,
+            ..self.credit(link, 1)
+        };
+        self.send_on(link.channel, echo).await?;
+        let mut is_answered = false;
+        let heard = self.expect_flow_that(wanted, |flow| {
+            is_answered = true;
+            is_it(flow)
+        });
+        match heard.await {
+            Err(Stop::Fail(_)) if !is_answered => Err(Stop::skip("the client answers no echo")),
+            heard => heard.map(drop),
+        }
     }
 
     /// How many more deliveries of one frame a client's receiver takes, by its credit and by the window of its session.

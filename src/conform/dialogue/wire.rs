@@ -160,15 +160,21 @@ impl Wire {
 
     /// The peer's last flow on a link, if it grants credit.
     pub(super) fn credit_of(&self, link: &Link) -> Option<Flow> {
+        let flow = self.flow_of(link)?;
+        flow.link_credit
+            .is_some_and(|credit| credit > 0)
+            .then(|| flow.clone())
+    }
+
+    /// The peer's last flow on a link.
+    pub(super) fn flow_of(&self, link: &Link) -> Option<&Flow> {
         let mut sessions = self.sessions.iter();
         let session = sessions.find(|session| session.channel == link.channel)?;
         let mut flows = self.flows.iter();
         let (_, flow) = flows.find(|(channel, flow)| {
             *channel == session.remote_channel && flow.handle == Some(link.remote.handle)
         })?;
-        flow.link_credit
-            .is_some_and(|credit| credit > 0)
-            .then(|| flow.clone())
+        Some(flow)
     }
 
     /// Writes octets. A peer that does not read any more is not in the way: what it says instead is still to be heard.
@@ -272,7 +278,8 @@ impl Wire {
         let octets = self.input.split_to(count.min(self.input.len())).freeze();
         let what = match octets.len() {
             8 if octets.starts_with(b"AMQP") => "header",
-            0 => "the end of the stream",
+            0 if self.is_ended => "the end of the stream",
+            0 => return octets,
             _ => "octets",
         };
         record.add(self.number, Direction::Received, what, &octets);

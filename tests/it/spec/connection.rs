@@ -190,22 +190,6 @@ async fn c_017_empty_frames_keep_the_connection_up() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn c_018_no_heartbeat_after_our_close() {
-    let open = Open {
-        idle_time_out: Some(1000),
-        ..peer::open()
-    };
-    let (mut peer, connection) = Peer::opened_client(peer::client_options(), open).await;
-    let closing = tokio::spawn(async move { connection.close().await });
-    peer.expect_close().await;
-    tokio::time::sleep(Duration::from_secs(5)).await;
-    peer.expect_nothing().await;
-    peer.send_on(0, Close::default()).await;
-    peer.expect_eof().await;
-    closing.await.unwrap().unwrap();
-}
-
-#[tokio::test(start_paused = true)]
 async fn c_018_no_heartbeat_before_our_open() {
     let (near, far) = amqp10::memory::pipe(1 << 16);
     let mut options = peer::listener_options();

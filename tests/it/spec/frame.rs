@@ -1,7 +1,7 @@
 //! Protocol headers and frames [2.2, 2.3].
 
 use amqp10::codec::frame::ProtocolHeader;
-use amqp10::codec::{Begin, Performative, condition};
+use amqp10::codec::{Begin, condition};
 use amqp10::{LinkError, SenderOptions, SessionOptions, Symbol};
 
 use crate::support::peer::{self, CHANNEL, Peer, encode};
@@ -134,36 +134,6 @@ async fn f_013_an_open_of_ours_above_512_octets_fails_before_it_is_sent() {
     peer.expect_eof().await;
     let error = opening.await.unwrap().unwrap_err();
     assert!(error.to_string().contains("512"), "{error}");
-}
-
-#[tokio::test(start_paused = true)]
-async fn f_014_every_frame_keeps_to_the_peers_512_octets() {
-    let open = amqp10::codec::Open {
-        max_frame_size: 512,
-        ..peer::open()
-    };
-    let (mut peer, connection) = Peer::opened_client(peer::client_options(), open).await;
-    let beginning = tokio::spawn(async move { connection.begin(SessionOptions::default()).await });
-    peer.answer_begin(peer::begin()).await;
-    let session = beginning.await.unwrap().unwrap();
-    let sender = scene::attach_sender(&mut peer, &session, SenderOptions::default()).await;
-    peer.grant(0, 10).await;
-    let sending = tokio::spawn(async move { sender.send_settled(vec![7; 5000]).await });
-    let mut octets = 0;
-    loop {
-        let frame = peer.next_frame().await.unwrap();
-        let Some(Performative::Transfer(transfer)) = frame.performative else {
-            panic!("not a transfer");
-        };
-        let size = encode(0, &transfer.clone().into(), &frame.payload).len();
-        assert!(size <= 512, "{size}");
-        octets += frame.payload.len();
-        if !transfer.more {
-            break;
-        }
-    }
-    assert_eq!(octets, 5000 + 8);
-    sending.await.unwrap().unwrap();
 }
 
 #[tokio::test(start_paused = true)]

@@ -3,9 +3,7 @@
 use amqp10::codec::frame::ProtocolHeader;
 use amqp10::codec::sasl::{SaslCode, SaslFrame, SaslInit, SaslMechanisms, SaslOutcome};
 use amqp10::codec::{Symbol, condition};
-use amqp10::{
-    ConnectError, Credentials, ListenerOptions, SaslMechanism, SaslServerOptions, StaticUsers,
-};
+use amqp10::{ConnectError, ListenerOptions, SaslMechanism, SaslServerOptions, StaticUsers};
 use bytes::{Bytes, BytesMut};
 
 use crate::support::peer::{self, Peer, encode};
@@ -20,19 +18,6 @@ fn anonymous() -> SaslFrame {
     })
 }
 
-fn mechanisms() -> SaslFrame {
-    SaslFrame::Mechanisms(SaslMechanisms {
-        sasl_server_mechanisms: vec![ANONYMOUS],
-    })
-}
-
-fn outcome(code: SaslCode) -> SaslFrame {
-    SaslFrame::Outcome(SaslOutcome {
-        code,
-        additional_data: None,
-    })
-}
-
 fn sasl(frame: &SaslFrame) -> BytesMut {
     let mut octets = BytesMut::new();
     amqp10::codec::frame::encode_sasl(&mut octets, frame);
@@ -41,26 +26,6 @@ fn sasl(frame: &SaslFrame) -> BytesMut {
 
 fn listener() -> ListenerOptions {
     ListenerOptions::default()
-}
-
-#[tokio::test(start_paused = true)]
-async fn y_023_v_012_outcome_header_and_open_in_one_segment() {
-    let options = peer::client_options().credentials(Credentials::Anonymous);
-    let (mut peer, opening) = Peer::of_client(options);
-    peer.expect_header(ProtocolHeader::SASL).await;
-    peer.send_bytes(&ProtocolHeader::SASL.to_bytes()).await;
-    peer.send_sasl(&mechanisms()).await;
-    assert!(matches!(peer.expect_sasl().await, SaslFrame::Init(_)));
-    let rest = [
-        sasl(&outcome(SaslCode::Ok)).as_ref(),
-        &ProtocolHeader::AMQP.to_bytes(),
-        &encode(0, &peer::open().into(), b""),
-    ]
-    .concat();
-    peer.send_bytes(&rest).await;
-    peer.expect_header(ProtocolHeader::AMQP).await;
-    peer.expect_open().await;
-    assert!(!opening.await.unwrap().unwrap().is_closed());
 }
 
 #[tokio::test(start_paused = true)]

@@ -71,17 +71,6 @@ async fn s_003_answers_are_matched_by_remote_channel_in_any_order() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn s_004_an_answer_to_nothing_closes_the_connection() {
-    let (mut peer, _connection) = client().await;
-    peer.send(Begin {
-        remote_channel: Some(3),
-        ..peer::begin()
-    })
-    .await;
-    peer.expect_close_with(condition::FRAMING_ERROR).await;
-}
-
-#[tokio::test(start_paused = true)]
 async fn s_005_s_011_the_lowest_free_channel_is_used_and_reused_after_both_ends() {
     let (mut peer, connection) = client().await;
     let mut sessions = Vec::new();
