@@ -1,7 +1,7 @@
 //! The SASL layer in front of a connection [5.3]. The exchange itself is tested where it lives, in `src/transport/handshake`.
 
 use amqp10::codec::frame::ProtocolHeader;
-use amqp10::codec::sasl::{SaslCode, SaslFrame, SaslInit, SaslMechanisms, SaslOutcome};
+use amqp10::codec::sasl::{SaslCode, SaslFrame, SaslInit};
 use amqp10::codec::{Symbol, condition};
 use amqp10::{ConnectError, ListenerOptions, SaslMechanism, SaslServerOptions, StaticUsers};
 use bytes::{Bytes, BytesMut};
