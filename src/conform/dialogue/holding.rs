@@ -91,6 +91,24 @@ impl Dialogue {
         Ok(link)
     }
 
+    /// Answers the client's attach of a link to receive over, on which deliveries are counted from here.
+    ///
+    /// # Errors
+    ///
+    /// [`Stop::Fail`] if there is no connection.
+    pub async fn answer_counting_from(&mut self, held: &Link, initial: u32) -> Result<(), Stop> {
+        let (wire, _) = self.wire()?;
+        let mut links = wire.links.iter_mut();
+        if let Some(served) = links.find(|served| served.link.handle == held.handle) {
+            served.delivery_count = initial;
+        }
+        let answer = Attach {
+            initial_delivery_count: Some(initial),
+            ..frames::answer_to(held)
+        };
+        self.send_on(held.channel, answer).await
+    }
+
     /// The client's answer to an attach of this program: links that it asks for itself are answered in the meantime.
     ///
     /// # Errors
