@@ -51,11 +51,16 @@ mod sending;
 mod slot;
 mod unsettled;
 
+use std::pin::Pin;
+
 pub use connection::ReconnectingConnection;
 pub use error::ReconnectError;
 pub use options::ReconnectOptions;
 pub use receiver::{ReconnectingDeliveryStream, ReconnectingReceiver};
 pub use sender::{ReconnectingReceipt, ReconnectingSender};
+
+/// What a receipt or a stream goes on with each time it is polled.
+type Waiting<T> = Pin<Box<dyn Future<Output = Result<T, ReconnectError>> + Send>>;
 
 /// A link's name that nobody else uses. The same on each attachment: that is what makes it the same link (L-001).
 fn new_name() -> String {

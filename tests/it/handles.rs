@@ -30,6 +30,28 @@ pub async fn sender_and_receiver(pair: &Pair) -> (Sender, Receiver) {
     (sender.unwrap(), receiver)
 }
 
+/// 50 MiB come whole though no frame is larger than 512 octets, to a receiver that takes no longer message.
+#[tokio::test]
+async fn b_007_fifty_mebibytes_in_frames_of_512_octets() {
+    let small_frames = || ConnectionOptions::default().max_frame_size(512);
+    let listener = ListenerOptions::default().connection(small_frames());
+    let pair = Pair::with(small_frames(), listener).await;
+    let (sender, receiver) = sender_and_receiver(&pair).await;
+    let body: Vec<u8> = (0..50 << 20)
+        .map(|position| (position % 251) as u8)
+        .collect();
+    let message = Message::data(body.clone());
+    let (outcome, ()) = tokio::join!(sender.send(message), async {
+        let delivery = receiver.recv().await.unwrap();
+        let Body::Data(octets) = delivery.message().unwrap().body else {
+            panic!("octets")
+        };
+        assert!(octets == body);
+        delivery.accept().unwrap();
+    });
+    assert!(outcome.unwrap().is_accepted());
+}
+
 #[tokio::test]
 async fn a_message_goes_through_and_its_outcome_comes_back() {
     let pair = Pair::new().await;

@@ -18,7 +18,6 @@ mod handles;
 mod hostile;
 mod interop;
 mod layering;
-mod limits;
 mod spec;
 mod support;
 mod transport;

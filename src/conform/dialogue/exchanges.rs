@@ -2,10 +2,10 @@
 
 use bytes::Bytes;
 
-use super::hears::unexpected;
+use super::hears::{Next, unexpected};
 use super::wire::Session;
 use super::{Dialogue, Link, frames};
-use crate::codec::{Attach, Begin, Detach, End, Outcome, Role};
+use crate::codec::{Attach, Begin, Detach, End, Outcome, Performative, Role};
 use crate::conform::case::Stop;
 
 impl Dialogue {
@@ -205,6 +205,27 @@ impl Dialogue {
             let transfer = frames::transfer(&link, delivery_id);
             self.send_transfer(transfer, message).await?;
             self.expect_accepted(delivery_id).await?;
+        }
+        self.detach(&link).await.map(drop)
+    }
+
+    /// Takes every message that the node holds, over a link of its own, which is closed again.
+    ///
+    /// # Errors
+    ///
+    /// [`Stop::Skip`] if the listener refuses the link; [`Stop::Fail`] if it says something else.
+    pub async fn empty_node(&mut self) -> Result<(), Stop> {
+        let link = self.attach_receiver("empty").await?;
+        let from = link.remote.initial_delivery_count.unwrap_or(0);
+        self.grant(&link, from, frames::WINDOW).await?;
+        while let Next::Frame(frame) = self.frame_within(self.waits.silence).await? {
+            let Some(Performative::Transfer(transfer)) = frame.performative else {
+                continue;
+            };
+            if let (Some(id), false) = (transfer.delivery_id, transfer.settled == Some(true)) {
+                let accepted = frames::settle(id, id, Outcome::Accepted);
+                self.send_on(link.channel, accepted).await?;
+            }
         }
         self.detach(&link).await.map(drop)
     }

@@ -192,6 +192,7 @@ pub(super) const CASES: &[Case] = &[
                 };
                 peer.open_with(open).await?;
                 peer.begin().await?;
+                peer.empty_node().await?;
                 peer.put(&[frames::text(&"x".repeat(5000))]).await?;
                 let link = peer.attach_receiver("link").await?;
                 let from = link.remote.initial_delivery_count.unwrap_or(0);

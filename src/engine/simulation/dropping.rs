@@ -12,7 +12,8 @@ impl Side {
         let wait = self.waits.swap_remove(position);
         let is_needed = matches!(wait.want, Want::Opened | Want::IncomingLink)
             || wait.want.sent().is_some_and(is_followed)
-            || matches!(wait.want, Want::Delivery { link, .. } if self.is_coordinator(link));
+            || matches!(wait.want, Want::Delivery { link, .. } if self.is_coordinator(link))
+            || matches!(wait.want, Want::Attached(link) if self.held_link(link).is_kept);
         match is_needed {
             true => self.waits.push(wait), // the run cannot go on without the answer
             false => self.abandon(wait, ledger),

@@ -16,7 +16,7 @@ use amqp10::{Connection, ConnectionOptions, Outcome, SenderOptions, SessionOptio
 use tokio::time::{Instant, sleep, timeout};
 
 /// What the documentation of `Limits` states, for connections with the limits of `listener.rs`.
-const MOST_MEMORY_KIB: u64 = 192 << 10;
+const MOST_MEMORY_KIB: u64 = 64 << 10;
 /// An honest client opens a connection, sends and gets its outcomes within this time, whatever else goes on.
 const PATIENCE: Duration = Duration::from_secs(20);
 

@@ -3,6 +3,7 @@
 use super::access::{Access, Login};
 use super::client::{Listening, Outcome, start};
 use super::listener::Connecting;
+use super::proton_broker::MESSAGE_IN_FRAMES;
 use super::{Peer, cells};
 use crate::interop::peers;
 use crate::interop::program::{Program, Running};
@@ -23,8 +24,8 @@ impl Listening for ProtonPython {
         ("release", Outcome::Released),
         ("modify", Outcome::Modified),
     ];
-    const MESSAGES: &'static [&'static str] = &["messages.jsonl"];
-    const SENDS_MANY_FRAMES: bool = false;
+    const INCOMING_WINDOW: u32 = MESSAGE_IN_FRAMES;
+    const MESSAGES: &'static [&'static str] = &["messages.jsonl", "messages-compound-arrays.jsonl"];
 
     async fn start(access: Access) -> Option<Self> {
         let program = Program::python("proton_server.py")?;
@@ -46,7 +47,7 @@ impl Listening for ProtonPython {
 }
 
 impl Connecting for ProtonPython {
-    const MESSAGES: &'static [&'static str] = &["messages.jsonl"];
+    const MESSAGES: &'static [&'static str] = &["messages.jsonl", "messages-compound-arrays.jsonl"];
     const SENDS_MANY_FRAMES: bool = false;
 
     fn program() -> Option<Program> {

@@ -1,10 +1,12 @@
 //! A connection as a client, with one session.
 
+use std::collections::VecDeque;
 use std::path::Path;
+use std::task::Poll;
 
 use bytes::Bytes;
-use futures_util::StreamExt;
-use futures_util::stream;
+use futures_util::poll;
+use ramqp::codec::to_bytes;
 use ramqp::config::{Config, CreditMode};
 use ramqp::sasl::SaslProfile;
 use ramqp::types::definitions::{ReceiverSettleMode, SenderSettleMode};
@@ -98,13 +100,23 @@ impl Client {
     pub async fn send(&self, messages: Vec<Message>, settling: Settling) -> Result<()> {
         let producer = self.session.create_producer(&self.address).await?;
         let mut outcomes = Outcomes::default();
-        let mut sent = stream::iter(messages)
-            .map(|message| deliver(&producer, message, settling))
-            .buffered(IN_FLIGHT);
-        while let Some(outcome) = sent.next().await {
-            outcomes.count(outcome?);
+        let mut unsettled = VecDeque::new();
+        for message in messages {
+            // Polled once, it has its place in the order.
+            let mut delivery = Box::pin(deliver(&producer, message, settling));
+            match poll!(&mut delivery) {
+                Poll::Ready(outcome) => outcomes.count(outcome?),
+                Poll::Pending => unsettled.push_back(delivery),
+            }
+            if unsettled.len() == IN_FLIGHT
+                && let Some(first) = unsettled.pop_front()
+            {
+                outcomes.count(first.await?);
+            }
         }
-        drop(sent);
+        for delivery in unsettled {
+            outcomes.count(delivery.await?);
+        }
         outcomes.print();
         producer.detach().await?;
         Ok(())
@@ -210,7 +222,10 @@ fn profile(mechanism: &str, node: &Node) -> Result<SaslProfile> {
 
 async fn deliver(producer: &Producer, message: Message, settling: Settling) -> Result<Outcome> {
     if settling.settled {
-        producer.send_settled(message).await?;
+        // `send_settled` returns before it has sent, and what is not sent ends with the link.
+        producer
+            .send_bytes(to_bytes(&message).freeze(), true)
+            .await?;
         return Ok(Outcome::Settled);
     }
     Ok(match producer.send(message).await? {

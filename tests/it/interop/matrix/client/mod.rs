@@ -22,7 +22,7 @@ use crate::interop::broker::{self, Links};
 use crate::interop::program::{Program, Running};
 use crate::interop::{pattern, peers};
 
-/// A peer that listens. All it has said of itself here is what differs between peers.
+/// A peer that listens. What it says of itself here is what differs between peers.
 pub trait Listening: Peer + Sized {
     /// As whom one connects where that is not what is tried.
     const LOGIN: Login = Login::Anonymous;
@@ -36,11 +36,14 @@ pub trait Listening: Peer + Sized {
     /// Addresses at which each message sent gets an outcome other than accepted.
     const ANSWERS: &'static [(&'static str, Outcome)] = &[];
     /// Files of messages that it passes on as they are, but for what [`strip`](Self::strip) takes away.
-    const MESSAGES: &'static [&'static str] = &["messages.jsonl", "messages-all-sections.jsonl"];
+    const MESSAGES: &'static [&'static str] = &[
+        "messages.jsonl",
+        "messages-compound-arrays.jsonl",
+        "messages-all-sections.jsonl",
+    ];
 
-    /// Whether it sends a message in a hundred thousand frames within seconds. Where it takes minutes, only `AMQP10_ALL_PAIRS`
-    /// makes it send one; it receives one in any case.
-    const SENDS_MANY_FRAMES: bool = true;
+    /// How many frames it may send us before we let it send more, where messages are large.
+    const INCOMING_WINDOW: u32 = 1024;
 
     /// Finds or starts it, such that it takes this access; `None` if the test is to be skipped. A server that always runs takes
     /// several; a program that is started for the test offers this one alone.
