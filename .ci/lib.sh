@@ -2,7 +2,6 @@
 # shellcheck shell=bash disable=SC2034
 export CARGO_NET_RETRY=5 CARGO_INCREMENTAL=0 CARGO_TERM_COLOR=never RUST_BACKTRACE=1
 TARGET=${CARGO_TARGET_DIR:-$PWD/target}
-FUZZ_TARGETS=(decode_value decode_frame message_roundtrip engine_bytes engine_operations connection_string)
 CARGO_FUZZ_VERSION=0.13.2
 
 # The seconds that a stage may take: the number on its second line.

@@ -14,6 +14,7 @@ use crate::engine::Inbound;
 use crate::error::LinkError;
 use crate::link::LinkHandle;
 use crate::options::OnDrop;
+use crate::session::Session;
 
 /// A message that arrived, and the duty to say what became of it [2.6.12].
 ///
@@ -81,6 +82,10 @@ impl Delivery {
         &self.inbound.payload
     }
 
+    pub(crate) fn session(&self) -> &Session {
+        &self.link.session
+    }
+
     /// The format of the payload: 0 for AMQP messages [2.8.11].
     pub fn message_format(&self) -> u32 {
         self.inbound.message_format
@@ -110,6 +115,11 @@ impl Delivery {
     /// Whether there is nothing left to settle: the sender sent it settled, or it was settled here.
     pub fn is_settled(&self) -> bool {
         self.is_settled.load(Ordering::Acquire)
+    }
+
+    /// Whether the sender expects no outcome.
+    pub(crate) fn was_sent_settled(&self) -> bool {
+        self.inbound.settled
     }
 
     /// Accepts: the message was processed [3.4.2].

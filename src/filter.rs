@@ -12,18 +12,50 @@
 //! let stream = ReceiverOptions::default().filters([Filter::stream_offset(StreamOffset::First)]);
 //! ```
 
-use crate::codec::{FilterSet, Map, Str, Symbol, Timestamp, Value};
+use crate::codec::{Described, FilterSet, Map, Str, Symbol, Timestamp, Value};
 
-/// Descriptors of filters by number (Z-071..Z-077).
-mod code {
-    pub(super) const DIRECT_BINDING: u64 = 0x0000_468C_0000_0000;
-    pub(super) const TOPIC_BINDING: u64 = 0x0000_468C_0000_0001;
-    pub(super) const HEADERS_BINDING: u64 = 0x0000_468C_0000_0002;
-    pub(super) const NO_LOCAL: u64 = 0x0000_468C_0000_0003;
-    pub(super) const SELECTOR: u64 = 0x0000_468C_0000_0004;
-    pub(super) const SQL: u64 = 0x120;
-    pub(super) const PROPERTIES: u64 = 0x173;
-    pub(super) const APPLICATION_PROPERTIES: u64 = 0x174;
+/// What a filter is known by: a number, or a symbol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Descriptor {
+    code: u64,
+    name: &'static str,
+}
+
+/// The filters that have a number (Z-071..Z-077).
+impl Descriptor {
+    pub(crate) const DIRECT_BINDING: Self = Self::new(
+        0x0000_468C_0000_0000,
+        "apache.org:legacy-amqp-direct-binding:string",
+    );
+    pub(crate) const TOPIC_BINDING: Self = Self::new(
+        0x0000_468C_0000_0001,
+        "apache.org:legacy-amqp-topic-binding:string",
+    );
+    pub(crate) const HEADERS_BINDING: Self = Self::new(
+        0x0000_468C_0000_0002,
+        "apache.org:legacy-amqp-headers-binding:map",
+    );
+    pub(crate) const NO_LOCAL: Self =
+        Self::new(0x0000_468C_0000_0003, "apache.org:no-local-filter:list");
+    pub(crate) const SELECTOR: Self =
+        Self::new(0x0000_468C_0000_0004, "apache.org:selector-filter:string");
+    const SQL: Self = Self::new(0x120, "sql-filter");
+    const PROPERTIES: Self = Self::new(0x173, "amqp:properties-filter");
+    const APPLICATION_PROPERTIES: Self = Self::new(0x174, "amqp:application-properties-filter");
+
+    const fn new(code: u64, name: &'static str) -> Self {
+        Self { code, name }
+    }
+
+    /// Whether a described value is such a filter.
+    #[cfg_attr(not(feature = "broker"), expect(dead_code, reason = "for who filters"))]
+    pub(crate) fn describes(self, described: &Described) -> bool {
+        match &described.descriptor {
+            Value::Ulong(code) => *code == self.code,
+            Value::Symbol(name) => *name == *self.name,
+            _ => false,
+        }
+    }
 }
 
 /// Capabilities by which a source says which filters it knows (Z-076).
@@ -84,8 +116,10 @@ impl Filter {
         }
     }
 
-    fn of_code(name: &'static str, code: u64, value: impl Into<Value>) -> Self {
-        Self::new(Symbol::from_static(name), code, value)
+    /// Described by its number, under its own name.
+    fn of(descriptor: Descriptor, value: impl Into<Value>) -> Self {
+        let name = Symbol::from_static(descriptor.name);
+        Self::new(name, descriptor.code, value)
     }
 
     /// Described by the symbol that is its name, as RabbitMQ has it.
@@ -103,35 +137,23 @@ impl Filter {
     /// Messages that fulfil a selector of JMS (Z-075): application properties by their names, the message's own fields as
     /// `amqp.subject` and the like.
     pub fn selector(expression: impl Into<Str>) -> Self {
-        Self::of_code(
-            "apache.org:selector-filter:string",
-            code::SELECTOR,
-            expression.into(),
-        )
+        Self::of(Descriptor::SELECTOR, expression.into())
     }
 
     /// Messages that were not sent by this connection (Z-074).
     pub fn no_local() -> Self {
         let nothing = Vec::<Value>::new();
-        Self::of_code("apache.org:no-local-filter:list", code::NO_LOCAL, nothing)
+        Self::of(Descriptor::NO_LOCAL, nothing)
     }
 
     /// Messages with this subject (Z-071).
     pub fn subject(subject: impl Into<Str>) -> Self {
-        Self::of_code(
-            "apache.org:legacy-amqp-direct-binding:string",
-            code::DIRECT_BINDING,
-            subject.into(),
-        )
+        Self::of(Descriptor::DIRECT_BINDING, subject.into())
     }
 
     /// Messages whose subject, words with dots between, fits a pattern: `*` is one word, `#` any number (Z-072).
     pub fn topic(pattern: impl Into<Str>) -> Self {
-        Self::of_code(
-            "apache.org:legacy-amqp-topic-binding:string",
-            code::TOPIC_BINDING,
-            pattern.into(),
-        )
+        Self::of(Descriptor::TOPIC_BINDING, pattern.into())
     }
 
     /// Messages with these application properties; null stands for any value (Z-073).
@@ -147,11 +169,7 @@ impl Filter {
         for (name, value) in headers {
             map.insert(Value::String(name.into()), value);
         }
-        Self::of_code(
-            "apache.org:legacy-amqp-headers-binding:map",
-            code::HEADERS_BINDING,
-            Value::Map(map),
-        )
+        Self::of(Descriptor::HEADERS_BINDING, Value::Map(map))
     }
 
     /// [`selector`](Self::selector) under the name that clients of JMS use.
@@ -168,7 +186,7 @@ impl Filter {
     /// with `&p:` for a prefix, `&s:` for a suffix.
     pub fn properties<V: Into<Value>>(properties: impl IntoIterator<Item = (Symbol, V)>) -> Self {
         let map: Map = properties.into_iter().collect();
-        Self::of_code("amqp:properties-filter", code::PROPERTIES, Value::Map(map))
+        Self::of(Descriptor::PROPERTIES, Value::Map(map))
     }
 
     /// Messages with these application properties; strings as for [`properties`](Self::properties) (Z-077).
@@ -179,16 +197,12 @@ impl Filter {
         let map: Map = entries
             .map(|(name, value)| (Value::String(name.into()), value))
             .collect();
-        Self::of_code(
-            "amqp:application-properties-filter",
-            code::APPLICATION_PROPERTIES,
-            Value::Map(map),
-        )
+        Self::of(Descriptor::APPLICATION_PROPERTIES, Value::Map(map))
     }
 
     /// Messages that fulfil an expression in the SQL of AMQP's filter expressions (Z-077).
     pub fn sql(expression: impl Into<Str>) -> Self {
-        Self::of_code("sql-filter", code::SQL, expression.into())
+        Self::of(Descriptor::SQL, expression.into())
     }
 
     /// Where in a stream of RabbitMQ to start (Z-078).

@@ -4,8 +4,8 @@
 //! your program            your tests
 //!      │                      │
 //! eventhubs                emulator       producers, consumers, processors │ hubs, partitions, faults
-//! cbs, management, request    │
-//! transaction, reconnect      │
+//! reconnect, transaction   broker         links that come back, both ends of transactions │ queues and topics
+//! cbs, management, rabbitmq   │           requests and their answers
 //!      └──────────┬───────────┘
 //! Connection  Session  Sender  Receiver  Delivery  Listener     lock, one call of the engine, unlock
 //!                 │
@@ -37,7 +37,8 @@
 //! ```
 //!
 //! For Event Hubs, begin with [`eventhubs::Client`]; to be a server, with [`Listener`]; for connections that come back, with
-//! [`reconnect`]; for transactions, with [`transaction`].
+//! [`reconnect`]; for transactions, with [`transaction`]; for selectors and other filters, with [`filter`]; for RabbitMQ's
+//! queues, with [`rabbitmq`]; for a broker in a test, with the module `broker` (a feature).
 //!
 //! # Features
 //!
@@ -54,6 +55,7 @@
 //! | `emulator-tls` | no | the emulator makes its own certificate |
 //! | `scram` | no | SASL SCRAM-SHA-1, -256 and -512, for clients and listeners |
 //! | `broker` | no | `broker`: queues and topics in memory, for any AMQP 1.0 client |
+//! | `conform` | no | `conform`: whether any listener or client keeps to AMQP 1.0 |
 //! | `cli` | no | the program `amqp10` |
 //!
 //! # Where a new line goes
@@ -70,6 +72,8 @@ mod backoff;
 #[cfg(feature = "broker")]
 pub mod broker;
 pub mod cbs;
+#[cfg(feature = "conform")]
+pub mod conform;
 mod connection;
 mod delivery;
 #[cfg(feature = "emulator")]
@@ -97,6 +101,7 @@ pub mod request;
 mod sasl;
 mod sender;
 mod session;
+mod single_flight;
 #[cfg(feature = "eventhubs")]
 mod time;
 pub mod transaction;

@@ -4,7 +4,10 @@ use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 
-use crate::codec::{AmqpError, Attach, Role, Str, TargetArchetype, condition};
+use crate::codec::{
+    AmqpError, Attach, Role, Str, TargetArchetype, TerminusDurability, TerminusExpiryPolicy,
+    condition,
+};
 use crate::connection::Connection;
 use crate::engine::{Engine, LinkKey, Refusal, Ticket};
 use crate::error::{LinkError, Violation};
@@ -15,11 +18,14 @@ use crate::session::Session;
 use crate::transport::deadline::within;
 use crate::transport::shared::Shared;
 
-/// What all handles, receipts and deliveries of one link share; the last of them closes it.
+/// What all handles, receipts and deliveries of one link share; the last of them closes it, or detaches where it
+/// [keeps the terminus](Self::keeps_terminus).
 pub(crate) struct LinkHandle {
     pub(crate) session: Session,
     pub(crate) key: LinkKey,
     pub(crate) name: Str,
+    /// The peer's terminus is to outlive us, such as a durable subscription, which a closing detach would delete.
+    keeps_terminus: bool,
 }
 
 /// Short: every sender, receiver, delivery and receipt shows it.
@@ -34,13 +40,20 @@ impl fmt::Debug for LinkHandle {
 
 impl Drop for LinkHandle {
     fn drop(&mut self) {
-        self.shared().with(|engine| engine.release_link(self.key));
+        let closed = !self.keeps_terminus;
+        self.shared()
+            .with(|engine| engine.release_link(self.key, closed));
     }
 }
 
 impl LinkHandle {
-    pub(crate) fn new(session: Session, key: LinkKey, name: Str) -> Self {
-        Self { session, key, name }
+    pub(crate) fn new(session: Session, key: LinkKey, name: Str, keeps_terminus: bool) -> Self {
+        Self {
+            session,
+            key,
+            name,
+            keeps_terminus,
+        }
     }
 
     pub(crate) fn shared(&self) -> &Shared {
@@ -87,6 +100,22 @@ impl LinkHandle {
     pub(crate) fn credit(&self) -> u32 {
         self.shared().with(|engine| engine.link_credit(self.key))
     }
+}
+
+/// Whether the peer's terminus is to be there after the session: durable, or not expiring before [3.5.5, 3.5.6] (Z-053).
+pub(crate) fn asks_to_outlive_session(attach: &Attach) -> bool {
+    let (durable, expiry_policy) = match (attach.role, &attach.source, &attach.target) {
+        (Role::Receiver, Some(source), _) => (source.durable, source.expiry_policy),
+        (Role::Sender, _, Some(TargetArchetype::Target(target))) => {
+            (target.durable, target.expiry_policy)
+        }
+        _ => return false,
+    };
+    let expires = matches!(
+        expiry_policy,
+        TerminusExpiryPolicy::LinkDetach | TerminusExpiryPolicy::SessionEnd
+    );
+    durable != TerminusDurability::None || !expires
 }
 
 /// A place among those who wait to send or to receive on a link; given back when the wait is over or dropped.
@@ -193,6 +222,7 @@ impl IncomingLink {
             self.session.clone(),
             self.key,
             self.attach.name.clone(),
+            false,
         ));
         let remote = self.attach.clone();
         Ok(match remote.role {

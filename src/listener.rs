@@ -203,7 +203,8 @@ async fn receive_open(
     peer: Option<SocketAddr>,
     options: &ListenerOptions,
 ) -> Result<IncomingConnection, ConnectError> {
-    let handshaken = handshake::server(stream, options).await?;
+    // On the heap: whoever waits for an open would hold the much larger handshake as long as the connection lives.
+    let handshaken = Box::pin(handshake::server(stream, options)).await?;
     let (identity, deadline) = (handshaken.identity.clone(), handshaken.deadline);
     let is_secure = handshaken.is_secure;
     let opening = Opening::new(handshaken, &options.connection);

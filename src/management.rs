@@ -93,4 +93,15 @@ impl ManagementClient {
     pub fn is_closed(&self) -> bool {
         self.requests.is_closed()
     }
+
+    /// Detaches both links. Requests still waiting fail.
+    ///
+    /// # Errors
+    /// If a link had ended with an error, or the peer does not answer.
+    ///
+    /// # Cancel safety
+    /// Dropped, the links are still detached, without waiting for the answer.
+    pub async fn close(&self) -> Result<(), LinkError> {
+        self.requests.close().await
+    }
 }

@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 
-use crate::codec::{DeliveryState, DeliveryTag, Message, Outcome};
-use crate::engine::{Outbound, Payload};
+use crate::codec::{DeliveryState, DeliveryTag, EncodeError, Message, Outcome};
+use crate::engine::{Outbound, Payload, Pieces};
 
 /// A message on its way out, with what the transfer says about it [2.7.5].
 ///
@@ -31,6 +31,20 @@ impl OutgoingMessage {
                 aborted: false,
             },
         }
+    }
+
+    /// Whether it says nothing about its delivery: neither tag nor state.
+    pub(crate) fn is_plain(&self) -> bool {
+        let outbound = &self.outbound;
+        outbound.delivery_tag.is_none() && outbound.state.is_none()
+    }
+
+    /// The same message encoded, so that it can be sent more than once at no cost.
+    pub(crate) fn into_encoded(mut self) -> Result<Self, EncodeError> {
+        if let Payload::Message(message) = &self.outbound.payload {
+            self.outbound.payload = Payload::Encoded(Pieces::new(message.to_pieces()?));
+        }
+        Ok(self)
     }
 
     /// Names the delivery, instead of the number that the link would give it. It must differ from those of all deliveries

@@ -11,19 +11,21 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_core::Stream;
 
-use crate::codec::{AmqpError, Attach, DeliveryState, Str};
+use crate::codec::{AmqpError, Attach, DeliveryState, Str, UnsettledMap};
 use crate::delivery::Delivery;
 use crate::engine::Inbound;
 use crate::error::{LinkError, RecvError};
 use crate::link::{LinkHandle, PlaceInQueue};
 use crate::options::OnDrop;
+use crate::session::Session;
 use crate::transport::deadline::{Deadline, within};
 
 /// A link on which this side receives [2.6].
 ///
 /// Handles are cheap to clone and can be used from any task; each delivery goes to one of those who wait, in turn. When the
 /// last handle is dropped, credit is taken back and what waits in the queue is released; when the last delivery is, too, the
-/// link is closed in the background.
+/// link is closed in the background. One whose source was asked to be durable, or not to expire with its session, is detached
+/// instead: a subscription stays until [`close`](Self::close) ends it.
 #[derive(Clone)]
 pub struct Receiver {
     handle: Arc<ReceiverHandle>,
@@ -58,6 +60,7 @@ impl fmt::Debug for Receiver {
 
 impl Receiver {
     pub(crate) fn new(link: Arc<LinkHandle>, remote: Arc<Attach>, on_drop: OnDrop) -> Self {
+        let on_drop = on_drop.allowed_by(remote.source.as_ref());
         let auto_accept = link
             .shared()
             .with(|engine| engine.is_auto_accepting(link.key));
@@ -71,8 +74,19 @@ impl Receiver {
         }
     }
 
-    fn link(&self) -> &LinkHandle {
+    pub(crate) fn session(&self) -> &Session {
+        &self.link().session
+    }
+
+    pub(crate) fn link(&self) -> &LinkHandle {
         &self.handle.link
+    }
+
+    /// Deliveries with an outcome that the sender has not confirmed, once the link is over.
+    pub(crate) fn unconfirmed(&self) -> UnsettledMap {
+        let link = self.link();
+        let unconfirmed = link.shared().with(|engine| engine.unconfirmed(link.key));
+        unconfirmed.unwrap_or_default()
     }
 
     fn delivery(&self, inbound: Inbound) -> Delivery {
@@ -197,7 +211,6 @@ impl Receiver {
         within(link.session.operation_timeout(), "drain", drained).await?
     }
 
-    /// Has the sender tie what it sends from now on to a transaction, or to none [4.4.3].
     /// The state of a delivery of which the first frames have arrived and the last has not: what a resource looks at before it
     /// discharges a transaction [4.4.1].
     pub fn incomplete_state(&self) -> Option<DeliveryState> {
@@ -206,6 +219,7 @@ impl Receiver {
             .with(|engine| engine.incomplete_state(self.link().key))
     }
 
+    /// Has the sender tie what it sends from now on to a transaction, or to none [4.4.3].
     pub(crate) fn acquire_for(&self, txn_id: Option<Bytes>) -> Result<(), LinkError> {
         self.link()
             .shared()

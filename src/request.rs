@@ -327,8 +327,8 @@ impl RequestClient {
     /// # Cancel safety
     /// Dropped, the links are still detached, without waiting for the answer.
     pub async fn close(&self) -> Result<(), LinkError> {
-        self.pair.sender.close().await?;
-        self.pair.receiver.close().await
+        let sender = self.pair.sender.close().await;
+        self.pair.receiver.close().await.and(sender)
     }
 }
 
@@ -368,6 +368,20 @@ impl RequestError {
                 None
             }
         }
+    }
+
+    /// What the node answered, if that is the error.
+    pub fn status(&self) -> Option<&Status> {
+        match self {
+            Self::Refused(status) => Some(status),
+            _ => None,
+        }
+    }
+
+    /// Whether the node answered that the thing does not exist.
+    pub fn is_not_found(&self) -> bool {
+        self.status()
+            .is_some_and(|status| status.code == status::NOT_FOUND)
     }
 
     /// The condition that the peer or the node gave, for example `amqp:not-found`.

@@ -22,7 +22,8 @@ const PERFORMATIVE_ROOM: usize = 512;
 /// A link on which this side sends [2.6].
 ///
 /// Handles are cheap to clone and can be used from any task; messages leave in the order in which their sends were first
-/// polled. When the last handle and the last receipt are dropped, the link is closed in the background.
+/// polled. When the last handle and the last receipt are dropped, the link is closed in the background; one whose target was
+/// asked to be durable, or not to expire with its session, is detached, and the peer keeps the target.
 ///
 /// Sending waits for link credit [2.6.7], for the session's window and for room in the output, in turn with other senders
 /// of the link and without a time limit of its own: wrap it in [`tokio::time::timeout`] where one is wanted. What waits can
@@ -199,6 +200,10 @@ impl Sender {
         self.link
             .shared()
             .with(|engine| engine.clear_acquisition(self.link.key));
+    }
+
+    pub(crate) fn link(&self) -> &LinkHandle {
+        &self.link
     }
 
     pub(crate) fn session(&self) -> &Session {
@@ -382,6 +387,29 @@ impl Receipt {
             self.link
                 .shared()
                 .with(|engine| engine.settle_sent(session, delivery, outcome));
+        }
+    }
+
+    /// Takes the delivery back. If it has not been sent completely, it is aborted [2.6.14], and this resolves once the frame
+    /// that says so is in the output; else it is settled with `outcome`, as by [`settle`](Self::settle). For the transactional
+    /// resource whose rollback meets a delivery that is still being sent [4.4.3].
+    ///
+    /// # Cancel safety
+    ///
+    /// From the first poll on the delivery is taken back, whether the future is dropped or not.
+    pub async fn retract(mut self, outcome: Outcome) {
+        let Some(delivery) = self.delivery else {
+            return;
+        };
+        let session = self.link.key.session;
+        let is_aborting = self
+            .link
+            .shared()
+            .with(|engine| engine.retract_sent(session, delivery, outcome));
+        match is_aborting {
+            // The link may end first, which is as good.
+            true => drop(self.await),
+            false => self.delivery = None,
         }
     }
 

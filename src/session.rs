@@ -10,7 +10,7 @@ use crate::codec::{AmqpError, Attach, Str, Symbol, Target};
 use crate::connection::Connection;
 use crate::engine::{EndSettings, Key, LinkKey};
 use crate::error::{LinkError, SessionError};
-use crate::link::LinkHandle;
+use crate::link::{LinkHandle, asks_to_outlive_session};
 use crate::options::{ReceiverOptions, SenderOptions};
 use crate::receiver::Receiver;
 use crate::sender::Sender;
@@ -54,8 +54,7 @@ impl fmt::Debug for Session {
 /// Handles are equal that stand for the same session.
 impl PartialEq for Session {
     fn eq(&self, other: &Session) -> bool {
-        Arc::ptr_eq(&self.connection().handle, &other.connection().handle)
-            && self.key() == other.key()
+        self.is_beside(other) && self.key() == other.key()
     }
 }
 
@@ -77,9 +76,9 @@ impl Session {
         self.handle.key
     }
 
-    /// Whether both are handles of one session.
-    pub(crate) fn is_same(&self, other: &Session) -> bool {
-        Arc::ptr_eq(&self.handle, &other.handle)
+    /// Whether both are on one connection.
+    pub(crate) fn is_beside(&self, other: &Session) -> bool {
+        Arc::ptr_eq(&self.connection().handle, &other.connection().handle)
     }
 
     pub(crate) fn operation_timeout(&self) -> Duration {
@@ -101,7 +100,8 @@ impl Session {
     ///
     /// # Cancel safety
     ///
-    /// Dropped before it resolves, the link is closed as soon as the peer has answered; its name is reserved until then.
+    /// Dropped before it resolves, the link is closed as soon as the peer has answered, or detached if its terminus is to outlive
+    /// the session; its name is reserved until then.
     pub async fn attach_sender(
         &self,
         address: impl Into<Str>,
@@ -146,7 +146,7 @@ impl Session {
     ///
     /// # Cancel safety
     ///
-    /// Dropped before it resolves, the link is closed as soon as the peer has answered; its name is reserved until then.
+    /// As [`attach_sender`](Self::attach_sender).
     pub async fn attach_receiver(
         &self,
         address: impl Into<Str>,
@@ -170,10 +170,11 @@ impl Session {
     ) -> Result<(Arc<LinkHandle>, Arc<Attach>), LinkError> {
         let name = attach.name.clone();
         let span = tracing::debug_span!("attach_link", %name, role = ?attach.role);
+        let keeps_terminus = asks_to_outlive_session(&attach);
         let key: LinkKey = self
             .shared()
             .with(|engine| engine.attach(self.key(), attach, settings))?;
-        let link = Arc::new(LinkHandle::new(self.clone(), key, name));
+        let link = Arc::new(LinkHandle::new(self.clone(), key, name, keeps_terminus));
         let attached = self
             .shared()
             .wait(|engine, watcher| engine.poll_attached(key, watcher));

@@ -92,3 +92,26 @@ changed() {
   local stamp=$1; shift
   [ "$(cat "$stamp" 2>/dev/null)" != "$(sha256sum "$@")" ]
 }
+
+# rabbitmq_conf PORT TLS_PORT CERTIFICATES DEFINITIONS: what both versions are configured with.
+rabbitmq_conf() {
+  local port=$1 tls_port=$2 certificates=$3 definitions=$4
+  cat <<CONF
+listeners.tcp.1 = 127.0.0.1:$port
+listeners.ssl.1 = 127.0.0.1:$tls_port
+ssl_options.cacertfile = $certificates/authority.pem
+ssl_options.certfile = $certificates/localhost.pem
+ssl_options.keyfile = $certificates/localhost.key
+ssl_options.verify = verify_peer
+ssl_options.fail_if_no_peer_cert = false
+ssl_cert_login_from = common_name
+auth_mechanisms.1 = PLAIN
+auth_mechanisms.2 = AMQPLAIN
+auth_mechanisms.3 = EXTERNAL
+log.file = false
+log.console = true
+log.console.level = warning
+load_definitions = $definitions
+max_message_size = 67108864
+CONF
+}

@@ -77,6 +77,11 @@
 
 extern crate alloc;
 
+/// Its examples are tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 pub mod code;
 pub mod composite;
 pub mod condition;

@@ -3,7 +3,7 @@
 #![no_main]
 
 use amqp10_codec::frame::{self, RawFrame};
-use amqp10_codec::{Decode, Encode, Layout, Performative, Reader, Sections, Writer};
+use amqp10_codec::{Decode, Encode, Layout, Performative, Reader, SaslFrame, Sections, Writer};
 use bytes::{Bytes, BytesMut};
 use libfuzzer_sys::fuzz_target;
 
@@ -27,9 +27,20 @@ fn round_trip(performative: &Performative) {
     }
 }
 
+fn round_trip_sasl(sasl: &SaslFrame) {
+    let mut out = BytesMut::new();
+    frame::encode_sasl(&mut out, sasl);
+    let raw = frame::split(&mut out, u32::MAX)
+        .expect("a frame")
+        .expect("a whole one");
+    assert_eq!(frame::decode_sasl(raw).as_ref(), Ok(sasl));
+}
+
 fn decode(raw: RawFrame) {
     if raw.frame_type == SASL {
-        let _ = frame::decode_sasl(raw);
+        if let Ok(decoded) = frame::decode_sasl(raw) {
+            round_trip_sasl(&decoded);
+        }
         return;
     }
     let Ok(decoded) = frame::decode_amqp(raw) else {

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tokio::time::Instant;
+
 use super::Shared;
 use super::nodes::{LinkId, Nodes, QueueId};
 use super::queue::Place;
@@ -28,7 +30,12 @@ impl Acquired {
     /// The same as one of several changes.
     pub(super) fn settle_in(mut self, nodes: &mut Nodes, outcome: Outcome) {
         self.default_outcome = None;
-        nodes.settle(self.queue, self.place, self.consumer, outcome);
+        self.apply(nodes, outcome);
+    }
+
+    fn apply(&self, nodes: &mut Nodes, outcome: Outcome) {
+        let now = Instant::now();
+        nodes.settle(self.queue, self.place, self.consumer, outcome, now);
     }
 
     /// Whether an outcome would still change something: the queue may have been deleted.
@@ -40,7 +47,7 @@ impl Acquired {
 impl Drop for Acquired {
     fn drop(&mut self) {
         if let Some(outcome) = self.default_outcome.take() {
-            lock(&self.shared.nodes).settle(self.queue, self.place, self.consumer, outcome);
+            self.apply(&mut lock(&self.shared.nodes), outcome);
         }
     }
 }

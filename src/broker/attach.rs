@@ -11,47 +11,31 @@ use super::nodes::{LinkEnd, LinkId, LinkIdentity, Nodes};
 use super::publisher::{Destination, Publisher};
 use super::queue::DistributionMode;
 use super::subscription::Terminus;
-use crate::codec::terminus::distribution_mode;
+use crate::codec::terminus::{distribution_mode, outcomes};
 use crate::codec::{
-    AmqpError, Attach, Fields, LifetimePolicy, Outcome, SenderSettleMode, Source, Str, Symbol,
-    Target, TargetArchetype, TerminusDurability, TerminusExpiryPolicy, Value, condition,
+    AmqpError, Attach, Fields, LifetimePolicy, Outcome, SenderSettleMode, Source, Symbol, Target,
+    TargetArchetype, TerminusDurability, TerminusExpiryPolicy, Value, condition,
 };
 use crate::lock::lock;
 use crate::{AcceptLinkOptions, AcceptedLink, Credit, IncomingLink, OnDrop};
 
-/// Outcomes that a consumer may choose from, if it names none.
-const OUTCOMES: [Symbol; 4] = [
-    Symbol::from_static("amqp:accepted:list"),
-    REJECTED,
-    Symbol::from_static("amqp:released:list"),
-    Symbol::from_static("amqp:modified:list"),
-];
-
-const REJECTED: Symbol = Symbol::from_static("amqp:rejected:list");
-
 const LIFETIME_POLICY: &str = "lifetime-policy";
 const SUPPORTED_DIST_MODES: &str = "supported-dist-modes";
 
-/// Whether a source lets its deliveries be rejected: it says so, or says nothing.
-fn takes_rejected(source: Option<&Source>) -> bool {
-    source.is_none_or(|source| source.outcomes.is_empty() || source.outcomes.contains(&REJECTED))
-}
-
-/// Lets a peer that sends publish to what its target names.
+/// Lets a peer that sends publish to what its target names. If it does not come to that, says how the link ended.
 pub(super) async fn publisher(
     peer: &Arc<Peer>,
     link: IncomingLink,
     id: LinkId,
-    identity: &LinkIdentity,
-) -> Option<Publisher> {
+) -> Result<Publisher, LinkEnd> {
     let attach = link.attach();
     let prepared = target_of(attach)
-        .and_then(|target| prepare_target(&mut lock(&peer.shared.nodes), target, id, identity));
+        .and_then(|target| prepare_target(&mut lock(&peer.shared.nodes), target, id));
     let (destination, target) = match prepared {
         Ok(prepared) => prepared,
-        Err(error) => return refuse(link, error).await,
+        Err(error) => return Err(refuse(link, error).await),
     };
-    let takes_rejected = takes_rejected(attach.source.as_ref());
+    let takes_rejected = attach.source.as_ref().is_none_or(Source::takes_rejected);
     let options = lock(&peer.shared.nodes).options().clone();
     let answer = AcceptLinkOptions::default()
         .target(target)
@@ -60,13 +44,14 @@ pub(super) async fn publisher(
         // The link is gone, or goes for a reason that says more.
         .on_drop(OnDrop::LeaveUnsettled);
     match link.accept(answer).await {
-        Ok(AcceptedLink::Receiver(receiver)) => Some(Publisher {
+        Ok(AcceptedLink::Receiver(receiver)) => Ok(Publisher {
             receiver,
             destination,
             takes_rejected,
         }),
-        // It ended while it was attached.
-        _ => None,
+        Ok(AcceptedLink::Sender(_)) => Err(LinkEnd::Expelled),
+        // While it was attached.
+        Err(ended) => Err(LinkEnd::of(&ended)),
     }
 }
 
@@ -81,7 +66,6 @@ fn prepare_target(
     nodes: &mut Nodes,
     asked: Target,
     link: LinkId,
-    identity: &LinkIdentity,
 ) -> Result<(Destination, Target), AmqpError> {
     let mut target = Target {
         // Nothing of it is kept.
@@ -95,7 +79,7 @@ fn prepare_target(
         (None, false) => return Ok((Destination::OfEachMessage, target)), // Z-011
         (None, true) => {
             let asked = &target.dynamic_node_properties;
-            let (node, facts) = create(nodes, asked, &target.capabilities, link, identity)?;
+            let (node, facts) = create(nodes, asked, &target.capabilities, link)?;
             target.dynamic_node_properties = facts;
             target.address = Some(node.address());
             node
@@ -111,26 +95,24 @@ fn prepare_target(
     Ok((Destination::Node(node), target))
 }
 
-/// Lets a peer that receives consume from what its source names.
+/// Lets a peer that receives consume from what its source names. If it does not come to that, says how the link ended.
 pub(super) async fn consumer(
     peer: &Arc<Peer>,
     link: IncomingLink,
     id: LinkId,
-    identity: &LinkIdentity,
-) -> Option<Consumer> {
+) -> Result<Consumer, LinkEnd> {
     let bell = Arc::new(Bell::default());
     let attach = link.attach();
     let prepared = match &attach.source {
-        Some(source) => prepare_source(peer, source.clone(), id, identity, &bell),
+        Some(source) => prepare_source(peer, source.clone(), id, &bell),
         None => Err(invalid("a link from this broker needs a source")),
     };
     let source = match prepared {
         Ok(source) => source,
-        Err(error) => return refuse(link, error).await,
+        Err(error) => return Err(refuse(link, error).await),
     };
     let default_outcome = source.default_outcome.clone().unwrap_or(Outcome::Released);
     let is_settled = attach.snd_settle_mode == SenderSettleMode::Settled;
-    let session = link.session().clone();
     let now = tokio::time::Instant::now();
     let has_message = lock(&peer.shared.nodes).look(id, &bell, now);
     let answer = AcceptLinkOptions::default()
@@ -140,16 +122,16 @@ pub(super) async fn consumer(
     match link.accept(answer).await {
         Ok(AcceptedLink::Sender(sender)) => {
             bell.hang_at(&sender);
-            Some(Consumer {
+            Ok(Consumer {
                 id,
                 sender,
-                session,
                 bell,
                 is_settled,
                 default_outcome,
             })
         }
-        _ => None,
+        Ok(AcceptedLink::Receiver(_)) => Err(LinkEnd::Expelled),
+        Err(ended) => Err(LinkEnd::of(&ended)),
     }
 }
 
@@ -157,7 +139,6 @@ fn prepare_source(
     peer: &Peer,
     asked: Source,
     link: LinkId,
-    identity: &LinkIdentity,
     bell: &Arc<Bell>,
 ) -> Result<Source, AmqpError> {
     let (filters, in_force) = Filters::parse(&asked.filter, peer.number)?;
@@ -171,7 +152,7 @@ fn prepare_source(
         (None, false) => return Err(invalid("the source names no address")),
         (None, true) => {
             let asked = &source.dynamic_node_properties;
-            let (node, facts) = create(&mut nodes, asked, &source.capabilities, link, identity)?;
+            let (node, facts) = create(&mut nodes, asked, &source.capabilities, link)?;
             source.dynamic_node_properties = facts;
             source.address = Some(node.address());
             node
@@ -195,10 +176,9 @@ fn prepare_source(
         _ => distribution_mode::COPY,
     });
     if source.outcomes.is_empty() {
-        source.outcomes = OUTCOMES.to_vec();
+        source.outcomes = outcomes::ALL.to_vec();
     }
-    if !matches!(&source.default_outcome, Some(outcome) if !matches!(outcome, Outcome::Declared(_)))
-    {
+    if let None | Some(Outcome::Declared(_)) = source.default_outcome {
         source.default_outcome = Some(Outcome::Released);
     }
     let offered = [kind_capability(node.kind)].into_iter();
@@ -223,14 +203,13 @@ fn create(
     wishes: &Fields,
     capabilities: &[Symbol],
     link: LinkId,
-    identity: &LinkIdentity,
 ) -> Result<(NodeName, Fields), AmqpError> {
     let policy = match wishes.get(LIFETIME_POLICY) {
         None | Some(Value::Null) => LifetimePolicy::DeleteOnClose,
         Some(value) => LifetimePolicy::from_value(value)
             .ok_or_else(|| invalid("there is no such lifetime-policy"))?,
     };
-    let node = nodes.create_dynamic(wanted_kind(capabilities), policy, link, identity)?;
+    let node = nodes.create_dynamic(wanted_kind(capabilities), policy, link)?;
     let modes = match node.kind {
         NodeKind::Queue => distribution_mode::MOVE,
         NodeKind::Topic => distribution_mode::COPY,
@@ -248,24 +227,20 @@ fn kind_capability(kind: NodeKind) -> Symbol {
     })
 }
 
-async fn refuse<T>(link: IncomingLink, error: AmqpError) -> Option<T> {
+async fn refuse(link: IncomingLink, error: AmqpError) -> LinkEnd {
     tracing::debug!(link = %link.attach().name, %error.condition, "refused a link");
     // A peer that is gone needs no answer.
     let _ = link.refuse(error).await;
-    None
+    LinkEnd::Expelled
 }
 
-/// Announces a link, and hands out what it is known by.
+/// Who a link is to other connections.
 pub(super) fn identity(peer: &Peer, attach: &Attach) -> LinkIdentity {
-    let container: Str = peer.container_id.clone();
-    let is_sender = super::nodes::is_sender(attach.role);
-    (container, attach.name.clone(), is_sender)
-}
-
-/// A link that was announced and could not be accepted is over.
-pub(super) fn forget(peer: &Peer, link: LinkId) {
-    let now = tokio::time::Instant::now();
-    lock(&peer.shared.nodes).end_link(link, LinkEnd::Closed, now);
+    LinkIdentity {
+        container_id: peer.container_id.clone(),
+        name: attach.name.clone(),
+        role: attach.role,
+    }
 }
 
 fn both_dynamic_and_named() -> AmqpError {

@@ -9,8 +9,9 @@ use tokio::time::Instant;
 use super::Shared;
 use super::attach;
 use super::consumer::{Consumer, ConsumerEnd, SentDelivery};
-use super::nodes::{LinkEnd, LinkId, Load};
-use super::publisher::{Publisher, transaction_of};
+use super::nodes::{LinkEnd, LinkId, Scope, Site};
+use super::publisher::{Publisher, RefusedDelivery, transaction_of};
+use super::server;
 use super::transactions::{LiveTransactions, SentKey, Transactions};
 use super::turns::Turns;
 use crate::codec::{AmqpError, Outcome, Role, Str, TransactionalState, condition};
@@ -18,7 +19,7 @@ use crate::lock::lock;
 use crate::transaction::{ControlLink, TransactionRequest, capability};
 use crate::{
     Connection, ConnectionError, Delivery, IncomingConnection, IncomingLink, LinkError, RecvError,
-    SendError, SessionError,
+    SendError, Session,
 };
 
 /// What the links of one connection share.
@@ -46,8 +47,8 @@ pub(super) enum Event {
     Requested(LinkId, Result<TransactionRequest, RecvError>),
     /// A link has to end: its node was deleted, or another link took its place.
     Expelled(LinkId, AmqpError),
-    /// The session ended on which a link was that has been detached.
-    SessionEnded(LinkId),
+    /// A session has ended, by its number.
+    SessionEnded(u64),
     /// Something that nobody waits for is done.
     Done,
 }
@@ -59,22 +60,29 @@ pub(super) struct Service {
     pub(super) publishers: HashMap<LinkId, Publisher>,
     pub(super) consumers: HashMap<LinkId, Arc<Consumer>>,
     pub(super) controls: HashMap<LinkId, Arc<ControlLink>>,
-    /// Links that were detached and have left something behind.
-    left: Vec<LinkId>,
+    /// Those on which links are or were, by their numbers.
+    sessions: HashMap<u64, Session>,
+    next_session: u64,
     pub(super) sent: HashMap<SentKey, SentDelivery>,
     next_sent: SentKey,
     pub(super) transactions: Transactions,
 }
 
-/// Opens a connection and serves it until either side closes it: this side does when `closing` gives a new reason.
+/// Opens a connection and serves it until either side closes it: this side does when `closing` gives a new reason, or when
+/// another connection of the container takes its place.
 pub(super) async fn serve(
     shared: Arc<Shared>,
     incoming: IncomingConnection,
     mut closing: watch::Receiver<&'static str>,
 ) {
+    let number = shared.next_connection();
+    let membership = match shared.containers.enter(number, incoming.open()) {
+        Ok(membership) => membership,
+        Err(error) => return server::refuse(incoming, error).await,
+    };
     let live_transactions = LiveTransactions::new(Mutex::default());
     let peer = Arc::new(Peer {
-        number: shared.next_connection(),
+        number,
         shared,
         container_id: incoming.open().container_id.clone(),
         live_transactions: Arc::clone(&live_transactions),
@@ -94,6 +102,7 @@ pub(super) async fn serve(
             // A peer that does not answer is gone after a while.
             let _ = connection.close_with_error(error).await;
         }
+        error = membership.displaced() => drop(connection.close_with_error(error).await),
         error = service.run(&connection) => match error {
             ConnectionError::RemoteClosed(None) => {}
             error => tracing::debug!(%error, "a connection ended"),
@@ -109,7 +118,8 @@ impl Service {
             publishers: HashMap::new(),
             consumers: HashMap::new(),
             controls: HashMap::new(),
-            left: Vec::new(),
+            sessions: HashMap::new(),
+            next_session: 0,
             sent: HashMap::new(),
             next_sent: 0,
             transactions: Transactions::new(live),
@@ -145,12 +155,35 @@ impl Service {
         self.publishers.len() + self.consumers.len() + self.controls.len()
     }
 
+    /// The number of a session; its end is waited for.
+    fn session_number(&mut self, session: &Session) -> u64 {
+        let known = self.sessions.iter().find(|(_, known)| *known == session);
+        if let Some((number, _)) = known {
+            return *number;
+        }
+        let number = self.next_session;
+        self.next_session += 1;
+        let session = session.clone();
+        self.sessions.insert(number, session.clone());
+        self.turns.push(async move {
+            session.closed().await;
+            Event::SessionEnded(number)
+        });
+        number
+    }
+
+    fn on_session_end(&mut self, session: u64) {
+        self.sessions.remove(&session);
+        let connection = self.peer.number;
+        let scope = Scope::Session(Site {
+            connection,
+            session,
+        });
+        self.peer.shared.end_scope(scope);
+    }
+
     async fn admit(&mut self, link: IncomingLink) {
-        let (most, identity) = {
-            let nodes = lock(&self.peer.shared.nodes);
-            let identity = attach::identity(&self.peer, link.attach());
-            (nodes.options().max_links, identity)
-        };
+        let most = lock(&self.peer.shared.nodes).options().max_links;
         if self.links() >= most {
             let text = "the connection has as many links as it may";
             // A peer that is gone needs no answer.
@@ -160,46 +193,40 @@ impl Service {
             return;
         }
         let peer = Arc::clone(&self.peer);
-        let (id, expelled) = lock(&peer.shared.nodes).announce(identity.clone());
-        let is_accepted = match link.attach().role {
-            Role::Sender if ControlLink::is_wanted_by(&link) => self.admit_control(link, id).await,
-            Role::Sender => match attach::publisher(&peer, link, id, &identity).await {
-                Some(publisher) => {
-                    self.publishers.insert(id, publisher);
-                    self.receive_next(id);
-                    true
-                }
-                None => false,
-            },
-            Role::Receiver => match attach::consumer(&peer, link, id, &identity).await {
-                Some(consumer) => {
-                    self.consumers.insert(id, Arc::new(consumer));
-                    self.send_next(id);
-                    true
-                }
-                None => false,
-            },
+        let identity = attach::identity(&peer, link.attach());
+        let site = Site {
+            connection: peer.number,
+            session: self.session_number(link.session()),
         };
-        match is_accepted {
-            true => self.watch_expulsion(id, expelled),
-            false => attach::forget(&peer, id),
+        let (id, expelled) = lock(&peer.shared.nodes).announce(identity, site);
+        let admitted = match link.attach().role {
+            Role::Sender if ControlLink::is_wanted_by(&link) => self.admit_control(link, id).await,
+            Role::Sender => attach::publisher(&peer, link, id).await.map(|publisher| {
+                self.publishers.insert(id, publisher);
+                self.receive_next(id);
+            }),
+            Role::Receiver => attach::consumer(&peer, link, id).await.map(|consumer| {
+                self.consumers.insert(id, Arc::new(consumer));
+                self.send_next(id);
+            }),
+        };
+        match admitted {
+            Ok(()) => self.watch_expulsion(id, expelled),
+            Err(end) => peer.shared.end_link(id, end),
         }
     }
 
-    async fn admit_control(&mut self, link: IncomingLink, id: LinkId) -> bool {
+    async fn admit_control(&mut self, link: IncomingLink, id: LinkId) -> Result<(), LinkEnd> {
         let capabilities = [
             capability::LOCAL_TRANSACTIONS,
             capability::MULTI_TXNS_PER_SSN,
             capability::MULTI_SSNS_PER_TXN,
         ];
-        match ControlLink::accept(link, capabilities).await {
-            Ok(control) => {
-                self.controls.insert(id, Arc::new(control));
-                self.request_next(id);
-                true
-            }
-            Err(_) => false,
-        }
+        let control = ControlLink::accept(link, capabilities).await;
+        let control = control.map_err(|ended| LinkEnd::of(&ended))?;
+        self.controls.insert(id, Arc::new(control));
+        self.request_next(id);
+        Ok(())
     }
 
     fn watch_expulsion(&mut self, id: LinkId, mut expelled: watch::Receiver<Option<AmqpError>>) {
@@ -220,7 +247,7 @@ impl Service {
             Event::Received(id, Err(error)) => {
                 if self.publishers.remove(&id).is_some() {
                     let RecvError::Link(error) = error;
-                    self.end_link(id, end_of(&error), None);
+                    self.peer.shared.end_link(id, LinkEnd::of(&error));
                 }
             }
             Event::Sent(id, Ok(delivery)) => {
@@ -238,7 +265,7 @@ impl Service {
             }
             Event::Requested(id, Err(_)) => self.end_control(id, None),
             Event::Expelled(id, error) => self.expel(id, error),
-            Event::SessionEnded(id) => self.end_scope(id, LinkEnd::SessionEnded),
+            Event::SessionEnded(session) => self.on_session_end(session),
             Event::Attached(_) | Event::Done => {}
         }
     }
@@ -257,32 +284,28 @@ impl Service {
         let Some(publisher) = self.publishers.get(&id) else {
             return;
         };
-        let shared = Arc::clone(&self.peer.shared);
         let route = publisher.route(&delivery, self.peer.number);
+        let mut nodes = lock(&self.peer.shared.nodes);
         let refused = match transaction_of(&delivery).cloned() {
-            Some(state) => match self.transactions.get_mut(&state.txn_id) {
-                Ok(transaction) => {
-                    transaction.post(&mut lock(&shared.nodes), &state, delivery, route);
+            Some(state) => {
+                let mode = publisher.receiver.remote_attach().rcv_settle_mode;
+                let transactions = &mut self.transactions;
+                transactions.post(&mut nodes, &state, delivery, mode, route)
+            }
+            None => match route.and_then(|route| nodes.take_in(&route, Instant::now())) {
+                Ok(()) => {
+                    drop(nodes);
+                    // A peer that is gone sends it again, or not: that is up to it.
+                    let _ = delivery.accept();
                     return;
                 }
-                Err(error) => Err(error),
+                Err(error) => Some(RefusedDelivery { delivery, error }),
             },
-            None => route.and_then(|(node, message)| {
-                let mut nodes = lock(&shared.nodes);
-                nodes.check(&node, &message, &Load::default(), Instant::now())?;
-                nodes.publish(&node, &message);
-                Ok(())
-            }),
         };
-        let end = match refused {
-            Ok(()) => {
-                // A peer that is gone sends it again, or not: that is up to it.
-                let _ = delivery.accept();
-                None
-            }
-            Err(error) => publisher.refuse(&delivery, error),
-        };
-        if let Some(error) = end {
+        drop(nodes);
+        if let Some(refused) = refused
+            && let Some(error) = publisher.refuse(refused)
+        {
             self.expel(id, error);
         }
     }
@@ -342,8 +365,8 @@ impl Service {
         match end {
             ConsumerEnd::Refused(error) => self.expel(id, error),
             ConsumerEnd::Link(error) => {
-                if let Some(consumer) = self.consumers.remove(&id) {
-                    self.end_link(id, end_of(&error), Some(&consumer));
+                if self.consumers.remove(&id).is_some() {
+                    self.peer.shared.end_link(id, LinkEnd::of(&error));
                 }
             }
         }
@@ -354,10 +377,10 @@ impl Service {
     /// Ends a link from this side.
     pub(super) fn expel(&mut self, id: LinkId, error: AmqpError) {
         if let Some(publisher) = self.publishers.remove(&id) {
-            self.end_link(id, LinkEnd::Closed, None);
+            self.peer.shared.end_link(id, LinkEnd::Expelled);
             self.in_background(async move { publisher.receiver.close_with_error(error).await });
         } else if let Some(consumer) = self.consumers.remove(&id) {
-            self.end_link(id, LinkEnd::Closed, None);
+            self.peer.shared.end_link(id, LinkEnd::Expelled);
             self.in_background(async move { consumer.sender.close_with_error(error).await });
         } else {
             self.end_control(id, Some(error));
@@ -374,28 +397,6 @@ impl Service {
             Event::Done
         });
     }
-
-    pub(super) fn end_link(&mut self, id: LinkId, end: LinkEnd, consumer: Option<&Consumer>) {
-        self.end_scope(id, end);
-        let is_left = lock(&self.peer.shared.nodes).is_left_by(id);
-        if is_left && end < LinkEnd::ConnectionClosed {
-            self.left.push(id);
-            if let Some(consumer) = consumer {
-                let session = consumer.session.clone();
-                self.turns.push(async move {
-                    session.closed().await;
-                    Event::SessionEnded(id)
-                });
-            }
-        }
-    }
-
-    fn end_scope(&mut self, id: LinkId, end: LinkEnd) {
-        let expiry = lock(&self.peer.shared.nodes).end_link(id, end, Instant::now());
-        if let Some(expiry) = expiry {
-            self.peer.shared.expire_later(expiry);
-        }
-    }
 }
 
 /// Everything that the connection has used is given back, whatever ended it.
@@ -403,19 +404,10 @@ impl Drop for Service {
     fn drop(&mut self) {
         self.sent.clear();
         let links = self.publishers.keys().chain(self.consumers.keys());
-        let links: Vec<LinkId> = links.chain(self.controls.keys()).copied().collect();
-        for id in links.into_iter().chain(std::mem::take(&mut self.left)) {
-            self.end_scope(id, LinkEnd::ConnectionClosed);
+        for id in links.chain(self.controls.keys()) {
+            self.peer.shared.end_link(*id, LinkEnd::ConnectionClosed);
         }
-    }
-}
-
-/// What the end of a link means for its terminus.
-fn end_of(error: &LinkError) -> LinkEnd {
-    match error {
-        LinkError::RemoteDetached { closed: false, .. } => LinkEnd::Detached,
-        LinkError::Session(SessionError::Connection(_)) => LinkEnd::ConnectionClosed,
-        LinkError::Session(_) => LinkEnd::SessionEnded,
-        _ => LinkEnd::Closed,
+        let connection = Scope::Connection(self.peer.number);
+        self.peer.shared.end_scope(connection);
     }
 }

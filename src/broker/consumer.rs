@@ -11,16 +11,15 @@ use super::acquired::Acquired;
 use super::bell::Bell;
 use super::connection::Peer;
 use super::nodes::LinkId;
-use crate::codec::{AmqpError, DeliveryState, Modified, Outcome, TransactionalState, condition};
+use crate::codec::{AmqpError, Modified, Outcome, TransactionalState, condition};
 use crate::lock::lock;
-use crate::{LinkError, OutgoingMessage, Receipt, SendError, SendPermit, Sender, Session};
+use crate::{LinkError, OutgoingMessage, Receipt, SendError, SendPermit, Sender};
 
 /// A link on which a peer receives.
 #[derive(Debug)]
 pub(super) struct Consumer {
     pub(super) id: LinkId,
     pub(super) sender: Sender,
-    pub(super) session: Session,
     pub(super) bell: Arc<Bell>,
     /// Whether deliveries are sent settled: at most once.
     pub(super) is_settled: bool,
@@ -89,12 +88,11 @@ impl Consumer {
             .map_err(ConsumerEnd::Refused)?;
         let mut message = OutgoingMessage::encoded(offer.message.format(), payload);
         if let Some(txn_id) = &acquired_by {
-            message = message.with_state(DeliveryState::Transactional(Box::new(
-                TransactionalState {
-                    txn_id: txn_id.clone(),
-                    outcome: None,
-                },
-            )));
+            let state = TransactionalState {
+                txn_id: txn_id.clone(),
+                outcome: None,
+            };
+            message = message.with_state(state);
         }
         self.send(permit, message, acquired, acquired_by).await
     }
@@ -181,6 +179,14 @@ impl WatchedReceipt {
     /// Whether the peer waits for it to be settled from this side.
     pub(super) fn is_open(&self) -> bool {
         lock(&self.0).is_some()
+    }
+
+    /// Takes the delivery back from this side; waits until the peer is told.
+    pub(super) async fn retract(&self, outcome: Outcome) {
+        let receipt = lock(&self.0).take();
+        if let Some(receipt) = receipt {
+            receipt.retract(outcome).await;
+        }
     }
 
     /// Settles from this side.

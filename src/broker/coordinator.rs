@@ -5,11 +5,28 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::connection::{Event, Service};
+use super::consumer::WatchedReceipt;
 use super::nodes::{LinkEnd, LinkId};
 use super::transactions::{SentKey, Transaction, rolled_back};
 use crate::codec::{AmqpError, DeliveryState, Outcome, TransactionalState, condition};
 use crate::lock::lock;
 use crate::transaction::{ControlLink, DischargeRequest, TransactionRequest};
+
+/// A transaction was undone; what is left is to tell the peer of the deliveries that it had acquired.
+#[derive(Default)]
+#[must_use = "the peer does not know of it"]
+struct Rollback {
+    released: Vec<WatchedReceipt>,
+}
+
+impl Rollback {
+    /// Waits until the peer is told: a delivery that is half sent is aborted first.
+    async fn finished(self) {
+        for receipt in self.released {
+            receipt.retract(Outcome::Released).await;
+        }
+    }
+}
 
 impl Service {
     /// Waits for the next request, behind everything that was sent before it on other links.
@@ -60,15 +77,21 @@ impl Service {
             }
         }
         if request.is_rollback() {
-            self.roll_back(&txn_id);
-            // If the link is gone, it is rolled back all the same.
-            return drop(request.discharged());
+            let rollback = self.roll_back(&txn_id);
+            return self.in_background(async move {
+                rollback.finished().await;
+                request.discharged()
+            });
         }
         match self.commit(&txn_id) {
+            // If the link is gone, it is committed all the same.
             Ok(()) => drop(request.discharged()),
             Err(error) => {
-                self.roll_back(&txn_id);
-                self.in_background(request.reject(error));
+                let rollback = self.roll_back(&txn_id);
+                self.in_background(async move {
+                    rollback.finished().await;
+                    request.reject(error).await
+                });
             }
         }
     }
@@ -117,12 +140,12 @@ impl Service {
 
     /// Undoes a transaction: what was posted is gone, what was retired is acquired as before, and what was acquired
     /// for it is available again.
-    pub(super) fn roll_back(&mut self, txn_id: &Bytes) {
+    fn roll_back(&mut self, txn_id: &Bytes) -> Rollback {
         let Ok(transaction) = self.transactions.remove(txn_id) else {
-            return;
+            return Rollback::default();
         };
         transaction.settle_postings(false);
-        self.release_acquisitions(&transaction);
+        let released = self.release_acquisitions(&transaction);
         for key in transaction.retirements.keys() {
             let is_over = self
                 .sent
@@ -133,15 +156,18 @@ impl Service {
             }
         }
         self.clear_acquisitions(txn_id);
+        Rollback { released }
     }
 
-    fn release_acquisitions(&mut self, transaction: &Transaction) {
-        for key in &transaction.acquisitions {
-            if let Some(delivery) = self.sent.remove(key) {
-                delivery.receipt.settle(Outcome::Released);
+    fn release_acquisitions(&mut self, transaction: &Transaction) -> Vec<WatchedReceipt> {
+        let acquisitions = transaction.acquisitions.iter();
+        acquisitions
+            .filter_map(|key| self.sent.remove(key))
+            .map(|delivery| {
                 delivery.acquired.settle(Outcome::Released);
-            }
-        }
+                delivery.receipt
+            })
+            .collect()
     }
 
     /// Links that acquired for the transaction go on without.
@@ -170,7 +196,7 @@ impl Service {
             }
             Ok(transaction) => {
                 if let Some(outcome) = state.outcome {
-                    transaction.retirements.insert(key, outcome);
+                    transaction.retire(&lock(&self.peer.shared.nodes), key, outcome);
                 }
             }
         }
@@ -187,9 +213,13 @@ impl Service {
     fn take_control(&mut self, id: LinkId) -> Option<Arc<ControlLink>> {
         let control = self.controls.remove(&id)?;
         for txn_id in self.transactions.of(id) {
-            self.roll_back(&txn_id);
+            let rollback = self.roll_back(&txn_id);
+            self.in_background(async move {
+                rollback.finished().await;
+                Ok(())
+            });
         }
-        self.end_link(id, LinkEnd::Closed, None);
+        self.peer.shared.end_link(id, LinkEnd::Closed);
         Some(control)
     }
 }

@@ -2,26 +2,18 @@
 
 use super::message::{Changes, MessageView, StoredMessage};
 use super::selector::{Operand, Selector};
-use crate::codec::{AmqpError, Described, FilterSet, MessageId, Str, Symbol, Value, condition};
+use crate::codec::{
+    AmqpError, ApplicationProperties, Described, FilterSet, MessageId, Str, Symbol, Value,
+    condition,
+};
+use crate::filter::{Descriptor, HeadersMatch, capability};
 
 /// Capabilities of a source that say which filters there are (Z-076).
 pub(super) const CAPABILITIES: [Symbol; 3] = [
-    Symbol::from_static("APACHE.ORG:SELECTOR"),
-    Symbol::from_static("APACHE.ORG:NO_LOCAL"),
-    Symbol::from_static("APACHE.ORG:LEGACY_AMQP_EXCHANGE_FILTERS"),
+    capability::SELECTOR,
+    capability::NO_LOCAL,
+    capability::LEGACY_AMQP_EXCHANGE_FILTERS,
 ];
-
-/// The filters that are known, by number and symbol.
-const DIRECT: (u64, &str) = (
-    0x0000_468C_0000_0000,
-    "apache.org:legacy-amqp-direct-binding:string",
-);
-const TOPIC: (u64, &str) = (
-    0x0000_468C_0000_0001,
-    "apache.org:legacy-amqp-topic-binding:string",
-);
-const NO_LOCAL: (u64, &str) = (0x0000_468C_0000_0003, "apache.org:no-local-filter:list");
-const SELECTOR: (u64, &str) = (0x0000_468C_0000_0004, "apache.org:selector-filter:string");
 
 #[derive(Clone, Debug)]
 enum Filter {
@@ -30,6 +22,15 @@ enum Filter {
     NoLocal(u64),
     Subject(Str),
     SubjectPattern(Str),
+    Headers(Headers),
+}
+
+/// Application properties that are asked for (Z-073).
+#[derive(Clone, Debug)]
+struct Headers {
+    demand: HeadersMatch,
+    /// Null: of whatever value.
+    wanted: Vec<(Str, Value)>,
 }
 
 /// All filters of a link: a message has to pass every one.
@@ -63,30 +64,24 @@ impl Filters {
 
 impl Filter {
     fn parse(described: &Described, connection: u64) -> Result<Option<Self>, AmqpError> {
-        let is = |(code, name): (u64, &str)| match &described.descriptor {
-            Value::Ulong(descriptor) => *descriptor == code,
-            Value::Symbol(descriptor) => *descriptor == *name,
-            _ => false,
-        };
+        let is = |descriptor: Descriptor| descriptor.describes(described);
         let text = || {
-            described.value.as_str().ok_or_else(|| {
-                AmqpError::new(
-                    condition::INVALID_FIELD,
-                    "the filter's value must be a string",
-                )
-            })
+            let value = described.value.as_str();
+            value.ok_or_else(|| invalid("the filter's value must be a string"))
         };
-        Ok(Some(if is(SELECTOR) {
+        Ok(Some(if is(Descriptor::SELECTOR) {
             let selector = text()?
                 .parse::<Selector>()
-                .map_err(|error| AmqpError::new(condition::INVALID_FIELD, error.to_string()))?;
+                .map_err(|error| invalid(&error.to_string()))?;
             Self::Selector(selector)
-        } else if is(NO_LOCAL) {
+        } else if is(Descriptor::NO_LOCAL) {
             Self::NoLocal(connection)
-        } else if is(DIRECT) {
+        } else if is(Descriptor::DIRECT_BINDING) {
             Self::Subject(text()?.into())
-        } else if is(TOPIC) {
+        } else if is(Descriptor::TOPIC_BINDING) {
             Self::SubjectPattern(text()?.into())
+        } else if is(Descriptor::HEADERS_BINDING) {
+            Self::Headers(Headers::parse(&described.value)?)
         } else {
             return Ok(None);
         }))
@@ -102,8 +97,49 @@ impl Filter {
                 let subject = subject().map_or("", |subject| subject.as_str());
                 matches_words(pattern, subject)
             }
+            Self::Headers(headers) => headers.match_properties(&message.view().application),
         }
     }
+}
+
+impl Headers {
+    fn parse(binding: &Value) -> Result<Self, AmqpError> {
+        let Value::Map(map) = binding else {
+            return Err(invalid("the filter's value must be a map"));
+        };
+        let mut headers = Self {
+            demand: HeadersMatch::All,
+            wanted: Vec::new(),
+        };
+        for (name, value) in map.iter() {
+            let Value::String(name) = name else {
+                return Err(invalid("the keys of the filter's map must be strings"));
+            };
+            match (name.as_str(), value.as_str()) {
+                ("x-match", Some("all")) => headers.demand = HeadersMatch::All,
+                ("x-match", Some("any")) => headers.demand = HeadersMatch::Any,
+                ("x-match", _) => return Err(invalid("x-match must be all or any")),
+                (other, _) if other.starts_with("x-") => {}
+                _ => headers.wanted.push((name.clone(), value.clone())),
+            }
+        }
+        Ok(headers)
+    }
+
+    fn match_properties(&self, properties: &ApplicationProperties) -> bool {
+        let is_there = |(name, wanted): &(Str, Value)| {
+            let value = properties.get(name);
+            value.is_some_and(|value| *wanted == Value::Null || value == wanted)
+        };
+        match self.demand {
+            HeadersMatch::All => self.wanted.iter().all(is_there),
+            HeadersMatch::Any => self.wanted.iter().any(is_there),
+        }
+    }
+}
+
+fn invalid(text: &str) -> AmqpError {
+    AmqpError::new(condition::INVALID_FIELD, text)
 }
 
 /// Whether a subject of words between dots fits a pattern in which `*` is one word and `#` any number (Z-072).
@@ -132,7 +168,7 @@ fn matches_words(pattern: &str, subject: &str) -> bool {
 fn property(name: &str, message: &StoredMessage, changes: &Changes) -> Operand {
     let view = message.view();
     if let Some(key) = name.strip_prefix("amqp.annotation.") {
-        let changed = changes.annotations.get(key);
+        let changed = changes.annotations().get(key);
         return operand(changed.or_else(|| view.annotations.get(key)));
     }
     if let Some(field) = name.strip_prefix("amqp.") {

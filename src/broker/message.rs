@@ -11,6 +11,8 @@ use crate::codec::{
     encode_value,
 };
 
+/// Messages below this many octets are copied out of the buffer that they were read into.
+const SMALL: usize = 4096;
 /// The delivery annotation that says why a message was rejected (O-007).
 const REJECTED: Symbol = Symbol::from_static("rejected");
 
@@ -25,7 +27,7 @@ pub(super) struct StoredMessage {
     /// The number of the connection that it came by.
     pub(super) publisher: u64,
     pub(super) expires: Option<Instant>,
-    view: OnceLock<MessageView>,
+    view: OnceLock<Box<MessageView>>,
 }
 
 /// What filters look at, decoded when the first filter asks.
@@ -44,9 +46,51 @@ pub(super) struct Changes {
     /// Whether some link had it before (H-006).
     pub(super) was_acquired: bool,
     /// Annotations that were added or replaced (O-012).
-    pub(super) annotations: Fields,
+    annotations: Fields,
     /// Why it is a dead letter.
-    pub(super) rejected: Option<AmqpError>,
+    rejected: Option<AmqpError>,
+    /// Of the annotations and the reason.
+    octets: usize,
+}
+
+impl Changes {
+    /// What they cost to keep, in octets.
+    pub(super) fn size(&self) -> usize {
+        self.octets
+    }
+
+    pub(super) fn annotations(&self) -> &Fields {
+        &self.annotations
+    }
+
+    /// Adds or replaces annotations.
+    pub(super) fn annotate(&mut self, annotations: &Fields) {
+        for (key, value) in annotations.iter() {
+            self.annotations.insert(key.clone(), value.clone());
+        }
+        self.measure();
+    }
+
+    pub(super) fn rejected(&self) -> Option<&AmqpError> {
+        self.rejected.as_ref()
+    }
+
+    /// Makes a dead letter of the message (O-007).
+    pub(super) fn reject(&mut self, reason: AmqpError) {
+        self.failures = self.failures.saturating_add(1);
+        self.rejected = Some(reason);
+        self.measure();
+    }
+
+    fn measure(&mut self) {
+        let mut octets = BytesMut::new();
+        let mut writer = Writer::new(&mut octets);
+        self.annotations.encode(&mut writer);
+        if let Some(reason) = &self.rejected {
+            reason.encode(&mut writer);
+        }
+        self.octets = octets.len();
+    }
 }
 
 impl StoredMessage {
@@ -61,6 +105,11 @@ impl StoredMessage {
         publisher: u64,
         now: Instant,
     ) -> Result<Self, DecodeError> {
+        // A slice of a few octets would keep all that was read with it.
+        let payload = match payload.len() < SMALL {
+            true => Bytes::copy_from_slice(&payload),
+            false => payload,
+        };
         let sections = match format {
             0 => Some(Sections::scan(payload.clone())?),
             _ => None,
@@ -98,9 +147,9 @@ impl StoredMessage {
     pub(super) fn view(&self) -> &MessageView {
         self.view.get_or_init(|| {
             let Some(sections) = &self.sections else {
-                return MessageView::default();
+                return Box::default();
             };
-            MessageView {
+            Box::new(MessageView {
                 properties: sections.properties().ok().flatten().unwrap_or_default(),
                 application: sections
                     .application_properties()
@@ -112,7 +161,7 @@ impl StoredMessage {
                     .ok()
                     .flatten()
                     .unwrap_or_default(),
-            }
+            })
         })
     }
 
@@ -134,7 +183,7 @@ impl StoredMessage {
             None => sections.relayed(),
             Some(_) => sections.relayed_without_annotations(),
         };
-        let rejected = changes.rejected.as_ref().map(rejection).transpose()?;
+        let rejected = changes.rejected().map(rejection).transpose()?;
         let head = head(self.header_now(changes, now), rejected, annotations);
         let head = head.map_err(internal)?;
         let mut whole = BytesMut::with_capacity(head.len() + rest.len());
@@ -144,7 +193,8 @@ impl StoredMessage {
     }
 
     fn header_now(&self, changes: &Changes, now: Instant) -> Header {
-        let remaining = self.expires.map(|expires| {
+        let expires = self.expires.filter(|_| changes.rejected().is_none());
+        let remaining = expires.map(|expires| {
             let millis = expires.saturating_duration_since(now).as_millis();
             u32::try_from(millis).unwrap_or(u32::MAX)
         });

@@ -42,8 +42,17 @@
 //! What is released or modified is available again at its old place, what is rejected goes to the queue
 //! [`dead-letters`](BrokerOptions::dead_letter_queue) with the reason in its delivery annotation `rejected`, and what is not
 //! settled when its link is lost gets the default outcome of the source. Selectors, no-local, and the legacy bindings of a
-//! subject are the filters that there are; the answer to an attach names those in force. Transactions take posting,
-//! retirement and acquisition, over any number of sessions of a connection.
+//! subject and of application properties are the filters that there are; the answer to an attach names those in force.
+//! Transactions take posting, retirement and acquisition, over any number of sessions of a connection.
+//!
+//! A dead letter does not expire. If the queue of dead letters is full even without what has expired there, what is rejected
+//! is lost, with a warning in the log; what is rejected from that queue itself is gone.
+//!
+//! # Connections
+//!
+//! Whoever knows a [user](BrokerOptions::sasl)'s password may enter; without users everyone. A container may wish to be
+//! connected only once (capability `sole-connection-for-container`): its second connection is refused, or takes the place of
+//! the first.
 //!
 //! # What it does not do
 //!
@@ -57,6 +66,7 @@ mod attach;
 mod bell;
 mod connection;
 mod consumer;
+mod containers;
 mod coordinator;
 mod filter;
 mod message;
@@ -70,17 +80,21 @@ mod subscription;
 mod transactions;
 mod turns;
 
+use std::convert::Infallible;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use self::address::NodeName;
-use self::nodes::{Expiry, Nodes};
+use self::containers::Containers;
+use self::nodes::{LinkEnd, LinkId, Nodes, Scope};
+use self::options::MAX_MESSAGE_SIZE;
 pub use self::options::{BrokerOptions, UsersError, read_users};
 use self::server::{STOPPED, Server, tcp_options};
 use crate::Listener;
@@ -109,6 +123,9 @@ pub enum BrokerError {
     /// One of the nodes that the options list cannot be.
     #[error("the broker cannot have such a node: {0}")]
     Node(AmqpError),
+    /// The [largest message](BrokerOptions::max_message_size) of the options is more than a session keeps.
+    #[error("messages of {0} octets cannot be taken: {MAX_MESSAGE_SIZE} is the most")]
+    MaxMessageSize(u64),
     /// The address cannot be listened on.
     #[error("the broker cannot listen on {address}: {reason}")]
     Listen {
@@ -124,6 +141,9 @@ pub enum BrokerError {
 struct Shared {
     nodes: Mutex<Nodes>,
     connections: AtomicU64,
+    containers: Arc<Containers>,
+    /// Said each time: subscriptions may have begun to expire.
+    links_ended: Notify,
 }
 
 impl Shared {
@@ -131,19 +151,27 @@ impl Shared {
         self.connections.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// Forgets a subscription when its time has come.
-    fn expire_later(self: &Arc<Self>, expiry: Expiry) {
-        // It does not keep a broker that is gone.
-        let shared = Arc::downgrade(self);
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
-            return;
-        };
-        runtime.spawn(async move {
-            tokio::time::sleep_until(expiry.at).await;
-            if let Some(shared) = shared.upgrade() {
-                lock(&shared.nodes).expire(&expiry);
+    fn end_link(&self, link: LinkId, end: LinkEnd) {
+        lock(&self.nodes).end_link(link, end, Instant::now());
+        self.links_ended.notify_one();
+    }
+
+    fn end_scope(&self, scope: Scope) {
+        lock(&self.nodes).end_scope(scope, Instant::now());
+        self.links_ended.notify_one();
+    }
+
+    /// Ends subscriptions when their time is over, for ever.
+    async fn expire_subscriptions(&self) -> Infallible {
+        loop {
+            let next = lock(&self.nodes).expire(Instant::now());
+            let ended = self.links_ended.notified();
+            match next {
+                // Either way it is time to look again.
+                Some(at) => drop(tokio::time::timeout_at(at, ended).await),
+                None => ended.await,
             }
-        });
+        }
     }
 }
 
@@ -184,10 +212,15 @@ impl Broker {
             address: options.address,
             reason,
         })?;
+        if options.max_message_size > MAX_MESSAGE_SIZE {
+            return Err(BrokerError::MaxMessageSize(options.max_message_size));
+        }
         let nodes = Nodes::new(options.clone()).map_err(BrokerError::Node)?;
         let shared = Arc::new(Shared {
             nodes: Mutex::new(nodes),
             connections: AtomicU64::new(0),
+            containers: Arc::default(),
+            links_ended: Notify::new(),
         });
         let (streams, incoming_streams) = mpsc::unbounded_channel();
         let closing = watch::Sender::new(STOPPED);

@@ -1,10 +1,9 @@
 //! What can be chosen about a broker, and reading a file of users.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::Arc;
 use std::time::Duration;
 
-use crate::{Authenticator, StaticUsers, TlsServerConfig};
+use crate::{SaslMechanism, SaslServerOptions, TlsServerConfig};
 
 /// Options of a [`Broker`](super::Broker). The default listens on a free port of loopback without TLS, lets everyone in and
 /// creates nodes when they are used.
@@ -20,17 +19,19 @@ pub struct BrokerOptions {
     pub address: SocketAddr,
     /// Our certificate; with it TLS is required. Default none.
     pub tls: Option<TlsServerConfig>,
-    /// Who may connect, by PLAIN. Default everyone, by ANONYMOUS, by PLAIN with any password, or without SASL.
-    pub users: Option<Arc<dyn Authenticator>>,
+    /// Who may connect, and how: [`read_users`] reads it from a file. Default everyone, by ANONYMOUS, by PLAIN with any
+    /// password, or without SASL.
+    pub sasl: Option<SaslServerOptions>,
     /// The addresses of the only nodes there are. Default none: nodes are created when they are used, and go when they are
     /// empty and no link uses them.
     pub nodes: Option<Vec<String>>,
-    /// The queue of messages that were rejected. Default `dead-letters`. What is rejected from it is gone.
+    /// The queue of messages that were rejected. Default `dead-letters`. They do not expire there. What is rejected from it is
+    /// gone, and so is what it has no room for.
     pub dead_letter_queue: String,
     /// Refuses durable messages, as the standard asks of a node that loses them when it stops [3.2.1]. Default no: they are
     /// accepted, and kept in memory like all others, because many clients send nothing else.
     pub refuse_durable: bool,
-    /// The largest message, in octets. Default 64 MiB, which is the most.
+    /// The largest message, in octets. Default 64 MiB, which is the most: with more the broker does not start.
     pub max_message_size: u64,
     /// Messages that a queue holds. Default 1 000 000.
     pub max_queue_messages: usize,
@@ -44,12 +45,13 @@ pub struct BrokerOptions {
     pub max_connections: usize,
     /// Links of one connection. Default 1024.
     pub max_links: usize,
-    /// Octets that the messages of one transaction may have. Default 64 MiB.
+    /// Octets that the messages and outcomes of one transaction may have. Default 64 MiB.
     pub max_transaction_octets: usize,
     /// Deliveries that a sender may have under way on one link. Default 300.
     pub credit: u32,
-    /// A link that a client attaches under the name that it uses on another connection takes that one's place [2.6.1].
-    /// Clients are told apart by their container-id. Default yes.
+    /// A link that a client attaches under the name that it uses on another connection takes that one's place [2.6.1], and
+    /// its subscription to a topic. Clients are told apart by their container-id. If not, both links live, but a subscription
+    /// that another connection uses is locked. Default yes.
     pub link_stealing: bool,
     /// How long a shutdown waits for connections to close. Default 5 s.
     pub shutdown_deadline: Duration,
@@ -60,7 +62,7 @@ impl Default for BrokerOptions {
         Self {
             address: SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 0),
             tls: None,
-            users: None,
+            sasl: None,
             nodes: None,
             dead_letter_queue: "dead-letters".into(),
             refuse_durable: false,
@@ -80,7 +82,7 @@ impl Default for BrokerOptions {
 }
 
 /// What a session keeps of deliveries that have not arrived completely.
-const MAX_MESSAGE_SIZE: u64 = 64 << 20;
+pub(super) const MAX_MESSAGE_SIZE: u64 = 64 << 20;
 
 impl BrokerOptions {
     /// The default.
@@ -100,9 +102,9 @@ impl BrokerOptions {
         self
     }
 
-    /// Sets [`users`](Self::users).
-    pub fn users(mut self, users: impl Authenticator) -> Self {
-        self.users = Some(Arc::new(users));
+    /// Sets [`sasl`](Self::sasl).
+    pub fn sasl(mut self, sasl: SaslServerOptions) -> Self {
+        self.sasl = Some(sasl);
         self
     }
 
@@ -126,7 +128,7 @@ impl BrokerOptions {
 
     /// Sets [`max_message_size`](Self::max_message_size), in octets.
     pub fn max_message_size(mut self, octets: u64) -> Self {
-        self.max_message_size = octets.min(MAX_MESSAGE_SIZE);
+        self.max_message_size = octets;
         self
     }
 
@@ -192,29 +194,60 @@ impl BrokerOptions {
 }
 
 /// Reads a file of users: one `name:password` a line; empty lines and those that begin with `#` mean nothing. A password may
-/// contain colons.
+/// contain colons. They log in by PLAIN and, with the feature `scram`, by SCRAM-SHA-512, -256 and -1: then only keys made of
+/// the passwords are kept, which costs milliseconds for each user.
 ///
 /// # Errors
 ///
-/// The number of the first line that is no such pair. What stands there is not repeated.
-pub fn read_users(file: &str) -> Result<StaticUsers, UsersError> {
-    let mut users = StaticUsers::new();
+/// The number of the first line that is no such pair, or, for SCRAM, has characters that RFC 4013 forbids. What stands there is
+/// not repeated.
+pub fn read_users(file: &str) -> Result<SaslServerOptions, UsersError> {
+    let mut users = Users::new();
     for (index, line) in file.lines().enumerate() {
         let line = line.trim_end_matches('\r');
         if line.trim().is_empty() || line.starts_with('#') {
             continue;
         }
-        match line.split_once(':') {
-            Some((name, password)) if !name.is_empty() => users = users.user(name, password),
-            _ => return Err(UsersError { line: index + 1 }),
-        }
+        let wrong = UsersError { line: index + 1 };
+        let (name, password) = line.split_once(':').ok_or(wrong)?;
+        users = with_user(users, name, password).ok_or(wrong)?;
     }
-    Ok(users)
+    Ok(SaslServerOptions::default()
+        .mechanisms(MECHANISMS)
+        .authenticator(users))
+}
+
+#[cfg(feature = "scram")]
+use crate::SaltedUsers as Users;
+#[cfg(not(feature = "scram"))]
+use crate::StaticUsers as Users;
+
+/// The strongest first.
+#[cfg(feature = "scram")]
+const MECHANISMS: [SaslMechanism; 4] = [
+    SaslMechanism::Scram(crate::ScramHash::Sha512),
+    SaslMechanism::Scram(crate::ScramHash::Sha256),
+    SaslMechanism::Scram(crate::ScramHash::Sha1),
+    SaslMechanism::Plain,
+];
+#[cfg(not(feature = "scram"))]
+const MECHANISMS: [SaslMechanism; 1] = [SaslMechanism::Plain];
+
+#[cfg(feature = "scram")]
+fn with_user(users: Users, name: &str, password: &str) -> Option<Users> {
+    users.user(name, password).ok()
+}
+
+#[cfg(not(feature = "scram"))]
+fn with_user(users: Users, name: &str, password: &str) -> Option<Users> {
+    (!name.is_empty() && !password.is_empty()).then(|| users.user(name, password))
 }
 
 /// A line of a file of users is not `name:password`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("line {line} of the users is not of the form name:password")]
+#[error(
+    "line {line} of the users is not of the form name:password, or has characters that neither may have"
+)]
 pub struct UsersError {
     /// The line's number, from 1.
     pub line: usize,
@@ -226,11 +259,14 @@ mod tests {
 
     #[test]
     fn users_are_lines() {
-        let users = read_users("# staff\n\nana:se:cret\r\nbob:\n").unwrap();
-        let shown = format!("{users:?}");
+        let users = read_users("# staff\n\nana:se:cret\r\nbob:x\n").unwrap();
+        let shown = format!("{:?}", users.authenticator);
         assert!(shown.contains("ana") && shown.contains("bob"), "{shown}");
         assert!(!shown.contains("se:cret"));
+        assert!(users.require);
         assert_eq!(read_users("ana:x\nbob").unwrap_err().line, 2);
-        assert_eq!(read_users(":x").unwrap_err().line, 1);
+        for wrong in [":x", "ana:"] {
+            assert_eq!(read_users(wrong).unwrap_err().line, 1);
+        }
     }
 }

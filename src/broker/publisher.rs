@@ -17,6 +17,13 @@ pub(super) enum Destination {
     OfEachMessage,
 }
 
+/// A message, and the node that it is for.
+#[derive(Clone, Debug)]
+pub(super) struct Route {
+    pub(super) node: NodeName,
+    pub(super) message: Arc<StoredMessage>,
+}
+
 /// A link on which a peer sends.
 #[derive(Clone, Debug)]
 pub(super) struct Publisher {
@@ -28,11 +35,7 @@ pub(super) struct Publisher {
 
 impl Publisher {
     /// The message of a delivery, and the node that it is for.
-    pub(super) fn route(
-        &self,
-        delivery: &Delivery,
-        connection: u64,
-    ) -> Result<(NodeName, Arc<StoredMessage>), AmqpError> {
+    pub(super) fn route(&self, delivery: &Delivery, connection: u64) -> Result<Route, AmqpError> {
         let message = StoredMessage::new(
             delivery.message_format(),
             delivery.payload().clone(),
@@ -50,12 +53,19 @@ impl Publisher {
                 NodeName::parse(to, &[])?
             }
         };
-        Ok((node, Arc::new(message)))
+        Ok(Route {
+            node,
+            message: Arc::new(message),
+        })
     }
 
     /// Refuses a delivery: as an outcome if the peer takes that, and otherwise with the error that the link has to end with
     /// (H-003, Z-013).
-    pub(super) fn refuse(&self, delivery: &Delivery, mut error: AmqpError) -> Option<AmqpError> {
+    pub(super) fn refuse(&self, refused: RefusedDelivery) -> Option<AmqpError> {
+        let RefusedDelivery {
+            delivery,
+            mut error,
+        } = refused;
         if self.takes_rejected && !delivery.is_settled() {
             // A peer that is gone needs no answer.
             let _ = delivery.reject(Some(error));
@@ -65,6 +75,13 @@ impl Publisher {
         error.info.insert(Symbol::from_static("delivery-tag"), tag); // Z-014
         Some(error)
     }
+}
+
+/// A delivery that is not taken, and why.
+#[derive(Debug)]
+pub(super) struct RefusedDelivery {
+    pub(super) delivery: Delivery,
+    pub(super) error: AmqpError,
 }
 
 /// The transaction that a delivery was posted in.

@@ -1,4 +1,4 @@
-//! A queue as plain data: messages, their states [3.3.1], and whose turn it is. No task, no clock, no lock.
+//! A queue: messages, their states [3.3.1], and whose turn it is. It has no task and no clock of its own.
 //!
 //! ```text
 //!          acquire                   accepted, rejected
@@ -6,6 +6,8 @@
 //!     ^  └ browse: stays   │
 //!     └────────────────────┘ released, modified: at its old place
 //! ```
+//!
+//! A queue changes under the broker's lock, and so do the [bells](Bell) ring that tell consumers of it.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -17,7 +19,7 @@ use tokio::time::Instant;
 use super::bell::Bell;
 use super::filter::Filters;
 use super::message::{Changes, StoredMessage};
-use crate::codec::{AmqpError, Modified, Outcome};
+use crate::codec::{AmqpError, Fields, Modified, Outcome, condition};
 
 /// A consumer's number; never used twice by a broker.
 pub(super) type ConsumerId = u64;
@@ -37,7 +39,21 @@ pub(super) struct Place {
 pub(super) struct QueueLimits {
     pub(super) messages: usize,
     pub(super) octets: usize,
+    /// Of all queues together.
+    pub(super) total_octets: usize,
 }
+
+/// What has no room for more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Full {
+    #[error("it holds as much as it may")]
+    Queue,
+    #[error("the broker holds as much as it may")]
+    Broker,
+}
+
+/// Octets of what deliveries may add to a message, its dead letter's reason included.
+const MAX_CHANGES: usize = 64 << 10;
 
 /// How a consumer takes messages [3.5.7].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,15 +128,13 @@ impl Queue {
     }
 
     fn add_octets(&mut self, entry: &Entry) {
-        self.octets += entry.message.size();
-        self.total
-            .fetch_add(entry.message.size(), Ordering::Relaxed);
+        self.octets += entry.size();
+        self.total.fetch_add(entry.size(), Ordering::Relaxed);
     }
 
     fn remove_octets(&mut self, entry: &Entry) {
-        self.octets -= entry.message.size();
-        self.total
-            .fetch_sub(entry.message.size(), Ordering::Relaxed);
+        self.octets -= entry.size();
+        self.total.fetch_sub(entry.size(), Ordering::Relaxed);
     }
 
     /// Messages that are available or acquired.
@@ -137,10 +151,30 @@ impl Queue {
         self.len() == 0
     }
 
-    /// Whether so many more messages of so many octets together have room.
-    pub(super) fn has_room(&self, messages: usize, octets: usize) -> bool {
-        self.len().saturating_add(messages) <= self.limits.messages
-            && self.octets.saturating_add(octets) <= self.limits.octets
+    /// Makes sure that so many more messages of so many octets together have room: what has expired goes first.
+    pub(super) fn make_room(
+        &mut self,
+        messages: usize,
+        octets: usize,
+        now: Instant,
+    ) -> Result<(), Full> {
+        self.check_room(messages, octets).or_else(|_| {
+            self.drop_expired(now);
+            self.check_room(messages, octets)
+        })
+    }
+
+    fn check_room(&self, messages: usize, octets: usize) -> Result<(), Full> {
+        let total = self.total.load(Ordering::Relaxed);
+        if total.saturating_add(octets) > self.limits.total_octets {
+            return Err(Full::Broker);
+        }
+        let has_room = self.len().saturating_add(messages) <= self.limits.messages
+            && self.octets.saturating_add(octets) <= self.limits.octets;
+        match has_room {
+            true => Ok(()),
+            false => Err(Full::Queue),
+        }
     }
 
     /// Adds a message at the end of those of its priority. Whether there is room was asked before.
@@ -159,7 +193,11 @@ impl Queue {
         self.make_available(place, entry);
     }
 
-    fn make_available(&mut self, place: Place, entry: Entry) {
+    fn make_available(&mut self, place: Place, mut entry: Entry) {
+        // Consumers may have gone while it was acquired.
+        entry
+            .excluded
+            .retain(|excluded| self.consumers.contains_key(excluded));
         self.available.insert(place, entry);
         self.arrivals.insert(place.arrival, place);
         for consumer in self.consumers.values_mut() {
@@ -176,11 +214,11 @@ impl Queue {
     }
 
     /// Throws away what has expired (H-005). Looks at every message.
-    pub(super) fn drop_expired(&mut self, now: Instant) {
+    fn drop_expired(&mut self, now: Instant) {
         let expired: Vec<Place> = self
             .available
             .iter()
-            .filter(|(_, entry)| entry.message.is_expired(now))
+            .filter(|(_, entry)| entry.is_expired(now))
             .map(|(place, _)| *place)
             .collect();
         for place in expired {
@@ -259,7 +297,7 @@ impl Queue {
         loop {
             let consumer = self.consumers.get_mut(&id)?;
             let is_wanted = |entry: &Entry| {
-                entry.message.is_expired(now)
+                entry.is_expired(now)
                     || (!entry.excluded.contains(&id)
                         && consumer.filters.pass(&entry.message, &entry.changes))
             };
@@ -279,7 +317,7 @@ impl Queue {
             };
             consumer.looked_at = Some(place.unwrap_or(Place::LAST));
             let place = place?;
-            if !self.available.get(&place)?.message.is_expired(now) {
+            if !self.available.get(&place)?.is_expired(now) {
                 return Some((place, consumer.mode));
             }
             self.drop_available(place);
@@ -298,24 +336,38 @@ impl Queue {
         match outcome {
             Outcome::Released | Outcome::Declared(_) => self.make_available(place, entry),
             Outcome::Modified(modified) => {
-                entry.modify(modified, consumer);
-                if !self.consumers.contains_key(&consumer) {
-                    entry.excluded.retain(|excluded| *excluded != consumer);
-                }
+                entry.modify(&modified, consumer);
+                self.annotate(&mut entry, &modified.message_annotations);
                 self.make_available(place, entry);
             }
             Outcome::Accepted => self.remove_octets(&entry),
             Outcome::Rejected(rejected) => {
                 self.remove_octets(&entry);
-                entry.changes.failures = entry.changes.failures.saturating_add(1); // O-007
-                entry.changes.rejected = Some(rejected.error.map_or_else(
-                    || AmqpError::from_condition(crate::codec::condition::INTERNAL_ERROR),
-                    |error| *error,
-                ));
+                let reason = rejected.error.map(|error| *error);
+                entry.changes.reject(
+                    reason.unwrap_or_else(|| AmqpError::from_condition(condition::INTERNAL_ERROR)),
+                );
                 return Some(entry);
             }
         }
         None
+    }
+
+    /// Adds annotations to a message (O-012), as far as there is room for them.
+    fn annotate(&mut self, entry: &mut Entry, annotations: &Fields) {
+        if annotations.is_empty() {
+            return;
+        }
+        let mut changes = entry.changes.clone();
+        changes.annotate(annotations);
+        let added = changes.size().saturating_sub(entry.changes.size());
+        if changes.size() > MAX_CHANGES || self.check_room(0, added).is_err() {
+            tracing::debug!("the annotations of a modified outcome have no room");
+            return;
+        }
+        self.remove_octets(entry);
+        entry.changes = changes;
+        self.add_octets(entry);
     }
 
     /// Whether a message is still acquired.
@@ -325,15 +377,22 @@ impl Queue {
 }
 
 impl Entry {
-    fn modify(&mut self, modified: Modified, consumer: ConsumerId) {
+    /// What it costs to keep, in octets.
+    pub(super) fn size(&self) -> usize {
+        self.message.size() + self.changes.size()
+    }
+
+    /// A dead letter does not expire: somebody is to look at it.
+    fn is_expired(&self, now: Instant) -> bool {
+        self.changes.rejected().is_none() && self.message.is_expired(now)
+    }
+
+    fn modify(&mut self, modified: &Modified, consumer: ConsumerId) {
         if modified.delivery_failed {
             self.changes.failures = self.changes.failures.saturating_add(1); // O-010
         }
         if modified.undeliverable_here && !self.excluded.contains(&consumer) {
             self.excluded.push(consumer);
-        }
-        for (key, value) in modified.message_annotations.iter() {
-            self.changes.annotations.insert(key.clone(), value.clone());
         }
     }
 }
@@ -350,151 +409,4 @@ impl Place {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::codec::{Header, Message, Rejected};
-
-    const LIMITS: QueueLimits = QueueLimits {
-        messages: 100,
-        octets: 1 << 20,
-    };
-
-    fn queue() -> Queue {
-        Queue::new(LIMITS, Arc::default())
-    }
-
-    fn consumer(queue: &mut Queue, id: ConsumerId, mode: DistributionMode) {
-        queue.add_consumer(id, mode, Filters::default(), Arc::default());
-    }
-
-    fn push(queue: &mut Queue, text: &str, header: Header) {
-        let message = Message::from(text).with_header(header);
-        let payload = message.to_bytes().unwrap();
-        let stored = StoredMessage::new(0, payload, 0, Instant::now()).unwrap();
-        queue.push(Arc::new(stored), Changes::default());
-    }
-
-    fn offer(queue: &mut Queue, id: ConsumerId) -> Option<(String, Option<Place>, Header)> {
-        let now = Instant::now();
-        let offer = queue.take(id, now)?;
-        let payload = offer.message.with_changes(&offer.changes, now).unwrap();
-        let message = Message::decode(payload).unwrap();
-        let header = message.header.unwrap_or_default();
-        let crate::codec::Body::Value(text) = message.body else {
-            panic!("not a value")
-        };
-        Some((text.as_str().unwrap().to_owned(), offer.place, header))
-    }
-
-    fn text(queue: &mut Queue, id: ConsumerId) -> Option<String> {
-        offer(queue, id).map(|(text, ..)| text)
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn o_009_o_010_h_007_what_comes_back_keeps_its_place() {
-        let mut queue = queue();
-        consumer(&mut queue, 1, DistributionMode::Move);
-        for text in ["a", "b", "c"] {
-            push(&mut queue, text, Header::default());
-        }
-        let (_, a, header) = offer(&mut queue, 1).unwrap();
-        assert!(header.first_acquirer); // H-006
-        let (_, b, _) = offer(&mut queue, 1).unwrap();
-        queue.settle(b.unwrap(), 1, Outcome::Released);
-        queue.settle(
-            a.unwrap(),
-            1,
-            Modified {
-                delivery_failed: true,
-                ..Modified::default()
-            }
-            .into(),
-        );
-        let (again, _, header) = offer(&mut queue, 1).unwrap();
-        assert_eq!((again.as_str(), header.delivery_count), ("a", 1));
-        assert!(!header.first_acquirer);
-        let (again, _, header) = offer(&mut queue, 1).unwrap();
-        assert_eq!((again.as_str(), header.delivery_count), ("b", 0));
-        assert_eq!(text(&mut queue, 1).unwrap(), "c");
-        assert_eq!(text(&mut queue, 1), None);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn o_017_a_016_a_017_moving_is_exclusive_and_browsing_sees_each_once() {
-        let mut queue = queue();
-        consumer(&mut queue, 1, DistributionMode::Move);
-        consumer(&mut queue, 2, DistributionMode::Move);
-        consumer(&mut queue, 3, DistributionMode::Copy);
-        push(&mut queue, "a", Header::default());
-        push(&mut queue, "b", Header::default());
-        assert_eq!(text(&mut queue, 3).unwrap(), "a");
-        assert_eq!(text(&mut queue, 3).unwrap(), "b");
-        assert_eq!(text(&mut queue, 3), None);
-        assert_eq!(text(&mut queue, 1).unwrap(), "a");
-        assert_eq!(text(&mut queue, 2).unwrap(), "b");
-        assert_eq!(text(&mut queue, 1), None);
-        assert_eq!(queue.len(), 2);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn o_011_undeliverable_here_goes_to_others() {
-        let mut queue = queue();
-        consumer(&mut queue, 1, DistributionMode::Move);
-        consumer(&mut queue, 2, DistributionMode::Move);
-        push(&mut queue, "a", Header::default());
-        let (_, place, _) = offer(&mut queue, 1).unwrap();
-        let modified = Modified {
-            undeliverable_here: true,
-            ..Modified::default()
-        };
-        queue.settle(place.unwrap(), 1, modified.into());
-        assert_eq!(text(&mut queue, 1), None);
-        assert_eq!(text(&mut queue, 2).unwrap(), "a");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn h_004_higher_priority_first_and_ten_levels() {
-        let mut queue = queue();
-        consumer(&mut queue, 1, DistributionMode::Move);
-        for (text, priority) in [("low", 0), ("default", 4), ("high", 9), ("beyond", 200)] {
-            let header = Header {
-                priority,
-                ..Header::default()
-            };
-            push(&mut queue, text, header);
-        }
-        let order: Vec<_> = std::iter::from_fn(|| text(&mut queue, 1)).collect();
-        assert_eq!(order, ["high", "beyond", "default", "low"]);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn h_005_what_has_expired_is_gone_and_the_rest_has_less_time() {
-        let mut queue = queue();
-        consumer(&mut queue, 1, DistributionMode::Move);
-        for (text, ttl) in [("short", 100), ("long", 10_000)] {
-            let header = Header {
-                ttl: Some(ttl),
-                ..Header::default()
-            };
-            push(&mut queue, text, header);
-        }
-        tokio::time::advance(std::time::Duration::from_secs(1)).await;
-        let (text, _, header) = offer(&mut queue, 1).unwrap();
-        assert_eq!((text.as_str(), header.ttl), ("long", Some(9000)));
-        assert_eq!(queue.len(), 1);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn o_007_rejected_is_a_dead_letter() {
-        let mut queue = queue();
-        consumer(&mut queue, 1, DistributionMode::Move);
-        push(&mut queue, "a", Header::default());
-        let (_, place, _) = offer(&mut queue, 1).unwrap();
-        let error = AmqpError::new(crate::codec::condition::DECODE_ERROR, "what?");
-        let rejected = Rejected::new(error.clone()).into();
-        let dead = queue.settle(place.unwrap(), 1, rejected).unwrap();
-        assert_eq!(dead.changes.rejected, Some(error));
-        assert_eq!(dead.changes.failures, 1);
-        assert_eq!((queue.len(), queue.octets()), (0, 0));
-    }
-}
+mod tests;

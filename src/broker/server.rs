@@ -1,6 +1,7 @@
 //! The task that accepts connections and holds theirs.
 
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,19 +11,18 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::connection;
+use super::containers::{self, SOLE_CONNECTION};
+use super::nodes::limit_exceeded;
 use super::{BrokerOptions, Shared};
-use crate::codec::{AmqpError, Symbol, condition};
+use crate::codec::AmqpError;
 use crate::memory::MemoryStream;
 use crate::{
-    AcceptError, AllowEveryone, ConnectionOptions, IncomingConnection, Limits, Listener,
-    ListenerOptions, SaslMechanism, SaslServerOptions,
+    ANONYMOUS_RELAY, AcceptError, AllowEveryone, ConnectionOptions, IncomingConnection, Limits,
+    Listener, ListenerOptions, SaslMechanism, SaslServerOptions,
 };
 
 /// Why connections are closed when the broker ends.
 pub(super) const STOPPED: &str = "the broker is shutting down";
-
-/// Says that messages can be sent to a target without address (Z-010).
-const ANONYMOUS_RELAY: Symbol = Symbol::from_static("ANONYMOUS-RELAY");
 
 /// The pause after the system failed to give a connection, so that a lasting failure does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -37,22 +37,19 @@ const MAX_OPEN_FRAME_SIZE: u32 = 65_536;
 fn listener_options(options: &BrokerOptions) -> ListenerOptions {
     let limits = Limits::default().max_open_frame_size(MAX_OPEN_FRAME_SIZE);
     let connection = ConnectionOptions {
-        offered_capabilities: vec![ANONYMOUS_RELAY],
+        offered_capabilities: vec![ANONYMOUS_RELAY, SOLE_CONNECTION],
+        properties: containers::detection_policy(),
         ..ConnectionOptions::default()
             .container_id(format!("amqp10-broker-{}", uuid::Uuid::new_v4().simple()))
             .limits(limits)
     };
-    let sasl = match &options.users {
-        Some(users) => {
-            let mut sasl = SaslServerOptions::default().mechanisms([SaslMechanism::Plain]);
-            sasl.authenticator = Arc::clone(users);
-            sasl
-        }
-        None => SaslServerOptions::default()
+    let everyone = || {
+        SaslServerOptions::default()
             .mechanisms([SaslMechanism::Anonymous, SaslMechanism::Plain])
             .authenticator(AllowEveryone)
-            .require(false),
+            .require(false)
     };
+    let sasl = options.sasl.clone().unwrap_or_else(everyone);
     ListenerOptions::default().connection(connection).sasl(sasl)
 }
 
@@ -94,9 +91,12 @@ impl Server {
         listener: Option<Listener>,
         mut streams: mpsc::UnboundedReceiver<MemoryStream>,
     ) {
+        let shared = Arc::clone(&self.shared);
+        let mut expiring = pin!(shared.expire_subscriptions());
         loop {
             tokio::select! {
                 biased;
+                never = &mut expiring => match never {},
                 accepted = accept(listener.as_ref()) => self.accept(accepted).await,
                 stream = streams.recv() => match stream {
                     Some(stream) => {
@@ -144,7 +144,10 @@ impl Server {
         let closing = self.closing.subscribe();
         self.connections.spawn(async move {
             match Listener::accept_stream(stream, &options).await {
-                Ok(incoming) if is_full => refuse(incoming).await,
+                Ok(incoming) if is_full => {
+                    let text = "the broker has as many connections as it may";
+                    refuse(incoming, limit_exceeded(text)).await;
+                }
                 Ok(incoming) => connection::serve(shared, incoming, closing).await,
                 Err(error) => tracing::debug!(%error, "a peer did not get through the handshake"),
             }
@@ -152,12 +155,11 @@ impl Server {
     }
 }
 
-async fn refuse(incoming: IncomingConnection) {
-    let text = "the broker has as many connections as it may";
+/// Refuses a connection.
+pub(super) async fn refuse(incoming: IncomingConnection, error: AmqpError) {
+    tracing::debug!(container_id = %incoming.open().container_id, %error, "refused a connection");
     // A peer that is gone needs no answer.
-    let _ = incoming
-        .refuse(AmqpError::new(condition::RESOURCE_LIMIT_EXCEEDED, text))
-        .await;
+    let _ = incoming.refuse(error).await;
 }
 
 /// The next peer that comes to the socket, where there is one.

@@ -8,17 +8,40 @@ use tokio::time::Instant;
 use super::address::NodeName;
 use super::filter::Filters;
 use super::message::{Changes, StoredMessage};
-use super::nodes::{Expiry, LinkEnd, LinkId, QueueId};
+use super::nodes::{LinkEnd, LinkId, QueueId, Scope, Site};
 use crate::codec::{Source, Str, TerminusDurability, TerminusExpiryPolicy};
 
-/// Whose a subscription is: container-id and link name (Z-052).
-pub(super) type SubscriptionKey = (Str, Str);
+/// Whose a subscription is (Z-052).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct SubscriptionKey {
+    pub(super) container_id: Str,
+    /// The link's.
+    pub(super) name: Str,
+}
 
 /// How long a terminus outlives its link [3.5.3].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Terminus {
     policy: TerminusExpiryPolicy,
     timeout: Duration,
+}
+
+impl Terminus {
+    /// Whether nobody counts on it once its link is gone.
+    fn is_volatile(&self) -> bool {
+        use TerminusExpiryPolicy::{LinkDetach, SessionEnd};
+        self.timeout.is_zero() && matches!(self.policy, LinkDetach | SessionEnd)
+    }
+
+    /// Whether its time begins to run with this end.
+    fn begins_to_expire(&self, end: LinkEnd) -> bool {
+        match self.policy {
+            TerminusExpiryPolicy::LinkDetach => true,
+            TerminusExpiryPolicy::SessionEnd => end >= LinkEnd::SessionEnded,
+            TerminusExpiryPolicy::ConnectionClose => end >= LinkEnd::ConnectionClosed,
+            TerminusExpiryPolicy::Never => false,
+        }
+    }
 }
 
 impl From<&Source> for Terminus {
@@ -38,17 +61,39 @@ impl From<&Source> for Terminus {
 }
 
 #[derive(Debug)]
-struct Subscription {
-    topic: NodeName,
+pub(super) struct Subscription {
+    pub(super) topic: NodeName,
     key: SubscriptionKey,
     filters: Filters,
     terminus: Terminus,
-    /// The link that uses it, or used it last.
-    link: LinkId,
-    is_attached: bool,
-    is_expiring: bool,
-    /// Counts its ends.
-    generation: u64,
+    /// The link that uses it; None if it was left.
+    link: Option<LinkId>,
+    /// Where it is used, or was last.
+    pub(super) site: Site,
+    /// When it is over, unless somebody comes back to it.
+    expires: Option<Instant>,
+}
+
+impl Subscription {
+    pub(super) fn is_attached(&self) -> bool {
+        self.link.is_some()
+    }
+
+    /// Its link has ended, or what that was on. True if the subscription is over at once.
+    fn end(&mut self, end: LinkEnd, now: Instant) -> bool {
+        self.link = None;
+        let Terminus { timeout, .. } = self.terminus;
+        let begins_to_expire = self.terminus.begins_to_expire(end);
+        let is_over = match end {
+            LinkEnd::Closed => true, // A-028, Z-053
+            LinkEnd::Expelled if self.terminus.is_volatile() => true,
+            _ => begins_to_expire && timeout.is_zero(),
+        };
+        if begins_to_expire && self.expires.is_none() {
+            self.expires = now.checked_add(timeout);
+        }
+        is_over
+    }
 }
 
 #[derive(Debug, Default)]
@@ -59,12 +104,14 @@ impl Subscriptions {
         self.0.len()
     }
 
+    #[allow(clippy::too_many_arguments, reason = "they are what a subscription is")]
     pub(super) fn add(
         &mut self,
         queue: QueueId,
         topic: NodeName,
         key: SubscriptionKey,
         link: LinkId,
+        site: Site,
         filters: Filters,
         terminus: Terminus,
     ) {
@@ -73,51 +120,55 @@ impl Subscriptions {
             key,
             filters,
             terminus,
-            link,
-            is_attached: true,
-            is_expiring: false,
-            generation: 0,
+            link: Some(link),
+            site,
+            expires: None,
         };
         self.0.insert(queue, subscription);
     }
 
-    /// A link comes back to its subscription, if there is one to the same topic that nobody uses.
-    pub(super) fn resume(
-        &mut self,
-        key: &SubscriptionKey,
-        topic: &NodeName,
-        link: LinkId,
-        filters: &Filters,
-        terminus: Terminus,
-    ) -> Option<QueueId> {
-        let (queue, subscription) = self
-            .0
-            .iter_mut()
-            .find(|(_, known)| known.key == *key && known.topic == *topic && !known.is_attached)?;
-        subscription.link = link;
-        subscription.is_attached = true;
-        subscription.is_expiring = false;
-        subscription.filters = filters.clone();
-        subscription.terminus = terminus;
-        subscription.generation += 1;
-        Some(*queue)
+    /// The subscription of a container and name, and its queue.
+    pub(super) fn find(&self, key: &SubscriptionKey) -> Option<(QueueId, &Subscription)> {
+        let mut all = self.0.iter();
+        all.find(|(_, known)| known.key == *key)
+            .map(|(queue, known)| (*queue, known))
     }
 
-    /// Forgets a subscription of that name that nobody uses.
-    pub(super) fn remove_named(&mut self, key: &SubscriptionKey) -> Option<QueueId> {
-        let found = self
-            .0
-            .iter()
-            .find(|(_, known)| known.key == *key && !known.is_attached);
-        let queue = *found?.0;
-        self.0.remove(&queue).map(|_| queue)
+    /// A link takes a subscription over. Gives back the link that used it until now.
+    pub(super) fn resume(
+        &mut self,
+        queue: QueueId,
+        link: LinkId,
+        site: Site,
+        filters: Filters,
+        terminus: Terminus,
+    ) -> Option<LinkId> {
+        let subscription = self.0.get_mut(&queue)?;
+        subscription.filters = filters;
+        subscription.terminus = terminus;
+        subscription.site = site;
+        subscription.expires = None;
+        subscription.link.replace(link)
+    }
+
+    pub(super) fn remove(&mut self, queue: QueueId) {
+        self.0.remove(&queue);
     }
 
     pub(super) fn remove_topic(&mut self, topic: &NodeName) -> Vec<QueueId> {
-        let queues = self.of(topic);
-        self.0
-            .retain(|_, subscription| subscription.topic != *topic);
-        queues
+        self.remove_if(|known| known.topic == *topic)
+    }
+
+    fn remove_if(&mut self, mut is_over: impl FnMut(&mut Subscription) -> bool) -> Vec<QueueId> {
+        let mut removed = Vec::new();
+        self.0.retain(|queue, known| {
+            let is_over = is_over(known);
+            if is_over {
+                removed.push(*queue);
+            }
+            !is_over
+        });
+        removed
     }
 
     pub(super) fn of(&self, topic: &NodeName) -> Vec<QueueId> {
@@ -139,59 +190,28 @@ impl Subscriptions {
             .collect()
     }
 
-    /// A link has ended: its subscription is dropped at once (first), begins to expire (second), or stays.
-    pub(super) fn end_link(
-        &mut self,
-        link: LinkId,
-        end: LinkEnd,
-        now: Instant,
-    ) -> (Option<QueueId>, Option<Expiry>) {
-        let found = self.0.iter_mut().find(|(_, known)| known.link == link);
-        let Some((&queue, subscription)) = found else {
-            return (None, None);
-        };
-        let was_attached = std::mem::replace(&mut subscription.is_attached, false);
-        let Terminus { policy, timeout } = subscription.terminus;
-        let begins_to_expire = match policy {
-            TerminusExpiryPolicy::LinkDetach => was_attached,
-            TerminusExpiryPolicy::SessionEnd => end >= LinkEnd::SessionEnded,
-            TerminusExpiryPolicy::ConnectionClose => end >= LinkEnd::ConnectionClosed,
-            TerminusExpiryPolicy::Never => false,
-        };
-        let is_over = end == LinkEnd::Closed || (begins_to_expire && timeout.is_zero());
-        if is_over {
-            self.0.remove(&queue);
-            return (Some(queue), None);
-        }
-        if !begins_to_expire || subscription.is_expiring {
-            return (None, None);
-        }
-        subscription.is_expiring = true;
-        subscription.generation += 1;
-        let generation = subscription.generation;
-        let expiry = now.checked_add(timeout).map(|at| Expiry {
-            queue,
-            generation,
-            at,
-        });
-        (None, expiry)
+    /// A link has ended. Gives back the queue of its subscription if that is over at once. The end of a link whose
+    /// subscription was taken over is nothing to it.
+    pub(super) fn end_link(&mut self, link: LinkId, end: LinkEnd, now: Instant) -> Option<QueueId> {
+        let is_over = |known: &mut Subscription| known.link == Some(link) && known.end(end, now);
+        self.remove_if(is_over).pop()
     }
 
-    /// Whether a link that has ended has left a subscription behind.
-    pub(super) fn is_left_by(&self, link: LinkId) -> bool {
-        let mut left = self.0.values().filter(|known| !known.is_attached);
-        left.any(|known| known.link == link)
+    /// A session or connection has ended: what was left there begins to expire, or is over (its queues are given back).
+    pub(super) fn end_scope(&mut self, scope: Scope, now: Instant) -> Vec<QueueId> {
+        self.remove_if(|known| {
+            // Those that are used hear of it by the ends of their links.
+            !known.is_attached() && scope.contains(known.site) && known.end(scope.link_end(), now)
+        })
     }
 
-    /// Forgets a subscription whose time is over; false if somebody came back to it.
-    pub(super) fn expire(&mut self, expiry: &Expiry) -> bool {
-        let is_over = self
-            .0
-            .get(&expiry.queue)
-            .is_some_and(|known| known.generation == expiry.generation && !known.is_attached);
-        if is_over {
-            self.0.remove(&expiry.queue);
-        }
-        is_over
+    /// Forgets the subscriptions whose time is over, and gives their queues back.
+    pub(super) fn expire(&mut self, now: Instant) -> Vec<QueueId> {
+        self.remove_if(|known| known.expires.is_some_and(|at| at <= now))
+    }
+
+    /// When the next one's time is over.
+    pub(super) fn next_expiry(&self) -> Option<Instant> {
+        self.0.values().filter_map(|known| known.expires).min()
     }
 }

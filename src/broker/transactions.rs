@@ -9,11 +9,12 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use super::address::NodeName;
-use super::message::StoredMessage;
 use super::nodes::{LinkId, Load, Nodes, limit_exceeded};
+use super::publisher::{RefusedDelivery, Route};
 use crate::Delivery;
-use crate::codec::{AmqpError, Outcome, Rejected, TransactionalState, condition};
+use crate::codec::{
+    AmqpError, Outcome, ReceiverSettleMode, TransactionalState, condition, encode_value,
+};
 use crate::lock::lock;
 
 /// Transactions that a connection may have at once.
@@ -38,31 +39,24 @@ pub(super) struct Transactions {
 pub(super) struct Transaction {
     /// The control link that declared it.
     pub(super) control: LinkId,
-    pub(super) postings: Vec<Posting>,
+    postings: Vec<Posting>,
     /// Deliveries and the outcomes that they get.
     pub(super) retirements: BTreeMap<SentKey, Outcome>,
     /// Deliveries that were acquired for it.
     pub(super) acquisitions: BTreeSet<SentKey>,
     /// Why it cannot be committed any more.
     failure: Option<AmqpError>,
+    /// Of the postings.
     load: Load,
+    /// Of the outcomes of retirements.
+    retired_octets: usize,
 }
 
-/// A message that was sent in a transaction.
+/// A message that was sent in a transaction and can be taken. Its delivery waits for the discharge.
 #[derive(Debug)]
 pub(super) struct Posting {
     delivery: Delivery,
-    /// Where it goes, or why it goes nowhere.
-    route: Result<(NodeName, Arc<StoredMessage>), AmqpError>,
-}
-
-impl Posting {
-    fn outcome(&self) -> Outcome {
-        match &self.route {
-            Ok(_) => Outcome::Accepted,
-            Err(error) => Rejected::new(error.clone()).into(),
-        }
-    }
+    route: Route,
 }
 
 impl Transactions {
@@ -87,6 +81,7 @@ impl Transactions {
             acquisitions: BTreeSet::new(),
             failure: None,
             load: Load::default(),
+            retired_octets: 0,
         };
         self.by_id.insert(id.clone(), transaction);
         lock(&self.live).insert(id.clone());
@@ -112,6 +107,45 @@ impl Transactions {
         declared.map(|(id, _)| id.clone()).collect()
     }
 
+    /// Notes a posting. Only what can be done is kept: of it the peer is told so. What cannot is given back to be
+    /// refused at once, or, if it came settled, is a reason not to commit.
+    ///
+    /// In mode first the delivery is settled with that, as every other on such a link is: controllers wait for it before they
+    /// discharge. In mode second it is settled when it is known what became of it.
+    pub(super) fn post(
+        &mut self,
+        nodes: &mut Nodes,
+        state: &TransactionalState,
+        delivery: Delivery,
+        mode: ReceiverSettleMode,
+        route: Result<Route, AmqpError>,
+    ) -> Option<RefusedDelivery> {
+        let transaction = match self.get_mut(&state.txn_id) {
+            Ok(transaction) => transaction,
+            Err(error) => return Some(RefusedDelivery { delivery, error }),
+        };
+        let admitted = route.and_then(|route| transaction.admit(nodes, route));
+        match admitted {
+            Ok(route) => {
+                if !delivery.is_settled() {
+                    let provisional = TransactionalState {
+                        txn_id: state.txn_id.clone(),
+                        outcome: Some(Outcome::Accepted),
+                    };
+                    // If the link is gone, nobody waits for it.
+                    let _ = match mode {
+                        ReceiverSettleMode::First => delivery.settle(provisional),
+                        ReceiverSettleMode::Second => delivery.update(provisional),
+                    };
+                }
+                transaction.postings.push(Posting { delivery, route });
+            }
+            Err(error) if delivery.is_settled() => transaction.fail(error),
+            Err(error) => return Some(RefusedDelivery { delivery, error }),
+        }
+        None
+    }
+
     /// The transaction that a delivery is tied to.
     pub(super) fn tied_to(&self, delivery: SentKey) -> Option<&Bytes> {
         let tied = |known: &Transaction| known.retirements.contains_key(&delivery);
@@ -123,42 +157,40 @@ impl Transactions {
 }
 
 impl Transaction {
-    /// Notes a posting. Unsettled, it is told what outcome it will have; settled, what cannot be done is a reason not
-    /// to commit.
-    pub(super) fn post(
-        &mut self,
-        nodes: &mut Nodes,
-        state: &TransactionalState,
-        delivery: Delivery,
-        route: Result<(NodeName, Arc<StoredMessage>), AmqpError>,
-    ) {
-        let route = route.and_then(|(node, message)| {
-            let octets = self.load.octets + message.size();
-            if octets > nodes.options().max_transaction_octets {
-                return Err(limit_exceeded("the transaction holds as much as it may"));
-            }
-            nodes.check(&node, &message, &self.load, Instant::now())?;
-            Ok((node, message))
-        });
-        if let Ok((_, message)) = &route {
-            self.load.messages += 1;
-            self.load.octets += message.size();
+    /// Counts a message among those that are to be taken, if it can be.
+    fn admit(&mut self, nodes: &mut Nodes, route: Route) -> Result<Route, AmqpError> {
+        if let Some(error) = &self.failure {
+            return Err(rolled_back(error)); // it would be kept for nothing
         }
-        let posting = Posting { delivery, route };
-        match (&posting.route, posting.delivery.is_settled()) {
-            (Err(error), true) => self.failure = Some(error.clone()),
-            (_, true) => {}
-            (_, false) => {
-                let provisional = TransactionalState {
-                    txn_id: state.txn_id.clone(),
-                    outcome: Some(posting.outcome()),
-                };
-                let provisional = crate::DeliveryState::Transactional(Box::new(provisional));
-                // If the link is gone, nobody waits for it.
-                let _ = posting.delivery.update(provisional);
-            }
+        self.check_room(nodes, route.message.size())?;
+        nodes.check(&route, &self.load, Instant::now())?;
+        self.load.add(&route.message);
+        Ok(route)
+    }
+
+    fn check_room(&self, nodes: &Nodes, octets: usize) -> Result<(), AmqpError> {
+        let held = self.load.octets + self.retired_octets;
+        match held.saturating_add(octets) <= nodes.options().max_transaction_octets {
+            true => Ok(()),
+            false => Err(limit_exceeded("the transaction holds as much as it may")),
         }
-        self.postings.push(posting);
+    }
+
+    /// Notes the outcome that a delivery is to get.
+    pub(super) fn retire(&mut self, nodes: &Nodes, delivery: SentKey, outcome: Outcome) {
+        let octets = encode_value(&outcome).map_or(usize::MAX, |encoded| encoded.len());
+        match self.check_room(nodes, octets) {
+            Ok(()) => {
+                self.retired_octets += octets;
+                self.retirements.insert(delivery, outcome);
+            }
+            Err(error) => self.fail(error),
+        }
+    }
+
+    /// It cannot be committed any more.
+    fn fail(&mut self, reason: AmqpError) {
+        self.failure.get_or_insert(reason);
     }
 
     /// Whether everything that was promised can still be done.
@@ -167,31 +199,26 @@ impl Transaction {
             return Err(rolled_back(error));
         }
         let (now, mut load) = (Instant::now(), Load::default());
-        for (node, message) in self.routes() {
-            let checked = nodes.check(node, message, &load, now);
+        for Posting { route, .. } in &self.postings {
+            let checked = nodes.check(route, &load, now);
             checked.map_err(|error| rolled_back(&error))?;
-            load.messages += 1;
-            load.octets += message.size();
+            load.add(&route.message);
         }
         Ok(())
     }
 
     /// Hands what was posted to its nodes.
     pub(super) fn publish(&self, nodes: &mut Nodes) {
-        for (node, message) in self.routes() {
-            nodes.publish(node, message);
+        for posting in &self.postings {
+            nodes.publish(&posting.route);
         }
     }
 
-    fn routes(&self) -> impl Iterator<Item = &(NodeName, Arc<StoredMessage>)> {
-        self.postings.iter().flat_map(|posting| &posting.route)
-    }
-
-    /// Tells what became of the postings.
+    /// Tells what became of the postings that are not settled yet.
     pub(super) fn settle_postings(&self, is_committed: bool) {
         for posting in &self.postings {
             let outcome = match is_committed {
-                true => posting.outcome(),
+                true => Outcome::Accepted,
                 false => Outcome::Released,
             };
             // If the link is gone, nobody waits for it.

@@ -23,7 +23,7 @@ pub enum EmulatorError {
     },
     /// No certificate can be made.
     #[error("the emulator cannot serve TLS: {0}")]
-    Tls(#[from] TlsError),
+    Tls(TlsError),
     /// There is a hub of this name already.
     #[error("there is a hub '{0}' already")]
     HubExists(String),
@@ -53,5 +53,12 @@ impl EmulatorError {
             path: path.to_owned(),
             reason: io::Error::new(io::ErrorKind::InvalidData, what.into()),
         }
+    }
+}
+
+// By hand, because `#[from]` would make a source of what the text says already.
+impl From<TlsError> for EmulatorError {
+    fn from(error: TlsError) -> Self {
+        Self::Tls(error)
     }
 }

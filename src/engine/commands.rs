@@ -16,7 +16,8 @@ use super::timer::Timer;
 use super::wait::{Ticket, WatchPlace, Watcher};
 use super::{Effects, Engine};
 use crate::codec::{
-    AmqpError, Attach, DeliveryState, Fields, Open, Outcome, TransactionalState, condition,
+    AmqpError, Attach, DeliveryState, Fields, Open, Outcome, TransactionalState, UnsettledMap,
+    condition,
 };
 use crate::error::{ConnectionError, LinkError, SendError, SessionError};
 
@@ -282,9 +283,9 @@ impl Engine {
         }
     }
 
-    pub(crate) fn release_link(&mut self, key: LinkKey) {
+    pub(crate) fn release_link(&mut self, key: LinkKey, closed: bool) {
         if let Ok((session, effects)) = self.session(key.session) {
-            session.release_link(key.link, effects);
+            session.release_link(key.link, closed, effects);
         }
     }
 
@@ -438,6 +439,14 @@ impl Engine {
         }
     }
 
+    /// Says whether the delivery is being aborted; if not, it is settled.
+    pub(crate) fn retract_sent(&mut self, session: Key, delivery: Key, outcome: Outcome) -> bool {
+        match self.session(session) {
+            Ok((session, effects)) => session.retract_sent(delivery, outcome, effects),
+            Err(_) => false,
+        }
+    }
+
     pub(crate) fn abandon_outcome(&mut self, session: Key, delivery: Key) {
         if let Ok((session, effects)) = self.session(session) {
             session.abandon_outcome(delivery, effects);
@@ -532,6 +541,11 @@ impl Engine {
     ) -> Poll<Result<(), LinkError>> {
         let (session, effects) = self.link_session(key.session)?;
         session.poll_confirmed(key.link, delivery_id, watcher, effects)
+    }
+
+    /// What a receiving link that is over leaves for its next attachment to state.
+    pub(crate) fn unconfirmed(&self, key: LinkKey) -> Option<UnsettledMap> {
+        self.sessions.get(key.session)?.unconfirmed(key.link)
     }
 
     /// The state of a delivery of which frames are still to come.

@@ -34,7 +34,7 @@ impl Session {
         link.detach(closed, error, reason);
         link.wake_all(effects);
         self.drop_arriving(key);
-        self.incoming.forget_link(key, effects);
+        self.forget_held(Some(key), effects);
         self.mark_link(key, effects);
     }
 
@@ -140,7 +140,7 @@ impl Session {
         // Without a handle it cannot be said, and nothing depends on it.
         if let Ok(again) = self.attach(attach, settings, effects) {
             self.detach_link(again, true, None, LinkError::LocalDetached, effects);
-            self.release_link(again, effects);
+            self.release_link(again, true, effects);
         }
     }
 
@@ -184,11 +184,11 @@ impl Session {
         self.drop_arriving(key);
         self.outgoing.fail(Some(key), &reason, reached, effects);
         self.check_settled(effects);
-        self.incoming.forget_link(key, effects);
+        self.forget_held(Some(key), effects);
     }
 
-    /// The last handle of a link is gone.
-    pub(crate) fn release_link(&mut self, key: Key, effects: &mut Effects) {
+    /// The last handle of a link is gone: it is closed, or detached so that the peer keeps its terminus.
+    pub(crate) fn release_link(&mut self, key: Key, closed: bool, effects: &mut Effects) {
         let Some(link) = self.links.get_mut(key) else {
             return;
         };
@@ -199,7 +199,7 @@ impl Session {
             self.incoming.queued_bytes -= queued.min(self.incoming.queued_bytes);
         }
         if link.ended.is_none() {
-            self.detach_link(key, true, None, LinkError::LocalDetached, effects);
+            self.detach_link(key, closed, None, LinkError::LocalDetached, effects);
         }
         if self.is_window_due(effects) {
             self.mark(effects);

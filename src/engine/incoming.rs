@@ -5,19 +5,29 @@ use std::task::Poll;
 use super::disposition::DispositionQueue;
 use super::effects::Effects;
 use super::key::Key;
+use super::resumption::Unconfirmed;
 use super::unsettled::Unsettled;
 use super::violation::PeerFault;
 use super::wait::{Watcher, Watchers};
 use super::window::IncomingWindow;
-use crate::codec::{DeliveryState, Disposition, ReceiverSettleMode, Role};
+use crate::codec::{DeliveryState, DeliveryTag, Disposition, ReceiverSettleMode, Role};
 
 /// One unsettled delivery that we hold.
 #[derive(Debug)]
 struct HeldDelivery {
     link: Key,
-    rcv_settle_mode: ReceiverSettleMode,
+    /// In receiver settle mode second: the sender settles, too.
+    unconfirmed: Option<Box<Unconfirmed>>,
     /// Who waits for the sender to confirm our outcome, in receiver settle mode second.
     watchers: Watchers,
+}
+
+/// An unsettled delivery that began.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Began {
+    pub(crate) delivery_id: u32,
+    pub(crate) delivery_tag: DeliveryTag,
+    pub(crate) rcv_settle_mode: ReceiverSettleMode,
 }
 
 /// The receiving half of a session.
@@ -90,21 +100,22 @@ impl Incoming {
     }
 
     /// Remembers a delivery until it is settled.
-    pub(crate) fn hold(
-        &mut self,
-        delivery_id: u32,
-        link: Key,
-        rcv_settle_mode: ReceiverSettleMode,
-        limit: usize,
-    ) -> Result<(), PeerFault> {
+    pub(crate) fn hold(&mut self, began: Began, link: Key, limit: usize) -> Result<(), PeerFault> {
         if self.unsettled.len() >= limit {
             return Err(PeerFault::TooManyUnsettled(limit));
         }
+        let unconfirmed = match began.rcv_settle_mode {
+            ReceiverSettleMode::First => None,
+            ReceiverSettleMode::Second => Some(Box::new(Unconfirmed {
+                delivery_tag: began.delivery_tag,
+                outcome: None,
+            })),
+        };
         self.unsettled.push(
-            delivery_id,
+            began.delivery_id,
             HeldDelivery {
                 link,
-                rcv_settle_mode,
+                unconfirmed,
                 watchers: Watchers::default(),
             },
         );
@@ -118,23 +129,25 @@ impl Incoming {
         }
     }
 
-    /// Forgets all deliveries of one link: dispositions for them would be ignored (L-034).
-    pub(crate) fn forget_link(&mut self, link: Key, effects: &mut Effects) {
+    /// Forgets all deliveries of one link, or of all: dispositions for them would be ignored (L-034). Gives back, each with its
+    /// link, those whose outcome was stated and not confirmed.
+    pub(crate) fn forget_links(
+        &mut self,
+        link: Option<Key>,
+        effects: &mut Effects,
+    ) -> Vec<(Key, Unconfirmed)> {
+        let mut stated = Vec::new();
         self.unsettled.retain(|_, held| {
-            let keep = held.link != link;
-            if !keep {
-                held.watchers.wake_all(&mut effects.wakes);
+            if link.is_some_and(|link| link != held.link) {
+                return true;
             }
-            keep
-        });
-    }
-
-    /// Forgets all deliveries.
-    pub(crate) fn forget_all(&mut self, effects: &mut Effects) {
-        self.unsettled.retain(|_, held| {
             held.watchers.wake_all(&mut effects.wakes);
+            let unconfirmed = held.unconfirmed.take();
+            let decided = unconfirmed.filter(|unconfirmed| unconfirmed.outcome.is_some());
+            stated.extend(decided.map(|unconfirmed| (held.link, *unconfirmed)));
             false
         });
+        stated
     }
 
     /// Gives a delivery its outcome. In mode first it is settled with it (P-011), in mode second the sender settles
@@ -143,9 +156,14 @@ impl Incoming {
         let Some(held) = self.unsettled.get_mut(delivery_id) else {
             return false;
         };
-        let settles = held.rcv_settle_mode == ReceiverSettleMode::First;
-        if settles {
-            self.unsettled.remove(delivery_id);
+        let settles = held.unconfirmed.is_none();
+        match &mut held.unconfirmed {
+            None => drop(self.unsettled.remove(delivery_id)),
+            Some(unconfirmed) => {
+                if let DeliveryState::Outcome(outcome) = &state {
+                    unconfirmed.outcome = Some(outcome.clone());
+                }
+            }
         }
         self.dispositions.push(delivery_id, settles, Some(state));
         true

@@ -47,6 +47,7 @@ mod outgoing;
 mod output;
 mod receiver;
 mod receiving;
+mod resumption;
 mod sender;
 mod sending;
 mod serial;
@@ -484,6 +485,13 @@ impl Engine {
         self.effects.output.swap(empty);
         if std::mem::take(&mut self.effects.output.is_blocked) {
             self.share_room();
+        }
+    }
+
+    /// Gives back what the output has grown to, if it is empty.
+    pub(crate) fn give_back_memory(&mut self) {
+        if !self.has_output() {
+            self.effects.output.buffer = BytesMut::new();
         }
     }
 

@@ -256,6 +256,30 @@ impl Outgoing {
         is_unsettled
     }
 
+    /// A delivery is taken back: whoever watches it looks again. Gives back its link and delivery-id, unless it has its
+    /// outcome.
+    pub(crate) fn retract(&mut self, delivery: Key, effects: &mut Effects) -> Option<(Key, u32)> {
+        let sent = self.deliveries.get_mut(delivery)?;
+        let OutcomeSlot::Pending(waker) = &mut sent.slot else {
+            return None;
+        };
+        effects.wakes.push(waker.take());
+        Some((sent.link, sent.delivery_id))
+    }
+
+    /// The frame is in the output that aborts a delivery, which settles it (D-013).
+    pub(crate) fn finish_aborted(&mut self, delivery_id: u32, effects: &mut Effects) {
+        let Some(key) = self.unsettled.remove(delivery_id) else {
+            return;
+        };
+        if let Some(sent) = self.deliveries.get_mut(key)
+            && resolve(sent, Ok(Outcome::Released), effects)
+        {
+            self.deliveries.remove(key);
+            self.abandoned_unsettled -= 1;
+        }
+    }
+
     /// Gives an outcome up. A peer that never settles would make the abandoned ones grow without end, so beyond the limit
     /// the oldest is settled from here (D-033). Says whether that made a disposition due.
     pub(crate) fn abandon(&mut self, delivery: Key, effects: &mut Effects) -> bool {

@@ -1,12 +1,14 @@
 //! The receiving end of a link: credit and its top-up, reassembly, and the queue that the application takes from.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::fmt;
 
 use bytes::{Bytes, BytesMut};
 
 use super::budget::Budget;
 use super::credit::ReceiverCredit;
+use super::incoming::Began;
+use super::resumption::Resumption;
 use super::sender::TXN_ID;
 use super::violation::PeerFault;
 use super::wait::{WaitQueue, Wakes};
@@ -86,18 +88,11 @@ struct PartialDelivery {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Progress {
     /// A delivery began that needs settlement: remember it.
-    Began {
-        delivery_id: u32,
-        rcv_settle_mode: ReceiverSettleMode,
-    },
+    Began(Began),
     /// A settled delivery began, or an unsettled one went on.
     Continued,
     /// A delivery of an earlier attachment had its outcome then: it is to be stated again.
-    Resumed {
-        delivery_id: u32,
-        rcv_settle_mode: ReceiverSettleMode,
-        outcome: Outcome,
-    },
+    Resumed { began: Began, outcome: Outcome },
     /// A delivery that had begun unsettled needs no settlement any more: settled late, or aborted.
     NoLongerUnsettled { delivery_id: u32 },
 }
@@ -118,8 +113,7 @@ pub(crate) struct ReceiverEnd {
     pub(crate) has_no_reader: bool,
     /// The transaction of ours that acquires what comes.
     pub(crate) acquires_for: Option<Bytes>,
-    /// Deliveries of earlier attachments, as our attach stated them: they may be resumed.
-    resumable: HashMap<DeliveryTag, Option<DeliveryState>>,
+    pub(crate) resumption: Resumption,
     /// Our attach could not state them all: nothing new may come (L-039).
     takes_resumed_only: bool,
     max_message_size: usize,
@@ -151,7 +145,7 @@ impl ReceiverEnd {
             is_draining: false,
             has_no_reader: false,
             acquires_for: None,
-            resumable: HashMap::new(),
+            resumption: Resumption::default(),
             takes_resumed_only: false,
             max_message_size,
             budget: Budget::new(prefetch_bytes),
@@ -220,7 +214,7 @@ impl ReceiverEnd {
             pass: Some(pass),
         };
         if transfer.aborted {
-            self.resumable.remove(&first.delivery_tag); // D-014, R-012
+            self.resumption.take(&first.delivery_tag); // D-014, R-012
             return Ok(Progress::Continued);
         }
         if self.takes_resumed_only && !transfer.resume {
@@ -235,6 +229,11 @@ impl ReceiverEnd {
         self.check_settled(first.settled, transfer.more)?;
         self.check_size(first.payload.len())?;
         let settled = first.settled;
+        let began = Began {
+            delivery_id,
+            delivery_tag: first.delivery_tag,
+            rcv_settle_mode,
+        };
         if transfer.more {
             let octets = BytesMut::from(first.payload.as_ref());
             self.partial = Some(PartialDelivery {
@@ -251,10 +250,7 @@ impl ReceiverEnd {
         Ok(if settled {
             Progress::Continued
         } else {
-            Progress::Began {
-                delivery_id,
-                rcv_settle_mode,
-            }
+            Progress::Began(began)
         })
     }
 
@@ -264,7 +260,7 @@ impl ReceiverEnd {
         first: &Inbound,
         rcv_settle_mode: ReceiverSettleMode,
     ) -> Result<Option<Progress>, PeerFault> {
-        let Some(ours) = self.resumable.remove(&first.delivery_tag) else {
+        let Some(ours) = self.resumption.take(&first.delivery_tag) else {
             return Ok(Some(Progress::Continued)); // R-002, D-025
         };
         if first.settled {
@@ -273,11 +269,14 @@ impl ReceiverEnd {
         let outcome_of = |state: &Option<DeliveryState>| state.as_ref()?.outcome().cloned();
         match (outcome_of(&first.state), outcome_of(&ours)) {
             // the sender's view wins.
-            (Some(outcome), _) | (None, Some(outcome)) => Ok(Some(Progress::Resumed {
-                delivery_id: first.delivery_id,
-                rcv_settle_mode,
-                outcome,
-            })),
+            (Some(outcome), _) | (None, Some(outcome)) => {
+                let began = Began {
+                    delivery_id: first.delivery_id,
+                    delivery_tag: first.delivery_tag,
+                    rcv_settle_mode,
+                };
+                Ok(Some(Progress::Resumed { began, outcome }))
+            }
             (None, None) => match &first.state {
                 Some(DeliveryState::Received(received)) if *received != Received::default() => {
                     Err(PeerFault::ResumedInTheMiddle)
@@ -289,7 +288,7 @@ impl ReceiverEnd {
 
     /// What our attach says of deliveries of earlier attachments.
     pub(crate) fn expect_resumed(&mut self, unsettled: &UnsettledMap, incomplete: bool) {
-        self.resumable = unsettled.0.iter().cloned().collect();
+        self.resumption.expect(unsettled);
         self.takes_resumed_only = incomplete;
     }
 

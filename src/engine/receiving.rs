@@ -12,7 +12,7 @@ use super::receiver::{Inbound, Progress, ReceiverEnd};
 use super::session::{LocatedFault, Session};
 use super::violation::PeerFault;
 use super::wait::{Ticket, Watcher};
-use crate::codec::{DeliveryState, Outcome, Transfer};
+use crate::codec::{DeliveryState, Outcome, Transfer, UnsettledMap};
 use crate::error::LinkError;
 
 impl Session {
@@ -95,21 +95,12 @@ impl Session {
             link.watchers.wake_all(&mut effects.wakes);
         }
         match progress {
-            Progress::Began {
-                delivery_id,
-                rcv_settle_mode,
-            } => {
-                let limit = effects.limits.max_unsettled_deliveries;
-                incoming.hold(delivery_id, key, rcv_settle_mode, limit)?;
+            Progress::Began(began) => {
+                incoming.hold(began, key, effects.limits.max_unsettled_deliveries)?;
             }
-            Progress::Resumed {
-                delivery_id,
-                rcv_settle_mode,
-                outcome,
-            } => {
-                let limit = effects.limits.max_unsettled_deliveries;
-                incoming.hold(delivery_id, key, rcv_settle_mode, limit)?;
-                if incoming.settle(delivery_id, outcome.into()) {
+            Progress::Resumed { began, outcome } => {
+                incoming.hold(began, key, effects.limits.max_unsettled_deliveries)?;
+                if incoming.settle(began.delivery_id, outcome.into()) {
                     self.mark(effects);
                 }
             }
@@ -355,6 +346,25 @@ impl Session {
         self.incoming
             .poll_confirmed(delivery_id, watcher, effects)
             .map(Ok)
+    }
+
+    /// Forgets what one link holds, or all links do. What the sender has to confirm stays with the link.
+    pub(super) fn forget_held(&mut self, link: Option<Key>, effects: &mut Effects) {
+        for (key, unconfirmed) in self.incoming.forget_links(link, effects) {
+            if let Some(receiver) = self.links.get_mut(key).and_then(Link::receiver_mut) {
+                receiver.resumption.leave(unconfirmed);
+            }
+        }
+    }
+
+    /// What a link that is over leaves for its next attachment to state.
+    pub(crate) fn unconfirmed(&self, key: Key) -> Option<UnsettledMap> {
+        let link = self.links.get(key)?;
+        let LinkEnd::Receiver(receiver) = &link.end else {
+            return None;
+        };
+        let remote = link.remote_attach.as_ref()?;
+        Some(receiver.resumption.unconfirmed(remote))
     }
 
     /// Gives up a delivery of which the rest will not come, because its link is over.

@@ -60,16 +60,6 @@ impl Pieces {
         Self { first, rest, len }
     }
 
-    /// All of it in one piece.
-    pub(crate) fn into_bytes(self) -> Bytes {
-        if self.rest.is_empty() {
-            return self.first;
-        }
-        let mut whole = BytesMut::with_capacity(self.len);
-        self.write_all(&mut whole);
-        whole.freeze()
-    }
-
     fn write_all(&self, buffer: &mut BytesMut) {
         buffer.extend_from_slice(&self.first);
         for piece in &self.rest {
@@ -125,6 +115,7 @@ pub(crate) struct PartialSend {
     /// The performative of the next frame; only the first carries id, tag, format and state.
     transfer: Transfer,
     rest: Pieces,
+    delivery_id: Option<u32>,
 }
 
 /// The sending end of a link.
@@ -374,12 +365,30 @@ impl PartialSend {
     /// The whole of a delivery, of which nothing has been written.
     pub(crate) fn new(transfer: Transfer, payload: Pieces) -> Self {
         Self {
+            delivery_id: transfer.delivery_id,
             transfer: Transfer {
                 more: true,
                 ..transfer
             },
             rest: payload,
         }
+    }
+
+    pub(crate) fn is_of(&self, delivery_id: u32) -> bool {
+        self.delivery_id == Some(delivery_id)
+    }
+
+    /// Gives the delivery up: the next frame says so and is the last (D-012).
+    pub(crate) fn abort(&mut self, garbage: &mut Vec<Bytes>) {
+        let given_up = std::mem::replace(&mut self.rest, Pieces::new([]));
+        garbage.push(given_up.first);
+        garbage.extend(given_up.rest);
+        self.transfer.aborted = true;
+    }
+
+    /// The delivery that is given up, if it is.
+    pub(crate) fn aborted(&self) -> Option<u32> {
+        self.delivery_id.filter(|_| self.transfer.aborted)
     }
 
     /// What was not sent of it.

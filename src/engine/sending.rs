@@ -244,6 +244,34 @@ impl Session {
         }
     }
 
+    /// Takes a sent delivery back: one of which frames are still to be sent is aborted, and any other settled. Says whether
+    /// it is being aborted: then it has its outcome when that is in the output.
+    pub(crate) fn retract_sent(
+        &mut self,
+        delivery: Key,
+        outcome: Outcome,
+        effects: &mut Effects,
+    ) -> bool {
+        let partial = self
+            .outgoing
+            .retract(delivery, effects)
+            .and_then(|(link, delivery_id)| {
+                let partial = self.links.get_mut(link)?.sender_mut()?.partial.as_mut()?;
+                partial.is_of(delivery_id).then_some(partial)
+            });
+        match partial {
+            Some(partial) => {
+                partial.abort(&mut effects.garbage);
+                self.mark(effects);
+                true
+            }
+            None => {
+                self.settle_sent(delivery, outcome, effects);
+                false
+            }
+        }
+    }
+
     pub(crate) fn abandon_outcome(&mut self, delivery: Key, effects: &mut Effects) {
         if self.outgoing.abandon(delivery, effects) {
             self.mark(effects);
@@ -282,11 +310,15 @@ impl Session {
             let Some(partial) = &mut sender.partial else {
                 continue;
             };
+            let aborted = partial.aborted();
             let is_last = write_partial(self.outgoing_channel, partial, effects);
             self.outgoing.partials_gave_way = false;
             self.outgoing.window.consume();
             if is_last {
                 sender.partial = None;
+                if let Some(delivery_id) = aborted {
+                    self.outgoing.finish_aborted(delivery_id, effects);
+                }
                 self.finish_partial(key, effects);
             } else {
                 self.outgoing.partials.push_back(key);

@@ -218,7 +218,7 @@ impl Session {
             }
             self.outgoing
                 .fail(None, &error, reached(&error, effects), effects);
-            self.incoming.forget_all(effects);
+            self.forget_held(None, effects);
             self.incoming.partial_bytes = 0;
         }
         self.mark(effects); // an end, or a close, that waited for what was under way may be due, and its deadline is new

@@ -38,23 +38,37 @@ mod waits;
 mod wire;
 mod world;
 
-/// What the two octets a choice make of it: operations on both engines, as many as there are choices, and an end.
+/// So many choices are enough for anything to happen, and make a run of milliseconds.
+#[cfg(fuzzing)]
+const MAX_CHOICES: usize = 256;
+
+/// Operations on both engines, as many as there are choices, and an end. Bits of the first octet choose the end, whether
+/// connections may be lost before (`0x20`), whether another one follows (`0x40`), and whether sessions and links are there
+/// to begin with (`0x80`).
 #[cfg(fuzzing)]
 pub(crate) fn operate(choices: &[u8]) {
-    let Some((&ending, choices)) = choices.split_first() else {
+    use ending::{ENDINGS, Ending};
+
+    let Some((&first, choices)) = choices.split_first() else {
         return;
     };
+    let choices = &choices[..choices.len().min(MAX_CHOICES)];
     let mut world = world::World::new(random::Random::of_choices(choices));
     world.settle_down();
-    world.warm_up();
+    if first & 0x80 != 0 {
+        world.warm_up();
+    }
     while world.random.has_choices() {
         world.step();
+        if first & 0x20 != 0 && world.random.below(64) == 0 {
+            world.cut();
+            world.begin_again();
+        }
     }
-    let ending = ending::ENDINGS[usize::from(ending) % ending::ENDINGS.len()];
+    let ending = ENDINGS[usize::from(first) % ENDINGS.len()];
     world.end(ending);
-    if ending != ending::Ending::Rest {
-        world.reconnect();
-        world.settle_down();
-        world.end(ending::Ending::Rest);
+    if first & 0x40 != 0 && ending != Ending::Rest {
+        world.begin_again();
+        world.end(Ending::Rest);
     }
 }

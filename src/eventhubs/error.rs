@@ -8,6 +8,7 @@ use super::connection_string::ConnectionStringError;
 use super::retry::{Rebuild, Verdict, classify};
 use crate::codec::{AmqpError, Outcome};
 use crate::request::{RequestError, Status};
+use crate::single_flight::Interrupted;
 use crate::{ConnectError, LinkError, RecvError, SendError, SessionError};
 
 /// Why an operation on Event Hubs failed.
@@ -123,11 +124,6 @@ pub(super) enum Cause {
     #[error(transparent)]
     Interrupted(#[from] Interrupted),
 }
-
-/// What was waited for will not be made: its task has panicked, or the runtime ends.
-#[derive(Clone, Copy, Debug, thiserror::Error)]
-#[error("the attempt was interrupted")]
-pub(super) struct Interrupted;
 
 impl Cause {
     /// What happened at first hand.

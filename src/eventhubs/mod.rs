@@ -59,7 +59,6 @@ mod properties;
 mod retry;
 mod route;
 mod section;
-mod single_flight;
 mod trace_context;
 pub mod wire;
 

@@ -28,6 +28,18 @@ pub enum OnDrop {
 }
 
 impl OnDrop {
+    /// The same, or what comes nearest to it of the outcomes that the peer's source lists.
+    pub(crate) fn allowed_by(self, source: Option<&Source>) -> Self {
+        let is_listed = |on_drop: &Self| match (source, on_drop.outcome()) {
+            (Some(source), Some(outcome)) => source.takes(&outcome),
+            _ => true,
+        };
+        [self, Self::Release, Self::LeaveUnsettled]
+            .into_iter()
+            .find(is_listed)
+            .unwrap_or(Self::LeaveUnsettled)
+    }
+
     pub(crate) fn outcome(self) -> Option<Outcome> {
         match self {
             Self::Modify => Some(Outcome::Modified(Modified {
@@ -52,10 +64,9 @@ pub struct ReceiverOptions {
     pub snd_settle_mode: SenderSettleMode,
     /// When we settle. Default first.
     pub rcv_settle_mode: ReceiverSettleMode,
-    /// The peer's terminus, in place of one that has address and `filter` alone. If it has no address, it gets the one of
-    /// the attach.
+    /// The peer's terminus, in place of one that has an address alone. If it has no address, it gets the one of the attach.
     pub source: Option<Source>,
-    /// Filters on the peer's terminus [3.5.8]; ignored if `source` is set.
+    /// Filters on the peer's terminus [3.5.8], beside those that `source` has: one of the same name takes its place.
     pub filter: FilterSet,
     /// Our terminus. Default: one without an address.
     pub target: Option<Target>,
@@ -71,7 +82,8 @@ pub struct ReceiverOptions {
     pub max_message_size: Option<u64>,
     /// Deliveries are accepted when they are handed out. Default no.
     pub auto_accept: bool,
-    /// What becomes of a delivery that is dropped unsettled.
+    /// What becomes of a delivery that is dropped unsettled. Where the peer's source lists the outcomes that it knows and this is
+    /// none of them, it is released, or left unsettled if the source does not know that either [3.5.3].
     pub on_drop: OnDrop,
     /// Whether the link is refused if the peer answers with another settle mode than it was asked for: where exactly once
     /// depends on it. Default no.
@@ -117,13 +129,13 @@ impl ReceiverOptions {
         self
     }
 
-    /// Sets [`filter`](Self::filter).
-    pub fn filter(mut self, filter: FilterSet) -> Self {
-        self.filter = filter;
+    /// Sets [`filter`](Self::filter): to a set, or to one [`Filter`].
+    pub fn filter(mut self, filter: impl Into<FilterSet>) -> Self {
+        self.filter = filter.into();
         self
     }
 
-    /// Sets [`filter`](Self::filter).
+    /// Sets [`filter`](Self::filter) to these.
     pub fn filters(mut self, filters: impl IntoIterator<Item = Filter>) -> Self {
         self.filter = filters.into_iter().collect();
         self
@@ -214,10 +226,8 @@ impl ReceiverOptions {
         if self.require_settle_modes && !is_as_asked {
             return Err(LinkError::SettleModeRefused);
         }
-        let asked = self
-            .source
-            .as_ref()
-            .map_or(&self.filter, |source| &source.filter);
+        let of_source = self.source.iter().flat_map(|source| source.filter.iter());
+        let mut asked = of_source.chain(self.filter.iter());
         let is_dynamic = self.source.as_ref().is_some_and(|source| source.dynamic);
         let made = answer
             .source
@@ -228,17 +238,17 @@ impl ReceiverOptions {
         }
         let in_force = answer.source.as_ref().map(|source| &source.filter);
         let is_ignored = |name: &Symbol| in_force.is_none_or(|filter| filter.get(name).is_none());
-        match asked.iter().find(|(name, _)| is_ignored(name)) {
+        match asked.find(|(name, _)| is_ignored(name)) {
             Some((name, _)) if self.require_filters => Err(LinkError::FilterIgnored(name.clone())),
             _ => Ok(()),
         }
     }
 
     pub(crate) fn to_attach(&self, address: Str) -> Attach {
-        let mut source = self.source.clone().unwrap_or_else(|| Source {
-            filter: self.filter.clone(),
-            ..Source::default()
-        });
+        let mut source = self.source.clone().unwrap_or_default();
+        for (name, filter) in self.filter.iter() {
+            source.filter.insert(name.clone(), filter.clone());
+        }
         fill_in(
             &mut source.address,
             address,

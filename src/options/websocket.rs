@@ -12,12 +12,15 @@ pub const AMQPWSB10_SUB_PROTOCOL: &str = "AMQPWSB10";
 const MAX_MESSAGE_SIZE: usize = 4 << 20;
 
 /// How a client opens a WebSocket, for URLs with `ws` or `wss`.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct WebSocketOptions {
     /// The sub-protocols offered, the preferred one first; the server must choose one of them. Default
     /// [`AMQP_SUB_PROTOCOL`] alone.
     pub sub_protocols: Vec<String>,
+    /// More headers of the request, as names and values: what gateways before a server ask for. Those that open a WebSocket
+    /// (`Host`, `Connection`, `Upgrade`, `Sec-WebSocket-...`) are set already, and refused here. Default none.
+    pub headers: Vec<(String, String)>,
     /// The longest message accepted, in octets. A longer one ends the connection. Default 4 MiB.
     pub max_message_size: usize,
 }
@@ -26,6 +29,7 @@ impl Default for WebSocketOptions {
     fn default() -> Self {
         Self {
             sub_protocols: vec![AMQP_SUB_PROTOCOL.to_owned()],
+            headers: Vec::new(),
             max_message_size: MAX_MESSAGE_SIZE,
         }
     }
@@ -38,10 +42,28 @@ impl WebSocketOptions {
         self
     }
 
+    /// Adds one of the [`headers`](Self::headers).
+    pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.headers.push((name.into(), value.into()));
+        self
+    }
+
     /// Sets [`max_message_size`](Self::max_message_size), in octets.
     pub fn max_message_size(mut self, octets: usize) -> Self {
         self.max_message_size = octets;
         self
+    }
+}
+
+/// Shows the names of headers alone: their values may be secrets.
+impl fmt::Debug for WebSocketOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<&str> = self.headers.iter().map(|(name, _)| &**name).collect();
+        f.debug_struct("WebSocketOptions")
+            .field("sub_protocols", &self.sub_protocols)
+            .field("headers", &names)
+            .field("max_message_size", &self.max_message_size)
+            .finish()
     }
 }
 

@@ -2,12 +2,13 @@
 //!
 //! ```no_run
 //! use amqp10::rabbitmq::{Management, QueueOptions, address};
+//! use amqp10::request::RequestOptions;
 //! use amqp10::{Connection, ConnectionOptions, SenderOptions, SessionOptions};
 //!
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! let url = "amqp://guest:guest@localhost";
 //! let connection = Connection::open(url, ConnectionOptions::default().allow_plain_without_tls(true)).await?;
-//! let management = Management::attach(&connection.begin(SessionOptions::default()).await?).await?;
+//! let management = Management::attach(&connection.begin(SessionOptions::default()).await?, RequestOptions::default()).await?;
 //! management.declare_queue("orders", &QueueOptions::quorum()).await?;
 //!
 //! let session = connection.begin(SessionOptions::default()).await?;
@@ -26,7 +27,7 @@ pub use queue::{QueueInfo, QueueOptions};
 use bytes::Bytes;
 
 use crate::codec::{Body, Message, Properties, Str, Symbol, Value};
-use crate::request::{RequestClient, RequestError, RequestOptions, Status, status};
+use crate::request::{RequestClient, RequestError, RequestOptions, Status};
 use crate::{LinkError, Session};
 
 /// The node that is asked.
@@ -57,7 +58,7 @@ pub mod address {
 
 /// A client of the broker's management node. Requests may be made from many tasks at once.
 ///
-/// What the broker refuses is [`RequestError::Refused`], with the status as in HTTP and the broker's explanation:
+/// What a request may fail with is a [`RequestError`]. What the broker refuses is [`RequestError::Refused`], with the status as in HTTP and the broker's explanation:
 /// 404 where a thing does not exist, 409 where it exists and is another, 403 where it must not be touched.
 #[derive(Clone, Debug)]
 pub struct Management {
@@ -70,22 +71,27 @@ impl Management {
     /// The session should be used for nothing else: RabbitMQ ends it for whatever it dislikes about a link.
     ///
     /// # Errors
-    /// If the peer is no RabbitMQ 4, or the session ends.
+    /// [`LinkError::MissingCapability`] if the peer does not offer [`LINK_PAIR`], as RabbitMQ 4 does; why the links could not be
+    /// attached otherwise.
     ///
     /// # Cancel safety
     /// Dropped, it detaches what was attached.
-    pub async fn attach(session: &Session) -> Result<Self, LinkError> {
-        let requests = RequestClient::attach_pair(session, NODE, RequestOptions::default()).await?;
+    pub async fn attach(session: &Session, options: RequestOptions) -> Result<Self, LinkError> {
+        let peer = session.connection().remote_open();
+        if !peer.offered_capabilities.contains(&LINK_PAIR) {
+            return Err(LinkError::MissingCapability(LINK_PAIR));
+        }
+        let requests = RequestClient::attach_pair(session, NODE, options).await?;
         Ok(Self { requests })
     }
 
     /// Declares a queue; one that is there already, with the same options, is fine.
     ///
     /// # Errors
-    /// As for all requests; 409 if it is there with other options.
+    /// Any [`RequestError`]; 409 if it is there with other options.
     ///
     /// # Cancel safety
-    /// As for all requests: dropped, it may or may not be carried out.
+    /// Dropped, it may or may not be carried out.
     pub async fn declare_queue(
         &self,
         name: &str,
@@ -110,7 +116,7 @@ impl Management {
     /// Deletes a queue; tells how many messages went with it. It is no error if there is no such queue.
     ///
     /// # Errors
-    /// As for all requests.
+    /// Any [`RequestError`].
     ///
     /// # Cancel safety
     /// Dropped, it may or may not be carried out.
@@ -150,7 +156,7 @@ impl Management {
     /// Deletes an exchange. It is no error if there is no such exchange.
     ///
     /// # Errors
-    /// As for all requests.
+    /// Any [`RequestError`].
     ///
     /// # Cancel safety
     /// Dropped, it may or may not be carried out.
@@ -168,13 +174,13 @@ impl Management {
     /// Dropped, it may or may not be carried out.
     pub async fn bind(&self, binding: &Binding) -> Result<(), RequestError> {
         let body = binding.to_body();
-        self.ask("POST", "/bindings".into(), body).await.map(drop)
+        self.ask("POST", "/bindings", body).await.map(drop)
     }
 
     /// Deletes a binding. It is no error if there is no such binding.
     ///
     /// # Errors
-    /// As for all requests.
+    /// Any [`RequestError`].
     ///
     /// # Cancel safety
     /// Dropped, it may or may not be carried out.
@@ -211,23 +217,21 @@ impl Management {
     /// Dropped, it may or may not be carried out.
     pub async fn renew_token(&self, token: &str) -> Result<(), RequestError> {
         let token = Value::Binary(Bytes::copy_from_slice(token.as_bytes()));
-        self.ask("PUT", "/auth/tokens".into(), token)
-            .await
-            .map(drop)
+        self.ask("PUT", "/auth/tokens", token).await.map(drop)
     }
 
     /// Makes a request that has no method of its own: an HTTP method, a path with its query, a body (Z-034). Answers with the
     /// body of the response.
     ///
     /// # Errors
-    /// As for all requests.
+    /// Any [`RequestError`].
     ///
     /// # Cancel safety
     /// Dropped, it may or may not be carried out.
     pub async fn ask(
         &self,
         method: &str,
-        path: String,
+        path: impl Into<Str>,
         body: Value,
     ) -> Result<Value, RequestError> {
         let properties = Properties {
@@ -276,11 +280,6 @@ fn message_count(body: &Value) -> Result<u64, RequestError> {
     let map = body.as_map();
     map.and_then(|map| map.get_str("message_count")?.as_u64())
         .ok_or_else(|| malformed("`message_count`"))
-}
-
-/// Whether a request failed because the thing does not exist.
-pub fn is_not_found(error: &RequestError) -> bool {
-    matches!(error, RequestError::Refused(refusal) if refusal.code == status::NOT_FOUND)
 }
 
 #[cfg(test)]

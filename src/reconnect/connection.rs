@@ -3,17 +3,19 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, Weak};
 
-use tokio::sync::Mutex;
+use tokio::sync::watch;
 
 use super::{ReconnectError, ReconnectOptions, ReconnectingReceiver, ReconnectingSender};
 use crate::codec::Str;
+use crate::connection::ConnectionHandle;
+use crate::lock::lock;
 use crate::random::Random;
+use crate::single_flight::SingleFlight;
 use crate::{
     ConnectError, Connection, ConnectionError, ConnectionOptions, LinkError, ReceiverOptions,
-    SendError, SenderOptions, Session, SessionOptions, Stage, Url,
+    SenderOptions, Session, SessionOptions, Stage, Url,
 };
 
 type ConnectFuture = Pin<Box<dyn Future<Output = Result<Connection, ConnectError>> + Send>>;
@@ -21,7 +23,8 @@ type Connect = Box<dyn Fn() -> ConnectFuture + Send + Sync>;
 
 /// A connection that is opened anew when it was lost, with one session for all of its links.
 ///
-/// Clones share it. Nothing runs in the background: it is opened by the next operation on one of its links.
+/// Clones share it. A lost connection is opened by the next operation on one of its links, in a task of its own: an operation
+/// that is dropped, or not polled, holds up no other.
 #[derive(Clone)]
 pub struct ReconnectingConnection {
     shared: Arc<Shared>,
@@ -31,9 +34,10 @@ struct Shared {
     connect: Connect,
     options: ReconnectOptions,
     random: Random,
-    /// Held while it is opened, so that it is opened once.
-    session: Mutex<Option<Session>>,
-    is_closed: AtomicBool,
+    session: SingleFlight<Session, ReconnectError>,
+    /// All that were opened here and are held: the current one, and those that were left while other links go on there.
+    opened: Mutex<Vec<Weak<ConnectionHandle>>>,
+    is_closed: watch::Sender<bool>,
 }
 
 impl ReconnectingConnection {
@@ -76,15 +80,17 @@ impl ReconnectingConnection {
         F: Fn() -> R + Send + Sync + 'static,
         R: Future<Output = Result<Connection, ConnectError>> + Send + 'static,
     {
-        let random = Random::new(options.seed);
+        let shared = Shared {
+            connect: Box::new(move || Box::pin(connect())),
+            random: Random::new(options.seed),
+            // Links that failed together try again together, and one attempt is enough for them.
+            session: SingleFlight::new(options.first_delay / 2),
+            options,
+            opened: Mutex::default(),
+            is_closed: watch::Sender::new(false),
+        };
         let connection = Self {
-            shared: Arc::new(Shared {
-                connect: Box::new(move || Box::pin(connect())),
-                options,
-                random,
-                session: Mutex::default(),
-                is_closed: AtomicBool::new(false),
-            }),
+            shared: Arc::new(shared),
         };
         connection.session().await?;
         Ok(connection)
@@ -105,76 +111,100 @@ impl ReconnectingConnection {
         ReconnectingReceiver::new(self.clone(), address.into(), options)
     }
 
-    /// Closes the connection; nothing opens it again.
+    /// Whether it was closed by this side. That it is lost at the moment does not show: it comes back.
+    pub fn is_closed(&self) -> bool {
+        *self.shared.is_closed.borrow()
+    }
+
+    /// Closes the connection, also one that is being opened; nothing opens it again. What waits on its links fails at once. Waits
+    /// for the peer's close, at most `operation_timeout`.
     ///
     /// # Errors
     ///
-    /// If it had ended with an error, or the peer does not answer. It is closed all the same.
+    /// If it ends with an error, or the peer does not answer. It is closed all the same.
     ///
     /// # Cancel safety
     ///
     /// The close is sent in any case.
     pub async fn close(&self) -> Result<(), ConnectionError> {
-        self.shared.is_closed.store(true, Ordering::Release);
-        match self.shared.session.lock().await.take() {
-            Some(session) => session.connection().close().await,
-            None => Ok(()),
+        self.shared.is_closed.send_replace(true);
+        // In tasks, so that all are closed whoever stops waiting for that.
+        let living = self.shared.living().into_iter();
+        let closing =
+            living.map(|connection| tokio::spawn(async move { connection.close().await }));
+        let mut result = Ok(());
+        for closed in closing.collect::<Vec<_>>() {
+            // A task that panicked has told so by itself.
+            result = result.and(closed.await.unwrap_or(Ok(())));
         }
+        result
     }
 
     pub(super) fn options(&self) -> &ReconnectOptions {
         &self.shared.options
     }
 
-    /// Waits before the next attempt. `Err` gives the error back: there were enough, or none can help.
-    pub(super) async fn pause(
-        &self,
-        attempt: u32,
-        error: ReconnectError,
-    ) -> Result<(), ReconnectError> {
-        let may_pass = match &error {
-            // What was to be sent again is sent on the next attachment.
-            ReconnectError::Send(SendError::NotSent(error) | SendError::Unknown(error)) => {
-                error.is_retryable()
-            }
-            error => error.is_retryable(),
-        };
-        let random = self.shared.random.next();
-        let Some(pause) = self.options().pause(attempt, random).filter(|_| may_pass) else {
-            return Err(error);
-        };
-        tracing::warn!(%error, ?pause, "will connect or attach again");
-        tokio::time::sleep(pause).await;
-        Ok(())
+    pub(super) fn random(&self) -> u64 {
+        self.shared.random.next()
     }
 
-    /// Leaves a connection that does not answer.
-    pub(super) async fn give_up(&self, dead: &Session) {
-        let mut slot = self.shared.session.lock().await;
-        slot.take_if(|session| session.is_same(dead));
+    /// Says when this side has closed it.
+    pub(super) fn closing(&self) -> watch::Receiver<bool> {
+        self.shared.is_closed.subscribe()
+    }
+
+    /// Leaves a connection that does not answer. Links on it that work go on.
+    pub(super) fn give_up(&self, dead: &Session) {
+        self.shared.session.discard(|session| *session == *dead);
     }
 
     /// The session that lives, on a connection that is opened if none does: one attempt.
     pub(super) async fn session(&self) -> Result<Session, ReconnectError> {
-        let mut slot = self.shared.session.lock().await;
-        if self.shared.is_closed.load(Ordering::Acquire) {
-            return Err(ReconnectError::Closed);
-        }
-        if let Some(session) = slot.as_ref().filter(|session| !session.is_ended()) {
-            return Ok(session.clone());
-        }
-        *slot = None;
-        let limit = self.options().attempt_timeout;
-        let connecting = tokio::time::timeout(limit, (self.shared.connect)());
+        let open = |_| {
+            let shared = self.shared.clone();
+            async move {
+                let mut is_closed = shared.is_closed.subscribe();
+                tokio::select! {
+                    biased;
+                    _ = is_closed.wait_for(|is_closed| *is_closed) => Err(ReconnectError::Closed),
+                    opened = shared.open() => opened,
+                }
+            }
+        };
+        self.shared
+            .session
+            .get(|session| !session.is_ended(), open)
+            .await
+    }
+}
+
+impl Shared {
+    async fn open(&self) -> Result<Session, ReconnectError> {
+        let limit = self.options.attempt_timeout;
+        let connecting = tokio::time::timeout(limit, (self.connect)());
         let connection = connecting.await.map_err(|_| ConnectError::Timeout {
             stage: Stage::Open,
             limit,
         })??;
+        lock(&self.opened).push(Arc::downgrade(&connection.handle));
+        // Who closes has either seen this one, or is seen here.
+        if *self.is_closed.borrow() {
+            return Err(ReconnectError::Closed);
+        }
         let begun = connection.begin(SessionOptions::default()).await;
         let session = begun.map_err(LinkError::from)?;
         tracing::info!("connected");
-        *slot = Some(session.clone());
         Ok(session)
+    }
+
+    fn living(&self) -> Vec<Connection> {
+        let mut opened = lock(&self.opened);
+        opened.retain(|handle| handle.strong_count() > 0);
+        let handles = opened.iter().filter_map(Weak::upgrade);
+        handles
+            .map(|handle| Connection { handle })
+            .filter(|connection| !connection.is_closed())
+            .collect()
     }
 }
 

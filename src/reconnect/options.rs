@@ -8,12 +8,14 @@ use crate::backoff::{doubled, spread};
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ReconnectOptions {
-    /// Pause before the first new attempt; doubled for each further one. Default 0.2 s.
+    /// Pause before the first new attempt, after one that failed or a link that was lost; doubled for each further one. Default
+    /// 0.2 s.
     pub first_delay: Duration,
-    /// Longest pause. Default 30 s.
+    /// Longest pause. Default 30 s. An attempt counts as failed, too, if its link brings neither an outcome nor a delivery and
+    /// ends before this time.
     pub max_delay: Duration,
-    /// Attempts after which waiting operations fail; the next operation begins anew. `None`: they wait for as long as it takes.
-    /// Default 10, which is about two minutes.
+    /// New attempts after which waiting operations fail; the next operation begins anew. `None`: they wait for as long as it
+    /// takes. Default 10, which is about two minutes.
     pub max_attempts: Option<u32>,
     /// How long one attempt to connect may take, whoever makes it. Default 60 s.
     pub attempt_timeout: Duration,
@@ -62,8 +64,8 @@ impl ReconnectOptions {
     }
 
     /// Sets [`retry_unknown`](Self::retry_unknown).
-    pub fn retry_unknown(mut self, replay: bool) -> Self {
-        self.retry_unknown = replay;
+    pub fn retry_unknown(mut self, retry: bool) -> Self {
+        self.retry_unknown = retry;
         self
     }
 
@@ -73,7 +75,7 @@ impl ReconnectOptions {
         self
     }
 
-    /// The pause before attempt number `attempt` (from 0), from 80 % to 120 % of its length by `random`; `None` once there
+    /// The pause before new attempt number `attempt` (from 0), from 80 % to 120 % of its length by `random`; `None` once there
     /// were enough.
     pub(super) fn pause(&self, attempt: u32, random: u64) -> Option<Duration> {
         if self.max_attempts.is_some_and(|most| attempt >= most) {

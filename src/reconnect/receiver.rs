@@ -1,31 +1,28 @@
 //! The receiving link, attached again when it was lost.
 
-use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::pin::Pin;
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
-use super::slot::LinkSlot;
-use super::unsettled::most_entries;
-use super::{ReconnectError, ReconnectingConnection};
-use crate::codec::{DeliveryTag, Outcome, Str, UnsettledMap};
-use crate::lock::lock;
-use crate::{Delivery, LinkError, Receiver, ReceiverOptions, RecvError, Session};
+use futures_core::Stream;
+use tokio::time::{Instant, timeout};
 
-/// A link on which this side receives, attached again when it was lost. Clones share it.
+use super::receiving::ReceiverAttaching;
+use super::slot::{Attached, LinkSlot};
+use super::{ReconnectError, ReconnectingConnection, Waiting, new_name};
+use crate::codec::Str;
+use crate::{Delivery, LinkError, Receiver, ReceiverOptions, RecvError};
+
+/// A link on which this side receives, attached again when it was lost: a [`Receiver`] that comes back.
+///
+/// Handles are cheap to clone and can be used from any task; each delivery goes to one of those who wait. When the last handle is
+/// dropped, the link is closed in the background, or detached if its source is to outlive the session: a subscription stays
+/// until [`close`](Self::close) ends it.
 #[derive(Clone)]
 pub struct ReconnectingReceiver {
-    shared: Arc<Shared>,
-}
-
-struct Shared {
-    connection: ReconnectingConnection,
-    address: Str,
-    options: ReceiverOptions,
-    link: LinkSlot<Receiver>,
-    /// Deliveries that were accepted here and that the sender has not confirmed.
-    unconfirmed: Mutex<BTreeMap<Vec<u8>, DeliveryTag>>,
-    was_attached: AtomicBool,
+    link: Arc<LinkSlot<ReceiverAttaching>>,
 }
 
 impl ReconnectingReceiver {
@@ -34,148 +31,267 @@ impl ReconnectingReceiver {
         address: Str,
         mut options: ReceiverOptions,
     ) -> Self {
-        // The same name each time: that is what makes it the same link (L-001).
-        options
-            .name
-            .get_or_insert_with(|| uuid::Uuid::new_v4().to_string());
-        Self {
-            shared: Arc::new(Shared {
-                connection,
-                address,
-                options,
-                link: LinkSlot::new(),
-                unconfirmed: Mutex::default(),
-                was_attached: AtomicBool::new(false),
-            }),
-        }
+        let name = options.name.get_or_insert_with(new_name).clone();
+        let link = LinkSlot::new(connection.clone(), |ending| ReceiverAttaching {
+            connection,
+            name,
+            address,
+            options,
+            left: Mutex::default(),
+            ending,
+        });
+        Self { link }
     }
 
     /// Waits for the next delivery, across lost links and connections. What was handed out before a loss and not settled comes
-    /// again. Has no time limit of its own but that of the attempts.
+    /// again; what had arrived settled is handed out first. Has no time limit of its own but that of the attempts.
     ///
     /// # Errors
     ///
-    /// What stood in the way at the last attempt to attach.
+    /// What stood in the way at the last attempt to attach, or why the link ended for good.
     ///
     /// # Cancel safety
     ///
     /// No delivery is lost by dropping the future.
     pub async fn recv(&self) -> Result<Delivery, ReconnectError> {
         loop {
-            let receiver = self.shared.attached().await?;
-            match receiver.recv().await {
+            let attached = match self.link.next_source().await? {
+                Source::Arrived(delivery) => return Ok(delivery),
+                Source::Link(attached) => attached,
+            };
+            match attached.link.recv().await {
                 Ok(delivery) => {
-                    self.shared.forget_namesake(&delivery);
+                    attached.count_as_success();
                     return Ok(delivery);
                 }
-                Err(RecvError::Link(error)) if error.is_retryable() => {
-                    tracing::debug!(%error, "a link is lost and will be attached again");
-                }
-                Err(RecvError::Link(error)) => return Err(error.into()),
+                Err(error) => self.link.on_failed(error)?,
             }
+        }
+    }
+
+    /// Takes a delivery if one is there and nobody else waits for it. If there is no link, it is being attached from now on.
+    ///
+    /// # Errors
+    ///
+    /// As [`recv`](Self::recv); that attaching failed is told once.
+    pub fn try_recv(&self) -> Result<Option<Delivery>, ReconnectError> {
+        if let Some(delivery) = self.link.take_arrived() {
+            return Ok(Some(delivery));
+        }
+        let Some(attached) = self.link.try_get()? else {
+            return Ok(None);
+        };
+        match attached.link.try_recv() {
+            Ok(delivery) => {
+                if delivery.is_some() {
+                    attached.count_as_success();
+                }
+                Ok(delivery)
+            }
+            Err(error) => self.link.on_failed(error).map(|()| None),
+        }
+    }
+
+    /// Receives up to `max` deliveries: as soon as that many are there, or what is there after `max_wait`, possibly none, as when
+    /// the link could not be attached by then. A batch ends early where its link is lost.
+    ///
+    /// # Errors
+    ///
+    /// As [`recv`](Self::recv), if nothing was received before.
+    ///
+    /// # Cancel safety
+    ///
+    /// No delivery is lost by dropping the future: they stay in the link's queue until it resolves.
+    pub async fn recv_batch(
+        &self,
+        max: usize,
+        max_wait: Duration,
+    ) -> Result<Vec<Delivery>, ReconnectError> {
+        let start = Instant::now();
+        loop {
+            let left = max_wait.saturating_sub(start.elapsed());
+            let source = match timeout(left, self.link.next_source()).await {
+                Ok(source) => source?,
+                Err(_) => return Ok(Vec::new()),
+            };
+            let attached = match source {
+                Source::Arrived(first) => return Ok(self.link.batch_of_arrived(first, max)),
+                Source::Link(attached) => attached,
+            };
+            let left = max_wait.saturating_sub(start.elapsed());
+            match attached.link.recv_batch(max, left).await {
+                Ok(mut batch) => {
+                    let is_lost = attached.link.is_closed();
+                    batch.retain(|delivery| !is_lost || delivery.was_sent_settled()); // the others come again
+                    if !batch.is_empty() {
+                        attached.count_as_success();
+                    }
+                    if !batch.is_empty() || !is_lost {
+                        return Ok(batch);
+                    }
+                }
+                Err(error) => self.link.on_failed(error)?,
+            }
+        }
+    }
+
+    /// The deliveries as a stream; it ends after an error.
+    pub fn stream(&self) -> ReconnectingDeliveryStream {
+        ReconnectingDeliveryStream {
+            receiver: self.clone(),
+            next: None,
+            has_ended: false,
         }
     }
 
     /// Accepts a delivery and waits until the sender has settled, too [2.6.12]: exactly once, on a link in receiver settle mode
     /// second whose source outlives the connection. If the link is lost meanwhile, its outcome is stated again when the sender
-    /// resumes it, and it is not handed out again.
+    /// resumes it, and it is not handed out again. That holds for [`Delivery::accept`] and the other outcomes on such a link as
+    /// well; this one waits besides.
     ///
     /// # Errors
     ///
-    /// Why the link ended. The outcome is kept, and stated on the next attachment.
+    /// Why the link ended. An outcome that was stated is kept, and stated on the next attachment.
     ///
     /// # Cancel safety
     ///
-    /// The outcome is stated in any case; only the wait is given up. The delivery's tag is kept then until the sender uses it
-    /// again or the link is attached anew.
+    /// The outcome is stated in any case; only the wait is given up.
     pub async fn accept_confirmed(&self, delivery: &Delivery) -> Result<(), LinkError> {
-        let tag = delivery.delivery_tag();
-        let key = tag.as_bytes().to_vec();
-        lock(&self.shared.unconfirmed).insert(key.clone(), tag);
-        delivery.accept_confirmed().await?;
-        lock(&self.shared.unconfirmed).remove(&key);
-        Ok(())
+        delivery.accept_confirmed().await
     }
 
-    /// Detaches the link for good.
+    /// The link's name, the same on each attachment [2.6.1].
+    pub fn name(&self) -> &str {
+        &self.link.attaching.name
+    }
+
+    /// Whether this side has closed or detached the link, or closed the connection. That the link is lost at the moment does not
+    /// show: it comes back.
+    pub fn is_closed(&self) -> bool {
+        self.link.ending().is_reached()
+    }
+
+    /// Waits until [`is_closed`](Self::is_closed). Has no time limit.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is lost by dropping the future.
+    pub async fn closed(&self) -> ReconnectError {
+        self.link.ending().reached().await;
+        ReconnectError::Closed
+    }
+
+    /// Closes the link for good, and waits for the peer's detach [2.6.6]: at most `operation_timeout`, and as long again if it is
+    /// being attached. What waits fails at once. The peer deletes its terminus: a durable subscription ends. A link that
+    /// is lost is not attached again for this, so that the peer keeps the terminus then.
     ///
     /// # Errors
     ///
-    /// If the link had ended with an error, or the peer does not answer.
+    /// If the link ends with an error meanwhile, or the peer does not answer.
     ///
     /// # Cancel safety
     ///
     /// The detach is sent in any case.
     pub async fn close(&self) -> Result<(), LinkError> {
-        match self.shared.link.close().await {
-            Some(receiver) => receiver.close().await,
-            None => Ok(()),
-        }
+        self.link.end(true).await
+    }
+
+    /// Detaches for good without closing: the peer keeps a durable terminus, and a link of the same name finds it again
+    /// [2.6.4]. Otherwise as [`close`](Self::close).
+    ///
+    /// # Errors
+    ///
+    /// As [`close`](Self::close).
+    ///
+    /// # Cancel safety
+    ///
+    /// The detach is sent in any case.
+    pub async fn detach(&self) -> Result<(), LinkError> {
+        self.link.end(false).await
     }
 }
 
 impl fmt::Debug for ReconnectingReceiver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ReconnectingReceiver")
-            .field("address", &self.shared.address)
+            .field("name", &self.link.attaching.name)
+            .field("address", &self.link.attaching.address)
             .finish_non_exhaustive()
     }
 }
 
-impl Shared {
-    async fn attached(&self) -> Result<Receiver, ReconnectError> {
-        let is_alive = |receiver: &Receiver| !receiver.is_closed();
-        self.link
-            .get(&self.connection, is_alive, || self.attach())
-            .await
-    }
+/// Where the next delivery comes from.
+enum Source {
+    /// From a link that is lost.
+    Arrived(Delivery),
+    Link(Arc<Attached<Receiver>>),
+}
 
-    async fn attach(&self) -> Result<Receiver, ReconnectError> {
-        let session = self.connection.session().await?;
-        let (unsettled, is_whole) = self.unsettled_map(&session);
-        let mut options = self.options.clone();
-        if self.was_attached.load(Ordering::Acquire) {
-            options = options.unsettled(unsettled); // L-035: there is a terminus of this link
-            options.incomplete_unsettled = !is_whole;
-        }
-        let attached = session.attach_receiver(self.address.clone(), options).await;
-        if let Err(LinkError::Timeout { .. }) = &attached {
-            self.connection.give_up(&session).await;
-        }
-        let receiver = attached?;
-        self.was_attached.store(true, Ordering::Release);
-        self.forget_confirmed(&receiver);
-        Ok(receiver)
-    }
-
-    /// Deliveries with an outcome that the sender may not know; and whether there was room for all.
-    fn unsettled_map(&self, session: &Session) -> (UnsettledMap, bool) {
-        let most = most_entries(session.connection().remote_open().max_frame_size);
-        let unconfirmed = lock(&self.unconfirmed);
-        let entries = unconfirmed.values().take(most);
-        let accepted = |tag: &DeliveryTag| (*tag, Some(Outcome::Accepted.into()));
-        let map = UnsettledMap(entries.map(accepted).collect());
-        (map, unconfirmed.len() <= most)
-    }
-
-    /// A sender uses a tag again once it has settled: what was accepted under it is confirmed.
-    fn forget_namesake(&self, delivery: &Delivery) {
-        let mut unconfirmed = lock(&self.unconfirmed);
-        if !unconfirmed.is_empty() {
-            unconfirmed.remove(delivery.delivery_tag().as_bytes());
+impl LinkSlot<ReceiverAttaching> {
+    async fn next_source(&self) -> Result<Source, ReconnectError> {
+        match self.take_arrived() {
+            Some(delivery) => Ok(Source::Arrived(delivery)),
+            None => Ok(Source::Link(self.get().await?)),
         }
     }
 
-    /// What the sender does not name any more it has settled.
-    fn forget_confirmed(&self, receiver: &Receiver) {
-        let remote = receiver.remote_attach();
-        if remote.incomplete_unsettled {
-            return;
+    fn take_arrived(&self) -> Option<Delivery> {
+        if self.living().is_none() {
+            self.attaching.save_arrived();
         }
-        let named = |tag: &DeliveryTag| {
-            let entries = remote.unsettled.as_ref().map(|map| &map.0);
-            entries.is_some_and(|entries| entries.iter().any(|(other, _)| other == tag))
-        };
-        lock(&self.unconfirmed).retain(|_, tag| named(tag));
+        self.attaching.take_arrived()
+    }
+
+    fn batch_of_arrived(&self, first: Delivery, max: usize) -> Vec<Delivery> {
+        let mut batch = vec![first];
+        while batch.len() < max
+            && let Some(delivery) = self.attaching.take_arrived()
+        {
+            batch.push(delivery);
+        }
+        batch
+    }
+
+    /// `Ok` if the next attachment may bring what this one did not.
+    fn on_failed(&self, RecvError::Link(error): RecvError) -> Result<(), ReconnectError> {
+        self.on_lost(&error)
+    }
+}
+
+/// The deliveries of a [`ReconnectingReceiver`] as a stream.
+///
+/// # Cancel safety
+///
+/// No delivery is lost by dropping a poll of it.
+pub struct ReconnectingDeliveryStream {
+    receiver: ReconnectingReceiver,
+    /// Who waits for the next one.
+    next: Option<Waiting<Delivery>>,
+    has_ended: bool,
+}
+
+impl Stream for ReconnectingDeliveryStream {
+    type Item = Result<Delivery, ReconnectError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if self.has_ended {
+            return Poll::Ready(None);
+        }
+        let receiver = self.receiver.clone();
+        let next = self
+            .next
+            .get_or_insert_with(|| Box::pin(async move { receiver.recv().await }));
+        let received = ready!(next.as_mut().poll(context));
+        self.next = None;
+        self.has_ended = received.is_err();
+        Poll::Ready(Some(received))
+    }
+}
+
+impl fmt::Debug for ReconnectingDeliveryStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReconnectingDeliveryStream")
+            .field("receiver", &self.receiver)
+            .finish_non_exhaustive()
     }
 }

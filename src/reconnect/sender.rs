@@ -1,59 +1,28 @@
 //! The sending link: what is not settled is kept, and sent again on the next attachment.
 
-use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, Mutex};
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::task::{Context, Poll};
 
-use bytes::Bytes;
-
+use super::outbox::Outbox;
+use super::sending::SenderAttaching;
 use super::slot::LinkSlot;
-use super::unsettled::{Replay, most_entries, replay};
-use super::{ReconnectError, ReconnectingConnection};
-use crate::codec::{DeliveryTag, Outcome, SenderSettleMode, Str, UnsettledMap};
-use crate::engine::Payload;
-use crate::lock::lock;
-use crate::{LinkError, OutgoingMessage, Receipt, SendError, Sender, SenderOptions, Session};
+use super::{ReconnectError, ReconnectingConnection, Waiting, new_name};
+use crate::codec::{Outcome, Str};
+use crate::{LinkError, OutgoingMessage, SendError, SenderOptions};
 
-/// A link on which this side sends, attached again when it was lost. Clones share it.
+/// A link on which this side sends, attached again when it was lost: a [`Sender`](crate::Sender) that comes back.
+///
+/// Handles are cheap to clone and can be used from any task. When the last handle and the last receipt are dropped, the link is
+/// closed in the background, or detached if its target is to outlive the session.
 ///
 /// Each message is kept, encoded, until its outcome is there: memory is what is in flight.
 #[derive(Clone)]
 pub struct ReconnectingSender {
-    shared: Arc<Shared>,
-}
-
-struct Shared {
-    connection: ReconnectingConnection,
-    address: Str,
-    options: SenderOptions,
-    link: LinkSlot<Sender>,
-    unsettled: Mutex<Unsettled>,
-}
-
-/// Messages without an outcome, in the order in which they were sent first.
-#[derive(Default)]
-struct Unsettled {
-    entries: BTreeMap<u64, Entry>,
-    next_number: u64,
-    was_attached: bool,
-}
-
-struct Entry {
-    message_format: u32,
-    payload: Bytes,
-    progress: Progress,
-}
-
-/// How far a message is.
-enum Progress {
-    /// Not sent on any attachment yet.
-    New,
-    /// Its receipt is being waited for.
-    InFlight,
-    /// Sent again by whoever attached the link anew.
-    Replayed(Receipt),
-    /// The receiver had decided before the link was lost.
-    Concluded(Outcome),
+    link: Arc<LinkSlot<SenderAttaching>>,
 }
 
 impl ReconnectingSender {
@@ -62,19 +31,17 @@ impl ReconnectingSender {
         address: Str,
         mut options: SenderOptions,
     ) -> Self {
-        // The same name each time: that is what makes it the same link (L-001).
-        options
-            .name
-            .get_or_insert_with(|| uuid::Uuid::new_v4().to_string());
-        Self {
-            shared: Arc::new(Shared {
-                connection,
-                address,
-                options,
-                link: LinkSlot::new(),
-                unsettled: Mutex::default(),
-            }),
-        }
+        let name = options.name.get_or_insert_with(new_name).clone();
+        let link = LinkSlot::new(connection.clone(), |ending| SenderAttaching {
+            connection,
+            name,
+            address,
+            options,
+            outbox: Outbox::default(),
+            was_attached: AtomicBool::new(false),
+            ending,
+        });
+        Self { link }
     }
 
     /// Sends a message and waits for its outcome, across lost links and connections. See the [module](super) for what is
@@ -83,7 +50,9 @@ impl ReconnectingSender {
     /// # Errors
     ///
     /// What stood in the way at the last attempt; [`SendError::Unknown`] if the outcome was lost and
-    /// [`retry_unknown`](super::ReconnectOptions::retry_unknown) is off.
+    /// [`retry_unknown`](super::ReconnectOptions::retry_unknown) is off; [`ReconnectError::TagOrState`] for a message with a
+    /// delivery tag or a state. An error of the message alone, such as [`SendError::MessageTooLarge`], may come though an earlier
+    /// attachment took the message: the peer has it or not, then.
     ///
     /// # Cancel safety
     ///
@@ -92,293 +61,229 @@ impl ReconnectingSender {
         &self,
         message: impl Into<OutgoingMessage>,
     ) -> Result<Outcome, ReconnectError> {
-        let entry = self.remember(message.into())?;
+        self.send_with_receipt(message).await?.await
+    }
+
+    /// Sends a message; the receipt is a future of its outcome. Many can be in flight. Once it is sent, whoever attaches the link
+    /// anew sends it again, in its order, whether the receipt is polled or not.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send); that an outcome was lost comes from the receipt.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it resolves, nothing was sent. Once it resolved, the message is in the output of a link.
+    pub async fn send_with_receipt(
+        &self,
+        message: impl Into<OutgoingMessage>,
+    ) -> Result<ReconnectingReceipt, ReconnectError> {
+        let message = plain(message.into())?;
+        let kept = Kept {
+            number: self.link.attaching.outbox.add(message),
+            link: self.link.clone(),
+        };
+        kept.start().await?;
+        Ok(ReconnectingReceipt {
+            outcome: Some(Box::pin(kept.outcome())),
+        })
+    }
+
+    /// Sends a message settled: at most once, without an outcome [2.6.12]. It waits for a link, and is lost if that is lost after
+    /// this resolved.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send).
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it resolves, nothing was sent. Once it resolved, the message is in the output of a link.
+    pub async fn send_settled(
+        &self,
+        message: impl Into<OutgoingMessage>,
+    ) -> Result<(), ReconnectError> {
+        let message = plain(message.into())?;
         loop {
-            let sender = self.shared.attached().await?;
-            match self.shared.outcome(entry.number, &sender).await {
-                Ok(outcome) => return Ok(outcome),
-                Err(error) if self.may_go_on(&error) => {}
-                Err(error) => return Err(error.into()),
+            let attached = self.link.get().await?;
+            match attached.link.send_settled(message.clone()).await {
+                Ok(()) => return Ok(()),
+                Err(error) => self.link.on_failed(error)?,
             }
         }
     }
 
-    /// Detaches the link for good. What waits fails.
+    /// The link's name, the same on each attachment [2.6.1].
+    pub fn name(&self) -> &str {
+        &self.link.attaching.name
+    }
+
+    /// Whether this side has closed or detached the link, or closed the connection. That the link is lost at the moment does not
+    /// show: it comes back.
+    pub fn is_closed(&self) -> bool {
+        self.link.ending().is_reached()
+    }
+
+    /// Waits until [`is_closed`](Self::is_closed). Has no time limit.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is lost by dropping the future.
+    pub async fn closed(&self) -> ReconnectError {
+        self.link.ending().reached().await;
+        ReconnectError::Closed
+    }
+
+    /// Closes the link for good, and waits for the peer's detach [2.6.6]: at most `operation_timeout`, and as long again if it is
+    /// being attached. What waits fails at once. A link that is lost is not attached again for this.
     ///
     /// # Errors
     ///
-    /// If the link had ended with an error, or the peer does not answer.
+    /// If the link ends with an error meanwhile, or the peer does not answer.
     ///
     /// # Cancel safety
     ///
     /// The detach is sent in any case.
     pub async fn close(&self) -> Result<(), LinkError> {
-        match self.shared.link.close().await {
-            Some(sender) => sender.close().await,
-            None => Ok(()),
-        }
+        self.link.end(true).await
     }
 
-    fn remember(&self, message: OutgoingMessage) -> Result<Kept<'_>, SendError> {
-        let payload = match message.outbound.payload {
-            Payload::Encoded(octets) => octets.into_bytes(),
-            Payload::Message(message) => message.to_bytes()?,
-        };
-        let mut unsettled = lock(&self.shared.unsettled);
-        let number = unsettled.next_number;
-        unsettled.next_number += 1;
-        let entry = Entry {
-            message_format: message.outbound.message_format,
-            payload,
-            progress: Progress::New,
-        };
-        unsettled.entries.insert(number, entry);
-        Ok(Kept {
-            shared: &self.shared,
-            number,
-        })
-    }
-
-    /// Whether a message that failed so is sent on the next attachment.
-    fn may_go_on(&self, error: &SendError) -> bool {
-        match error {
-            SendError::NotSent(error) => error.is_retryable(),
-            SendError::Unknown(error) => {
-                error.is_retryable() && self.shared.connection.options().retry_unknown
-            }
-            _ => false,
-        }
+    /// Detaches for good without closing: the peer may keep its terminus [2.6.4]. Otherwise as [`close`](Self::close).
+    ///
+    /// # Errors
+    ///
+    /// As [`close`](Self::close).
+    ///
+    /// # Cancel safety
+    ///
+    /// The detach is sent in any case.
+    pub async fn detach(&self) -> Result<(), LinkError> {
+        self.link.end(false).await
     }
 }
 
 impl fmt::Debug for ReconnectingSender {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ReconnectingSender")
-            .field("address", &self.shared.address)
-            .field("unsettled", &lock(&self.shared.unsettled).entries.len())
+            .field("name", &self.link.attaching.name)
+            .field("address", &self.link.attaching.address)
+            .field("unsettled", &self.link.attaching.outbox.len())
             .finish_non_exhaustive()
     }
 }
 
+/// The message ready to be sent more than once.
+fn plain(message: OutgoingMessage) -> Result<OutgoingMessage, ReconnectError> {
+    match message.is_plain() {
+        true => Ok(message.into_encoded().map_err(SendError::from)?),
+        false => Err(ReconnectError::TagOrState),
+    }
+}
+
+impl LinkSlot<SenderAttaching> {
+    /// `Ok` if the message may be sent on the next attachment.
+    fn on_failed(&self, error: SendError) -> Result<(), ReconnectError> {
+        let Some(lost) = error.link_error() else {
+            return Err(error.into());
+        };
+        let retry_unknown = self.attaching.connection.options().retry_unknown;
+        match self.on_lost(lost) {
+            Err(ReconnectError::Closed) => Err(ReconnectError::Closed),
+            Ok(()) if retry_unknown || matches!(error, SendError::NotSent(_)) => Ok(()),
+            _ => Err(error.into()),
+        }
+    }
+}
+
 /// A message as long as somebody waits for its outcome.
-struct Kept<'a> {
-    shared: &'a Shared,
+struct Kept {
+    link: Arc<LinkSlot<SenderAttaching>>,
     number: u64,
 }
 
-impl Drop for Kept<'_> {
+impl Drop for Kept {
     fn drop(&mut self) {
-        lock(&self.shared.unsettled).entries.remove(&self.number);
+        self.outbox().remove(self.number);
     }
 }
 
-impl Shared {
-    /// The outcome of a message on this attachment: it is sent, unless whoever attached the link has done that.
-    async fn outcome(&self, number: u64, sender: &Sender) -> Result<Outcome, SendError> {
-        let receipt = match self.take_replayed(number) {
-            Some(Progress::Concluded(outcome)) => return Ok(outcome),
-            Some(Progress::Replayed(receipt)) => receipt,
-            _ => {
-                let Some(message) = self.message(number) else {
-                    return Err(SendError::NotSent(LinkError::LocalDetached));
-                };
-                let receipt = sender.send_with_receipt(message).await?;
-                // Not before: whoever attaches the link anew sends again what is in flight.
-                self.set_progress(number, Progress::InFlight);
-                receipt
-            }
-        };
-        let outcome = receipt.await;
-        if let Err(SendError::NotSent(_)) = &outcome {
-            self.not_sent(number);
-        }
-        outcome
+impl Kept {
+    fn outbox(&self) -> &Outbox {
+        &self.link.attaching.outbox
     }
 
-    /// What whoever attached the link anew has done for a message, if anything.
-    fn take_replayed(&self, number: u64) -> Option<Progress> {
-        let mut unsettled = lock(&self.unsettled);
-        let entry = unsettled.entries.get_mut(&number)?;
-        match entry.progress {
-            Progress::New | Progress::InFlight => None,
-            Progress::Replayed(_) | Progress::Concluded(_) => {
-                Some(std::mem::replace(&mut entry.progress, Progress::InFlight))
-            }
-        }
-    }
-
-    /// A message did not leave on a link that is lost; it may have been sent again on the next one since.
-    fn not_sent(&self, number: u64) {
-        let mut unsettled = lock(&self.unsettled);
-        if let Some(entry) = unsettled.entries.get_mut(&number)
-            && matches!(entry.progress, Progress::InFlight)
-        {
-            entry.progress = Progress::New;
-        }
-    }
-
-    fn set_progress(&self, number: u64, progress: Progress) {
-        if let Some(entry) = lock(&self.unsettled).entries.get_mut(&number) {
-            entry.progress = progress;
-        }
-    }
-
-    fn message(&self, number: u64) -> Option<OutgoingMessage> {
-        let unsettled = lock(&self.unsettled);
-        let entry = unsettled.entries.get(&number)?;
-        Some(entry.message().with_delivery_tag(tag(number)))
-    }
-
-    /// The link, attached anew if it is lost. One that lives failed for one message only.
-    async fn attached(&self) -> Result<Sender, ReconnectError> {
-        let is_alive = |sender: &Sender| !sender.is_closed();
-        self.link
-            .get(&self.connection, is_alive, || self.attach())
-            .await
-    }
-
-    /// One attempt, with as many attachments as it takes to compare all that is not settled.
-    async fn attach(&self) -> Result<Sender, ReconnectError> {
-        let session = self.connection.session().await?;
-        let mut left_before = usize::MAX;
+    /// Sends the message on the link of the moment, unless whoever attached that has done so.
+    async fn start(&self) -> Result<(), ReconnectError> {
         loop {
-            let (ours, is_whole) = self.unsettled_map(&session);
-            let sender = self.attach_with(&session, ours, !is_whole).await?;
-            let remote = sender.remote_attach();
-            let left = self.in_flight().len();
-            if (is_whole && !remote.incomplete_unsettled) || left >= left_before {
-                self.replay(&sender, remote.unsettled.as_ref()).await?;
-                lock(&self.unsettled).was_attached = true;
-                return Ok(sender);
-            }
-            left_before = left;
-            self.conclude_known(&sender, remote.unsettled.as_ref())
-                .await?;
-            sender.detach().await?;
-        }
-    }
-
-    async fn attach_with(
-        &self,
-        session: &Session,
-        ours: UnsettledMap,
-        is_incomplete: bool,
-    ) -> Result<Sender, ReconnectError> {
-        let mut options = self.options.clone();
-        if lock(&self.unsettled).was_attached {
-            options = options.unsettled(ours); // L-035: there is a terminus of this link
-            options.incomplete_unsettled = is_incomplete;
-        }
-        let attached = session.attach_sender(self.address.clone(), options).await;
-        if let Err(LinkError::Timeout { .. }) = &attached {
-            self.connection.give_up(session).await;
-        }
-        Ok(attached?)
-    }
-
-    /// Messages that were sent and have no outcome, as an attach names them; and whether there was room for all.
-    fn unsettled_map(&self, session: &Session) -> (UnsettledMap, bool) {
-        let most = most_entries(session.connection().remote_open().max_frame_size);
-        let in_flight = self.in_flight();
-        let entries = in_flight.iter().take(most);
-        let map = UnsettledMap(entries.map(|number| (tag(*number), None)).collect());
-        (map, in_flight.len() <= most)
-    }
-
-    fn in_flight(&self) -> Vec<u64> {
-        let unsettled = lock(&self.unsettled);
-        let sent = unsettled
-            .entries
-            .iter()
-            .filter(|(_, entry)| !matches!(entry.progress, Progress::New | Progress::Concluded(_)));
-        sent.map(|(number, _)| *number).collect()
-    }
-
-    /// Sends again what was lost, in its order.
-    async fn replay(
-        &self,
-        sender: &Sender,
-        remote: Option<&UnsettledMap>,
-    ) -> Result<(), ReconnectError> {
-        for number in self.in_flight() {
-            let known = replay(&tag(number), remote);
-            if known == Replay::Anew && !self.connection.options().retry_unknown {
-                continue;
-            }
-            if let Some(progress) = self.replay_one(sender, number, known).await? {
-                self.set_progress(number, progress);
-            }
-        }
-        Ok(())
-    }
-
-    async fn replay_one(
-        &self,
-        sender: &Sender,
-        number: u64,
-        known: Replay,
-    ) -> Result<Option<Progress>, SendError> {
-        let Some(message) = self.message(number) else {
-            return Ok(None); // nobody waits for it any more
-        };
-        let message = match known {
-            Replay::Anew => message,
-            Replay::Resume => message.resumed(tag(number)),
-            Replay::Conclude(outcome) => {
-                self.conclude(sender, number, outcome.clone()).await?;
-                return Ok(Some(Progress::Concluded(outcome)));
-            }
-        };
-        let receipt = sender.send_with_receipt(message).await?;
-        Ok(Some(Progress::Replayed(receipt)))
-    }
-
-    /// Resumes what both maps name, though one of them is not whole, and waits for the outcomes: the maps shrink by them.
-    async fn conclude_known(
-        &self,
-        sender: &Sender,
-        remote: Option<&UnsettledMap>,
-    ) -> Result<(), ReconnectError> {
-        for number in self.in_flight() {
-            let outcome = match replay(&tag(number), remote) {
-                Replay::Anew => continue,
-                Replay::Conclude(outcome) => {
-                    self.conclude(sender, number, outcome.clone()).await?;
-                    outcome
-                }
-                Replay::Resume => match self.message(number) {
-                    Some(message) => sender.send(message.resumed(tag(number))).await?,
-                    None => continue,
-                },
+            let attached = self.link.get().await?;
+            let Some(message) = self.outbox().depart(self.number) else {
+                return Ok(());
             };
-            self.set_progress(number, Progress::Concluded(outcome));
+            match attached.link.send_with_receipt(message).await {
+                Ok(receipt) => {
+                    self.outbox().departed(self.number, receipt);
+                    return Ok(());
+                }
+                Err(error) => {
+                    self.outbox().stayed(self.number, &error);
+                    self.link.on_failed(error)?;
+                }
+            }
         }
-        Ok(())
     }
 
-    /// Tells the receiver that its outcome is known. Settled, unless the link is for unsettled deliveries only.
-    async fn conclude(
-        &self,
-        sender: &Sender,
-        number: u64,
-        outcome: Outcome,
-    ) -> Result<(), SendError> {
-        let message = OutgoingMessage::resumed_with_outcome(tag(number), outcome);
-        match self.options.snd_settle_mode {
-            SenderSettleMode::Unsettled => sender.send_with_receipt(message).await.map(drop),
-            _ => sender.send_settled(message).await,
+    async fn outcome(self) -> Result<Outcome, ReconnectError> {
+        loop {
+            let conclusion = poll_fn(|cx| self.outbox().poll_conclusion(self.number, cx));
+            match conclusion.await {
+                Ok(outcome) => {
+                    self.link.count_as_success();
+                    return Ok(outcome);
+                }
+                Err(error) => self.link.on_failed(error)?,
+            }
+            if let Err(error) = self.start().await {
+                // It may have been concluded on an attachment that was lost as well.
+                let conclusion = self.outbox().conclusion(self.number);
+                return conclusion.map_or(Err(error), |concluded| Ok(concluded?));
+            }
         }
     }
 }
 
-impl Entry {
-    fn message(&self) -> OutgoingMessage {
-        OutgoingMessage::encoded(self.message_format, self.payload.clone())
+/// A future of the outcome of one message, across lost links and connections.
+///
+/// It has no time limit but that of the attempts. The message is sent again only as long as the receipt is held: dropped, the
+/// outcome is given up, and a message that is lost with its link stays lost.
+///
+/// # Cancel safety
+///
+/// A mutable reference to it can be polled, dropped and polled again.
+#[must_use = "the outcome is lost if the receipt is dropped"]
+pub struct ReconnectingReceipt {
+    /// None once it was read.
+    outcome: Option<Waiting<Outcome>>,
+}
+
+impl Future for ReconnectingReceipt {
+    type Output = Result<Outcome, ReconnectError>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let Some(outcome) = &mut self.outcome else {
+            let already_read = SendError::Unknown(LinkError::LocalDetached);
+            return Poll::Ready(Err(already_read.into()));
+        };
+        let polled = outcome.as_mut().poll(context);
+        if polled.is_ready() {
+            self.outcome = None;
+        }
+        polled
     }
 }
 
-/// The tag of a message: its number.
-fn tag(number: u64) -> DeliveryTag {
-    // Eight octets are below the limit of 32, so the conversion cannot fail.
-    DeliveryTag::try_from(&number.to_be_bytes()[..]).unwrap_or(DeliveryTag::EMPTY)
+impl fmt::Debug for ReconnectingReceipt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReconnectingReceipt")
+            .finish_non_exhaustive()
+    }
 }

@@ -4,8 +4,8 @@ use bytes::{Bytes, BytesMut};
 
 use crate::codec::transaction::{Coordinator, Declare, Declared, Discharge};
 use crate::codec::{
-    AmqpError, Body, Decode, DeliveryState, Encode, Outcome, Reader, Symbol, TargetArchetype,
-    Value, Writer, code::descriptor, condition,
+    AmqpError, Body, Decode, DeliveryState, Encode, Outcome, Reader, Source, Symbol,
+    TargetArchetype, Value, Writer, condition,
 };
 use crate::{
     AcceptLinkOptions, AcceptedLink, Delivery, IncomingLink, LinkError, OnDrop, Receiver, RecvError,
@@ -67,7 +67,8 @@ impl ControlLink {
         if !Self::is_wanted_by(&link) {
             return Err(LinkError::WrongRole);
         }
-        let takes_rejected = takes_rejected(&link);
+        let source = link.attach().source.as_ref();
+        let takes_rejected = source.is_none_or(Source::takes_rejected);
         let coordinator = Coordinator {
             capabilities: capabilities.into_iter().collect(),
         };
@@ -161,18 +162,6 @@ fn read(delivery: &Delivery) -> Result<Request, (Symbol, &'static str)> {
     };
     let text = "expected one amqp-value section with declare or discharge";
     request.ok_or((condition::DECODE_ERROR, text))
-}
-
-/// Whether the controller's source lists rejected among its outcomes, or none at all.
-fn takes_rejected(link: &IncomingLink) -> bool {
-    let outcomes = link.attach().source.as_ref().map(|source| &source.outcomes);
-    let rejected = descriptor::symbol_of(descriptor::REJECTED);
-    outcomes.is_none_or(|outcomes| {
-        outcomes.is_empty()
-            || outcomes
-                .iter()
-                .any(|outcome| Some(outcome.as_str()) == rejected)
-    })
 }
 
 fn decoded<T: Decode>(value: &Value) -> Option<T> {

@@ -6,50 +6,46 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 
+use super::work::{LiveTransaction, Transaction};
 use super::{TransactionError, capability, request_message};
+use crate::codec::terminus::outcomes;
 use crate::codec::transaction::{Coordinator, Declare, Discharge};
-use crate::codec::{
-    DeliveryState, Encode, Outcome, Rejected, Source, Symbol, TargetArchetype, TransactionalState,
-    Value,
-};
+use crate::codec::{Encode, Outcome, Rejected, Source, Symbol, TargetArchetype, Value};
 use crate::lock::lock;
-use crate::{
-    Delivery, LinkError, OutgoingMessage, Receipt, Receiver, SendError, Sender, SenderOptions,
-    Session,
-};
+use crate::{LinkError, OutgoingMessage, SendError, Sender, SenderOptions, Session};
 
 /// Options of a [`TransactionController`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TransactionControllerOptions {
     /// What the coordinator is asked to be capable of: see [`capability`]. Default: local transactions, several at a time.
-    pub desired: Vec<Symbol>,
+    pub desired_capabilities: Vec<Symbol>,
     /// What it must be capable of, else attaching fails. Default: nothing, because some coordinators name no capability.
-    pub required: Vec<Symbol>,
+    pub required_capabilities: Vec<Symbol>,
 }
 
 impl Default for TransactionControllerOptions {
     fn default() -> Self {
         Self {
-            desired: vec![
+            desired_capabilities: vec![
                 capability::LOCAL_TRANSACTIONS,
                 capability::MULTI_TXNS_PER_SSN,
             ],
-            required: Vec::new(),
+            required_capabilities: Vec::new(),
         }
     }
 }
 
 impl TransactionControllerOptions {
-    /// Sets [`desired`](Self::desired).
-    pub fn desired(mut self, capabilities: impl IntoIterator<Item = Symbol>) -> Self {
-        self.desired = capabilities.into_iter().collect();
+    /// Sets [`desired_capabilities`](Self::desired_capabilities).
+    pub fn desired_capabilities(mut self, capabilities: impl IntoIterator<Item = Symbol>) -> Self {
+        self.desired_capabilities = capabilities.into_iter().collect();
         self
     }
 
-    /// Sets [`required`](Self::required).
-    pub fn required(mut self, capabilities: impl IntoIterator<Item = Symbol>) -> Self {
-        self.required = capabilities.into_iter().collect();
+    /// Sets [`required_capabilities`](Self::required_capabilities).
+    pub fn required_capabilities(mut self, capabilities: impl IntoIterator<Item = Symbol>) -> Self {
+        self.required_capabilities = capabilities.into_iter().collect();
         self
     }
 }
@@ -78,7 +74,8 @@ pub struct TransactionController {
     control: Arc<Control>,
 }
 
-struct Control {
+/// The control link, and the transactions that were declared on it.
+pub(super) struct Control {
     sender: Sender,
     capabilities: Vec<Symbol>,
     live: AtomicUsize,
@@ -111,11 +108,11 @@ impl TransactionController {
         options: TransactionControllerOptions,
     ) -> Result<Self, TransactionError> {
         let coordinator = Coordinator {
-            capabilities: options.desired,
+            capabilities: options.desired_capabilities,
         };
         // a refusal is to come as an outcome, not as the end of the link.
         let source = Source {
-            outcomes: OUTCOMES.to_vec(),
+            outcomes: outcomes::ALL.to_vec(),
             ..Source::default()
         };
         let link_options = SenderOptions::default()
@@ -130,7 +127,7 @@ impl TransactionController {
             _ => Vec::new(),
         };
         let missing = options
-            .required
+            .required_capabilities
             .into_iter()
             .find(|required| !capabilities.contains(required));
         if let Some(missing) = missing {
@@ -193,12 +190,7 @@ impl TransactionController {
         // Counted before the answer, so that two declares at once cannot both be the only one.
         let lives = LiveTransaction::begin(control.clone())?;
         match control.ask(&declare).await? {
-            Outcome::Declared(declared) => Ok(Transaction {
-                lives,
-                id: declared.txn_id,
-                is_discharged: false,
-                work: Mutex::default(),
-            }),
+            Outcome::Declared(declared) => Ok(Transaction::new(lives, declared.txn_id)),
             other => Err(refusal(other)),
         }
     }
@@ -217,27 +209,19 @@ impl TransactionController {
     }
 }
 
-/// The outcomes that the coordinator may answer with.
-const OUTCOMES: [Symbol; 4] = [
-    Symbol::from_static("amqp:accepted:list"),
-    Symbol::from_static("amqp:rejected:list"),
-    Symbol::from_static("amqp:released:list"),
-    Symbol::from_static("amqp:modified:list"),
-];
-
 impl Control {
-    fn offers(&self, capability: &Symbol) -> bool {
+    pub(super) fn offers(&self, capability: &Symbol) -> bool {
         self.capabilities.contains(capability)
     }
 
-    async fn ask(&self, request: &impl Encode) -> Result<Outcome, TransactionError> {
+    pub(super) async fn ask(&self, request: &impl Encode) -> Result<Outcome, TransactionError> {
         let message = OutgoingMessage::encoded(0, request_message(request)?);
         // unsettled, because the answer is its outcome.
         self.sender.send(message).await.map_err(control_link_lost)
     }
 
     /// Rolls back what was dropped, before anything else is asked.
-    async fn send_rollbacks(&self) -> Result<(), TransactionError> {
+    pub(super) async fn send_rollbacks(&self) -> Result<(), TransactionError> {
         loop {
             let Some(txn_id) = lock(&self.to_roll_back).first().cloned() else {
                 return Ok(());
@@ -253,7 +237,7 @@ impl Control {
 
     /// Rolls back without waiting: at once if there is credit, else before the next request. The end of the link does it,
     /// too.
-    fn roll_back_soon(&self, txn_id: Bytes) {
+    pub(super) fn roll_back_soon(&self, txn_id: Bytes) {
         let discharge = Discharge {
             txn_id: txn_id.clone(),
             fail: true,
@@ -268,255 +252,37 @@ impl Control {
             lock(&self.to_roll_back).push(txn_id);
         }
     }
-}
 
-/// Counts a transaction as long as it lives.
-struct LiveTransaction {
-    control: Arc<Control>,
-}
-
-impl LiveTransaction {
-    fn begin(control: Arc<Control>) -> Result<Self, TransactionError> {
-        let others = control.live.fetch_add(1, Ordering::AcqRel);
-        let transaction = Self { control };
-        let is_known = !transaction.control.capabilities.is_empty();
-        if others > 0 && is_known && !transaction.control.offers(&capability::MULTI_TXNS_PER_SSN) {
-            return Err(TransactionError::AnotherTransactionLives);
-        }
-        Ok(transaction)
-    }
-}
-
-impl Drop for LiveTransaction {
-    fn drop(&mut self) {
-        self.control.live.fetch_sub(1, Ordering::AcqRel);
-    }
-}
-
-/// A piece of work that succeeds or fails as a whole. Dropping it without [`commit`](Self::commit) rolls it back [4.4].
-///
-/// What it does is provisional until the commit: messages sent are visible to nobody, deliveries retired are still ours.
-pub struct Transaction {
-    lives: LiveTransaction,
-    id: Bytes,
-    is_discharged: bool,
-    work: Mutex<Work>,
-}
-
-/// What is to be ended with the transaction.
-#[derive(Default)]
-struct Work {
-    posted: Vec<(Receipt, Outcome)>,
-    retired: Vec<(Delivery, Outcome)>,
-    acquiring: Vec<Receiver>,
-}
-
-impl fmt::Debug for Transaction {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Transaction")
-            .field("id", &self.id)
-            .finish_non_exhaustive()
-    }
-}
-
-impl Transaction {
-    /// The name that the resource gave the transaction, at most 32 octets [4.5.5].
-    pub fn id(&self) -> &Bytes {
-        &self.id
-    }
-
-    /// Sends a message as part of the transaction [4.4.1], and waits until the peer says what will become of it if the
-    /// transaction succeeds.
-    ///
-    /// # Errors
-    ///
-    /// As [`Sender::send`]; and if the link belongs to another session and the coordinator does not allow that.
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropped, the message may or may not be part of the transaction.
-    pub async fn send(
-        &self,
-        sender: &Sender,
-        message: impl Into<OutgoingMessage>,
-    ) -> Result<Outcome, TransactionError> {
-        self.check_session(sender)?;
-        let message = message.into().with_state(self.state(None));
-        let mut receipt = sender.send_with_receipt(message).await?;
-        while let Some(state) = receipt.transactional_state().await {
-            if let Some(outcome) = state.outcome {
-                lock(&self.work).posted.push((receipt, outcome.clone()));
-                return Ok(outcome);
-            }
-        }
-        Ok(receipt.await?)
-    }
-
-    /// Sends a message settled as part of the transaction. If the peer cannot take it, the commit fails [4.4.4.1].
-    ///
-    /// # Errors
-    ///
-    /// As [`send`](Self::send).
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropped before it resolves, nothing was sent.
-    pub async fn send_settled(
-        &self,
-        sender: &Sender,
-        message: impl Into<OutgoingMessage>,
-    ) -> Result<(), TransactionError> {
-        self.check_session(sender)?;
-        let message = message.into().with_state(self.state(None));
-        Ok(sender.send_settled(message).await?)
-    }
-
-    /// Gives a delivery an outcome that holds if the transaction succeeds [4.4.2]. The transaction keeps the delivery:
-    /// a delivery can be part of one transaction only.
-    ///
-    /// # Errors
-    ///
-    /// Why the delivery's link has ended. The delivery goes back to the peer then.
-    pub fn retire(&self, delivery: Delivery, outcome: Outcome) -> Result<(), TransactionError> {
-        delivery.update(self.state(Some(outcome.clone())))?;
-        lock(&self.work).retired.push((delivery, outcome));
-        Ok(())
-    }
-
-    /// Accepts a delivery if the transaction succeeds: [`retire`](Self::retire) with that outcome.
-    ///
-    /// # Errors
-    ///
-    /// As [`retire`](Self::retire).
-    pub fn accept(&self, delivery: Delivery) -> Result<(), TransactionError> {
-        self.retire(delivery, Outcome::Accepted)
-    }
-
-    /// Has the peer send what comes on this link from now on as part of the transaction [4.4.3], until the transaction ends
-    /// or the link is [drained](Receiver::drain). A peer that cannot do that detaches the link. Deliveries so acquired are to
-    /// be [retired](Self::retire) in the same transaction.
-    ///
-    /// # Errors
-    ///
-    /// Why the link has ended.
-    pub fn acquire(&self, receiver: &Receiver) -> Result<(), TransactionError> {
-        receiver.acquire_for(Some(self.id.clone()))?;
-        lock(&self.work).acquiring.push(receiver.clone());
-        Ok(())
-    }
-
-    /// Commits: everything happens [4.3]. Waits for the coordinator without a time limit.
-    ///
-    /// # Errors
-    ///
-    /// [`Refused`](TransactionError::Refused) if the resource rolled it back instead,
-    /// [`Unknown`](TransactionError::Unknown) if the answer was lost. Deliveries that were retired go back to the peer.
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropped, the transaction may be committed or rolled back; but as a whole.
-    pub async fn commit(mut self) -> Result<(), TransactionError> {
-        self.stop_acquiring().await;
-        match self.discharge(false).await? {
-            Outcome::Accepted => {}
-            other => return Err(refusal(other)),
-        }
-        let work = self.take_work();
-        for (delivery, outcome) in work.retired {
-            // The peer may have settled, or the link ended: the outcome is applied all the same.
-            let _ = delivery.settle(outcome);
-        }
-        for (receipt, outcome) in work.posted {
-            receipt.settle(outcome);
+    /// Counts a transaction, unless there is one and may be no other.
+    pub(super) fn begin(&self) -> Result<(), TransactionError> {
+        let others = self.live.fetch_add(1, Ordering::AcqRel);
+        let is_known = !self.capabilities.is_empty();
+        if others > 0 && is_known && !self.offers(&capability::MULTI_TXNS_PER_SSN) {
+            self.end();
+            return Err(TransactionError::AnotherTransactionLives);
         }
         Ok(())
     }
 
-    /// Rolls back: nothing happens [4.3]. Gives back the deliveries that were retired: they are unsettled again, and can be
-    /// settled or retired in another transaction [4.4.2].
-    ///
-    /// # Errors
-    ///
-    /// If the control link has ended, which rolls the transaction back, too.
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropped, the transaction is rolled back.
-    pub async fn rollback(mut self) -> Result<Vec<Delivery>, TransactionError> {
-        self.stop_acquiring().await;
-        match self.discharge(true).await? {
-            Outcome::Accepted => {}
-            other => return Err(refusal(other)),
-        }
-        let work = self.take_work();
-        for (receipt, _) in work.posted {
-            receipt.settle(Outcome::Released);
-        }
-        Ok(work
-            .retired
-            .into_iter()
-            .map(|(delivery, _)| delivery)
-            .collect())
+    pub(super) fn end(&self) {
+        self.live.fetch_sub(1, Ordering::AcqRel);
     }
 
-    fn state(&self, outcome: Option<Outcome>) -> DeliveryState {
-        DeliveryState::Transactional(Box::new(TransactionalState {
-            txn_id: self.id.clone(),
-            outcome,
-        }))
-    }
-
-    fn check_session(&self, sender: &Sender) -> Result<(), TransactionError> {
-        let control = &self.lives.control;
-        let is_own = sender.session().is_same(control.sender.session());
-        let is_known = !control.capabilities.is_empty();
-        if is_own || !is_known || control.offers(&capability::MULTI_SSNS_PER_TXN) {
-            return Ok(());
-        }
-        Err(TransactionError::AnotherSession)
-    }
-
-    /// Takes back the credit of links that acquire, so that nothing more comes than what is part of the work.
-    async fn stop_acquiring(&self) {
-        let acquiring = lock(&self.work).acquiring.clone();
-        for receiver in acquiring {
-            // A link that has ended, or a peer that does not answer, sends nothing more.
-            let _ = receiver.drain().await;
-            let _ = receiver.acquire_for(None);
-        }
-        lock(&self.work).acquiring.clear();
-    }
-
-    async fn discharge(&mut self, fail: bool) -> Result<Outcome, TransactionError> {
-        let discharge = Discharge {
-            txn_id: self.id.clone(),
-            fail,
-        };
-        let control = self.lives.control.clone();
-        control.send_rollbacks().await?;
-        let outcome = control.ask(&discharge).await;
-        self.is_discharged = true;
-        outcome
-    }
-
-    fn take_work(&mut self) -> Work {
-        std::mem::take(&mut *lock(&self.work))
-    }
-}
-
-impl Drop for Transaction {
-    fn drop(&mut self) {
-        for receiver in self.take_work().acquiring {
-            // A link that has ended acquires nothing.
-            let _ = receiver.acquire_for(None);
-        }
-        if !self.is_discharged {
-            self.lives.control.roll_back_soon(self.id.clone());
+    /// A transaction is good in the session of its control link; in others of the connection if the coordinator says so
+    /// or says nothing at all.
+    pub(super) fn check_session(&self, session: &Session) -> Result<(), TransactionError> {
+        let own = self.sender.session();
+        let is_lenient =
+            self.capabilities.is_empty() || self.offers(&capability::MULTI_SSNS_PER_TXN);
+        match session == own || (is_lenient && session.is_beside(own)) {
+            true => Ok(()),
+            false => Err(TransactionError::AnotherSession),
         }
     }
 }
 
-fn refusal(outcome: Outcome) -> TransactionError {
+/// An answer that is not the one asked for.
+pub(super) fn refusal(outcome: Outcome) -> TransactionError {
     match outcome {
         Outcome::Rejected(Rejected { error }) => {
             TransactionError::Refused(error.map(|error| *error))

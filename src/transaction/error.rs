@@ -27,7 +27,11 @@ pub enum TransactionError {
     /// A transaction of this control link lives, and the resource allows one at a time in a session [4.5.7].
     #[error("another transaction of this session lives, and the peer allows one at a time")]
     AnotherTransactionLives,
-    /// The link belongs to another session than the control link, and the resource does not allow that [4.5.7].
+    /// The delivery is settled: its outcome is not the transaction's any more [4.4.2].
+    #[error("the delivery is settled already")]
+    AlreadySettled,
+    /// The link belongs to another session than the control link, and the resource does not allow that [4.5.7]; or to another
+    /// connection.
     #[error(
         "the link belongs to another session, and the peer's transactions are good in one session"
     )]

@@ -13,12 +13,14 @@
 mod control_link;
 mod controller;
 mod error;
+mod work;
 
 use bytes::{Bytes, BytesMut};
 
 pub use self::control_link::{ControlLink, DeclareRequest, DischargeRequest, TransactionRequest};
-pub use self::controller::{Transaction, TransactionController, TransactionControllerOptions};
+pub use self::controller::{TransactionController, TransactionControllerOptions};
 pub use self::error::TransactionError;
+pub use self::work::Transaction;
 use crate::codec::code::{self, descriptor};
 pub use crate::codec::transaction::capability;
 use crate::codec::{Encode, EncodeError, Writer};

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
-use bytes::{Buf, BytesMut};
+use bytes::BytesMut;
 use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Sleep, sleep, timeout};
 
@@ -29,6 +29,8 @@ const READS_PER_TURN: usize = 4;
 const TURNS_PER_POLL: usize = 16;
 /// Frames applied per lock, so that handles get their turn.
 const FRAMES_PER_LOCK: usize = 64;
+/// Octets that a connection without work moves between two deadlines: some empty frames in each direction.
+const HEARTBEATS: usize = 64;
 /// How long the end of a stream may take to be written (a TLS close_notify); nothing depends on it.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -53,8 +55,12 @@ pub(crate) struct Driver {
     /// The peer has sent its close and ended its side of the stream: there is nothing left to read.
     is_input_over: bool,
     output: BytesMut,
+    /// Octets of the output that the stream has taken.
+    sent: usize,
     /// Octets were written that the stream may still hold back.
     needs_flush: bool,
+    /// Octets read and written since a deadline last passed.
+    moved: usize,
     /// Octets handed to the stream that the engine has not been told of.
     written: usize,
     /// The last write carried two messages or more: it is worth waiting once for company.
@@ -142,7 +148,9 @@ impl Driver {
             is_draining: false,
             is_input_over: false,
             output: BytesMut::new(),
+            sent: 0,
             needs_flush: false,
+            moved: 0,
             written: 0,
             had_company: false,
             has_waited: false,
@@ -163,6 +171,9 @@ impl Driver {
     /// Reads, applies what came, writes, and looks whether more is due: in this order, and reading goes on while a write
     /// waits, because two peers that both only wrote would wait for each other.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.sleep.is_elapsed() {
+            self.give_back_memory();
+        }
         for _ in 0..TURNS_PER_POLL {
             let (has_input, ending) = self.poll_input(cx);
             let is_quiet = !has_input && ending.is_none();
@@ -270,6 +281,7 @@ impl Driver {
         if let Ending::Cut(_) = ending {
             // What was not handed over is reported as not sent, so it must not be.
             self.output.clear();
+            self.sent = 0;
             self.needs_flush = false;
         }
         shared.with_driver(waker, |engine| {
@@ -305,6 +317,7 @@ impl Driver {
                 }
                 Poll::Ready(Ok(octets)) => {
                     has_input = true;
+                    self.moved += octets;
                     if let Some(ending) = self.decode() {
                         return (true, Some(ending));
                     }
@@ -326,7 +339,11 @@ impl Driver {
         let missing = frame_size
             .min(self.limits.others as usize)
             .saturating_sub(self.input.len());
-        self.input.reserve(missing.max(self.read_size));
+        let room = self.input.capacity() - self.input.len();
+        // A frame that fits where it began is not moved to a new chunk.
+        if missing == 0 || room < missing {
+            self.input.reserve(missing.max(self.read_size));
+        }
     }
 
     fn adapt(&mut self, octets: usize, room: usize) {
@@ -362,20 +379,47 @@ impl Driver {
 
     /// Writes our output and flushes the stream behind the last of it.
     fn poll_output(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while !self.output.is_empty() {
-            let octets = ready!(Pin::new(&mut self.stream).poll_write(cx, &self.output))?;
+        while self.sent < self.output.len() {
+            let unsent = &self.output[self.sent..];
+            let octets = ready!(Pin::new(&mut self.stream).poll_write(cx, unsent))?;
             if octets == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
-            self.output.advance(octets);
+            self.sent += octets;
             self.written += octets;
+            self.moved += octets;
             self.needs_flush = true;
         }
+        self.discard_output();
         if self.needs_flush {
             ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
             self.needs_flush = false;
         }
         Poll::Ready(Ok(()))
+    }
+
+    fn discard_output(&mut self) {
+        self.output.clear();
+        self.sent = 0;
+    }
+
+    /// A deadline has passed. If no more than heartbeats came and went since the one before, what a burst made the buffers
+    /// grow to is given back: a process may have many connections, and most of them idle.
+    fn give_back_memory(&mut self) {
+        if std::mem::take(&mut self.moved) > HEARTBEATS {
+            return;
+        }
+        if self.output.is_empty() {
+            self.output = BytesMut::new();
+        }
+        if self.input.is_empty() {
+            self.input = BytesMut::new();
+            self.read_size = SMALLEST_READ;
+        }
+        if self.frames.is_empty() {
+            self.frames = VecDeque::new();
+        }
+        self.shared.with(Engine::give_back_memory);
     }
 
     fn poll_sleep(&mut self, cx: &mut Context<'_>, deadline: Option<Instant>) -> Poll<()> {
@@ -404,7 +448,6 @@ fn take_output(
     }
     *had_company = engine.messages_waiting() >= 2;
     *has_waited = false;
-    output.clear();
     engine.take_output(output);
     Next::Again
 }

@@ -1,188 +1,40 @@
 #!/usr/bin/env python3
 """Qpid Proton as a client: sends messages to a node, or receives from it.
 
-    proton_client.py send URL ADDRESS --messages FILE | --count N --size BYTES  [--settled]
-    proton_client.py receive URL ADDRESS COUNT [--outcome accepted|rejected|released|modified]
+    proton_client.py send URL ADDRESS --messages FILE | --count N --size BYTES  [--settled | --second]
+    proton_client.py receive URL ADDRESS COUNT [--outcome accepted|rejected|released|modified] [--size BYTES] [--settled | --second]
+    proton_client.py drain URL ADDRESS CREDIT
+    proton_client.py get URL ADDRESS
+    proton_client.py transact URL ADDRESS post|retire commit|rollback COUNT
 
-`receive` prints one JSON line for each message, `send` one with the count of each outcome.
-README.md beside this file says how a message and its typed values are written as JSON.
+README.md beside this file says what each verb prints, how messages are written as JSON, and what the other options are.
 """
 import argparse
 import json
-import struct
 import sys
-import uuid
 
-from proton import (UNDESCRIBED, Array, Data, Delivery, Described, Message, byte, char, decimal32, decimal64,
-                    decimal128, float32, int32, short, symbol, timestamp, ubyte, uint, ulong, ushort)
-from proton.handlers import MessagingHandler
-from proton.reactor import AtLeastOnce, AtMostOnce, Container
-
-INTEGERS = {"ubyte": ubyte, "ushort": ushort, "uint": uint, "ulong": ulong, "byte": byte, "short": short,
-            "int": int32, "long": int, "timestamp": timestamp}
-BITS = {"decimal32": (decimal32, ">I"), "decimal64": (decimal64, ">Q")}
-TEXTS = {"string": str, "symbol": symbol}
-CLASSES = {**INTEGERS, **TEXTS, "bool": bool, "float": float32, "double": float, "decimal32": decimal32,
-           "decimal64": decimal64, "decimal128": decimal128, "char": char, "uuid": uuid.UUID, "binary": bytes,
-           "list": list, "map": dict}
-NAMES = {kind: name for name, kind in CLASSES.items()} | {memoryview: "binary"}
-ARRAY_TYPES = {"bool": Data.BOOL, "ubyte": Data.UBYTE, "ushort": Data.USHORT, "uint": Data.UINT, "ulong": Data.ULONG,
-               "byte": Data.BYTE, "short": Data.SHORT, "int": Data.INT, "long": Data.LONG, "float": Data.FLOAT,
-               "double": Data.DOUBLE, "char": Data.CHAR, "timestamp": Data.TIMESTAMP, "uuid": Data.UUID,
-               "binary": Data.BINARY, "string": Data.STRING, "symbol": Data.SYMBOL, "list": Data.LIST,
-               "map": Data.MAP, "array": Data.ARRAY}
-
-# Our names of the header's and the properties' fields -> (Proton's name, AMQP type, its value where absent)
-HEADER = {"durable": ("durable", "bool", False), "priority": ("priority", "ubyte", 4), "ttl": ("ttl", "uint", 0),
-          "first_acquirer": ("first_acquirer", "bool", False), "delivery_count": ("delivery_count", "uint", 0)}
-PROPERTIES = {"message_id": ("id", None, None), "user_id": ("user_id", "binary", b""), "to": ("address", "string", None),
-              "subject": ("subject", "string", None), "reply_to": ("reply_to", "string", None),
-              "correlation_id": ("correlation_id", None, None),
-              # Proton 0.40 shows an absent symbol as the text "None".
-              "content_type": ("content_type", "symbol", "None"),
-              "content_encoding": ("content_encoding", "symbol", "None"),
-              "absolute_expiry_time": ("expiry_time", "timestamp", 0),
-              "creation_time": ("creation_time", "timestamp", 0), "group_id": ("group_id", "string", None),
-              "group_sequence": ("group_sequence", "uint", 0), "reply_to_group_id": ("reply_to_group_id", "string", None)}
-SECONDS = {"ttl", "expiry_time", "creation_time"}  # Proton's Python API counts these in seconds
-MAPS = {"delivery_annotations": "instructions", "message_annotations": "annotations", "application_properties": "properties"}
+from proton import Delivery, Link, SSLDomain
+from proton.handlers import MessagingHandler, TransactionHandler
+from proton.reactor import Container, LinkOption
+from proton_messages import message_from_json, message_to_json, number_of, numbered
 
 
-def to_json(value):
-    """A Python value of an AMQP type, written as [type, text]."""
-    if value is None:
-        return ["null"]
-    if isinstance(value, Described):
-        return ["described", to_json(value.descriptor), to_json(value.value)]
-    if isinstance(value, Array):
-        elements = [to_json(element) for element in value.elements]
-        if value.descriptor is not UNDESCRIBED:
-            elements = [["described", to_json(value.descriptor), element] for element in elements]
-        return ["array", elements]
-    name = next(NAMES[kind] for kind in type(value).__mro__ if kind in NAMES)
-    if name == "bool":
-        return [name, value]
-    if name in INTEGERS:
-        return [name, str(int(value))]
-    if name == "float":
-        return [name, struct.pack(">f", value).hex()]
-    if name == "double":
-        return [name, struct.pack(">d", value).hex()]
-    if name in BITS:
-        return [name, struct.pack(BITS[name][1], value).hex()]
-    if name in ("binary", "decimal128"):
-        return [name, bytes(value).hex()]
-    if name == "char":
-        return [name, str(ord(value))]
-    if name == "list":
-        return [name, [to_json(element) for element in value]]
-    if name == "map":
-        return [name, pairs_to_json(value)]
-    return [name, str(value)]
+def show(line):
+    print(json.dumps(line), flush=True)
 
 
-def pairs_to_json(mapping):
-    return [[to_json(key), to_json(value)] for key, value in mapping.items()]
+class Modes(LinkOption):
+    """The settle modes that the arguments ask for; a receiver leaves the sender's open unless it is to be settled."""
 
+    def __init__(self, arguments):
+        self.arguments = arguments
 
-def array_from_json(elements):
-    descriptor = UNDESCRIBED
-    if elements[0][0] == "described":
-        descriptor = from_json(elements[0][1])
-        elements = [element[2] for element in elements]
-    return Array(descriptor, ARRAY_TYPES[elements[0][0]], *(from_json(element) for element in elements))
-
-
-def from_json(typed):
-    """The inverse of to_json."""
-    name, *rest = typed
-    if name == "null":
-        return None
-    if name == "described":
-        return Described(from_json(rest[0]), from_json(rest[1]))
-    content = rest[0]
-    if name == "array":
-        return array_from_json(content)
-    if name == "list":
-        return [from_json(element) for element in content]
-    if name == "map":
-        return {from_json(key): from_json(value) for key, value in content}
-    if name == "bool":
-        return content
-    if name in INTEGERS:
-        return INTEGERS[name](int(content))
-    if name in TEXTS:
-        return TEXTS[name](content)
-    if name == "char":
-        return char(chr(int(content)))
-    if name == "uuid":
-        return uuid.UUID(content)
-    octets = bytes.fromhex(content)
-    if name == "float":
-        return float32(struct.unpack(">f", octets)[0])
-    if name == "double":
-        return struct.unpack(">d", octets)[0]
-    if name in BITS:
-        return BITS[name][0](struct.unpack(BITS[name][1], octets)[0])
-    return decimal128(octets) if name == "decimal128" else octets
-
-
-def fields_to_json(message, fields):
-    typed = {}
-    for ours, (theirs, name, default) in fields.items():
-        value = getattr(message, theirs)
-        if value is None or value == default:
-            continue
-        if theirs in SECONDS:
-            value = round(value * 1000)
-        if name is None:
-            typed[ours] = to_json(ulong(value) if type(value) is int else value)
-        elif name in INTEGERS:
-            typed[ours] = [name, str(int(value))]
-        else:
-            typed[ours] = to_json(CLASSES[name](value))
-    return typed
-
-
-def message_to_json(message):
-    described = {"header": fields_to_json(message, HEADER), "properties": fields_to_json(message, PROPERTIES)}
-    for ours, theirs in MAPS.items():
-        described[ours] = sorted(pairs_to_json(getattr(message, theirs) or {}))
-    if not message.inferred:
-        described["body"] = ["value", to_json(message.body)]
-    elif isinstance(message.body, list):
-        described["body"] = ["sequence", [to_json(element) for element in message.body]]
-    else:
-        described["body"] = ["data", bytes(message.body).hex()]
-    return {section: content for section, content in described.items() if content}
-
-
-def message_from_json(described):
-    kind, content = described["body"]
-    message = Message(inferred=kind != "value")
-    if kind == "value":
-        message.body = from_json(content)
-    elif kind == "sequence":
-        message.body = [from_json(element) for element in content]
-    else:
-        message.body = bytes.fromhex(content)
-    for section, fields in (("header", HEADER), ("properties", PROPERTIES)):
-        for ours, typed in described.get(section, {}).items():
-            theirs = fields[ours][0]
-            value = from_json(typed)
-            setattr(message, theirs, value / 1000 if theirs in SECONDS else value)
-    for ours, theirs in MAPS.items():
-        if ours in described:
-            setattr(message, theirs, {from_json(key): from_json(value) for key, value in described[ours]})
-    return message
-
-
-def numbered(count, size):
-    """Messages 0..count: the number as message-id, and a body of `size` octets that depends on it."""
-    pattern = bytes(range(251)) * (size // 251 + 2)
-    for number in range(count):
-        start = number % 251
-        yield Message(id=ulong(number), inferred=True, body=pattern[start:start + size])
+    def apply(self, link):
+        if self.arguments.settled:
+            link.snd_settle_mode = Link.SND_SETTLED
+        elif link.is_sender:
+            link.snd_settle_mode = Link.SND_UNSETTLED
+        link.rcv_settle_mode = Link.RCV_SECOND if self.arguments.second else Link.RCV_FIRST
 
 
 class Client(MessagingHandler):
@@ -194,9 +46,23 @@ class Client(MessagingHandler):
         self.failure = None
 
     def on_start(self, event):
-        self.deadline = event.container.schedule(self.arguments.timeout, self)
-        self.connection = event.container.connect(self.arguments.url, allow_insecure_mechs=True, reconnect=False)
+        arguments = self.arguments
+        self.deadline = event.container.schedule(arguments.timeout, self)
+        options = {"allow_insecure_mechs": True, "reconnect": False, "max_frame_size": arguments.max_frame_size}
+        if arguments.mechanism:
+            options.update(sasl_enabled=arguments.mechanism != "NONE", allowed_mechs=arguments.mechanism)
+        if arguments.authority:
+            options.update(ssl_domain=self.tls(), sni="localhost")
+        self.connection = event.container.connect(arguments.url, **options)
         self.attach(event.container)
+
+    def tls(self):
+        domain = SSLDomain(SSLDomain.MODE_CLIENT)
+        domain.set_trusted_ca_db(self.arguments.authority)
+        domain.set_peer_authentication(SSLDomain.VERIFY_PEER_NAME)
+        if self.arguments.certificate:
+            domain.set_credentials(self.arguments.certificate, self.arguments.key, None)
+        return domain
 
     def on_timer_task(self, event):
         self.finish("time-out")
@@ -221,18 +87,19 @@ class Client(MessagingHandler):
 
 class Send(Client):
     def __init__(self, arguments):
-        super().__init__(arguments)
+        # In mode second the receiver waits for our settling before it settles.
+        super().__init__(arguments, auto_settle=False)
         if arguments.messages:
             with open(arguments.messages, encoding="utf-8") as file:
                 self.messages = [message_from_json(json.loads(line)) for line in file]
         else:
-            self.messages = list(numbered(arguments.count, arguments.size))
+            size = arguments.size or 100
+            self.messages = [numbered(number, size) for number in range(arguments.count)]
         self.next = 0
         self.outcomes = dict.fromkeys(("accepted", "rejected", "released", "modified", "settled"), 0)
 
     def attach(self, container):
-        options = AtMostOnce() if self.arguments.settled else AtLeastOnce()
-        container.create_sender(self.connection, self.arguments.address, options=options)
+        container.create_sender(self.connection, self.arguments.address, options=Modes(self.arguments))
 
     def on_sendable(self, event):
         while event.sender.credit and self.next < len(self.messages):
@@ -242,18 +109,22 @@ class Send(Client):
                 self.count("settled")
 
     def on_accepted(self, event):
-        self.count("accepted")
+        self.settled(event, "accepted")
 
     def on_rejected(self, event):
-        self.count("rejected")
+        self.settled(event, "rejected")
 
     def on_released(self, event):
-        self.count("modified" if event.delivery.remote_state == Delivery.MODIFIED else "released")
+        self.settled(event, "modified" if event.delivery.remote_state == Delivery.MODIFIED else "released")
+
+    def settled(self, event, outcome):
+        event.delivery.settle()
+        self.count(outcome)
 
     def count(self, outcome):
         self.outcomes[outcome] += 1
         if sum(self.outcomes.values()) == len(self.messages):
-            print(json.dumps(self.outcomes), flush=True)
+            show(self.outcomes)
             self.finish()
 
 
@@ -264,43 +135,163 @@ class Receive(Client):
     def __init__(self, arguments):
         super().__init__(arguments, prefetch=0, auto_accept=False)
         self.received = 0
+        self.settled = 0
 
     def attach(self, container):
-        container.create_receiver(self.connection, self.arguments.address)
+        container.create_receiver(self.connection, self.arguments.address, options=Modes(self.arguments))
 
     def on_link_opened(self, event):
         # Not before: Proton would count from 0 instead of the sender's initial-delivery-count.
         event.receiver.flow(self.arguments.count)
 
     def on_message(self, event):
+        arguments, message = self.arguments, event.message
         self.received += 1
-        print(json.dumps(message_to_json(event.message)), flush=True)
-        event.delivery.update(self.STATES[self.arguments.outcome])
-        event.delivery.settle()
-        if self.received == self.arguments.count:
+        if event.delivery.settled != arguments.settled:
+            return self.finish(f"settled: {event.delivery.settled}")
+        show(number_of(message, arguments.size) if arguments.size else message_to_json(message))
+        event.delivery.update(self.STATES[arguments.outcome])
+        if not arguments.second:
+            self.settle(event.delivery)
+
+    def on_settled(self, event):
+        self.settle(event.delivery)
+
+    def settle(self, delivery):
+        delivery.settle()
+        self.settled += 1
+        if self.settled == self.arguments.count:
             self.finish()
+
+
+class Drain(Client):
+    """Credit that is to be used or given back at once."""
+
+    def __init__(self, arguments):
+        super().__init__(arguments, prefetch=0)
+        self.received = 0
+
+    def attach(self, container):
+        container.create_receiver(self.connection, self.arguments.address)
+
+    def on_link_opened(self, event):
+        event.receiver.drain(self.arguments.count)
+
+    def on_message(self, event):
+        show(number_of(event.message, 100))
+        self.received += 1
+
+    def on_link_flow(self, event):
+        # Told for each time that credit was given, also when messages have used it.
+        if not event.receiver.draining():
+            event.receiver.drained()
+            self.drained(event)
+
+    def drained(self, event):
+        show({"drained": self.received})
+        self.finish()
+
+
+class Get(Drain):
+    """One message after the other."""
+
+    def __init__(self, arguments):
+        super().__init__(arguments)
+        self.known = 0
+
+    def on_link_opened(self, event):
+        event.receiver.drain(1)
+
+    def drained(self, event):
+        if self.received == self.known:
+            self.finish()
+        else:
+            self.known = self.received
+            event.receiver.drain(1)
+
+
+class Transact(Client, TransactionHandler):
+    """Some work in one transaction, and its end."""
+
+    def __init__(self, arguments):
+        super().__init__(arguments, prefetch=0, auto_accept=False)
+        self.done = 0
+
+    def attach(self, container):
+        container.declare_transaction(self.connection, handler=self)
+
+    def on_transaction_declared(self, event):
+        self.transaction = event.transaction
+        if self.arguments.work == "post":
+            event.container.create_sender(self.connection, self.arguments.address)
+        else:
+            receiver = event.container.create_receiver(self.connection, self.arguments.address)
+            receiver.flow(self.arguments.count)
+
+    def on_sendable(self, event):
+        while event.sender.name != "txn-ctrl" and event.sender.credit and self.done < self.arguments.count:
+            self.transaction.send(event.sender, numbered(self.done, 100))
+            self.count()
+
+    def on_message(self, event):
+        self.transaction.accept(event.delivery)
+        self.count()
+
+    def count(self):
+        self.done += 1
+        if self.done == self.arguments.count:
+            if self.arguments.end == "commit":
+                self.transaction.commit()
+            else:
+                self.transaction.abort()
+
+    def on_transaction_declare_failed(self, event):
+        self.finish("the transaction was not declared")
+
+    def on_transaction_commit_failed(self, event):
+        self.finish("the transaction was not committed")
+
+    def on_transaction_committed(self, event):
+        self.finish()
+
+    def on_transaction_aborted(self, event):
+        self.finish()
+
+
+CLIENTS = {"send": Send, "receive": Receive, "drain": Drain, "get": Get, "transact": Transact}
 
 
 def parse():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     verbs = parser.add_subparsers(dest="verb", required=True)
-    send, receive = verbs.add_parser("send"), verbs.add_parser("receive")
-    for verb in (send, receive):
-        verb.add_argument("url", help="amqp://[user:password@]host:port")
+    parsers = {verb: verbs.add_parser(verb) for verb in CLIENTS}
+    for verb in parsers.values():
+        verb.add_argument("url", help="amqp[s]://[user:password@]host:port")
         verb.add_argument("address")
-        verb.add_argument("--timeout", type=float, default=60, help="seconds for everything")
-    send.add_argument("--messages", help="a file with one message a line, as JSON")
-    send.add_argument("--count", type=int, default=1)
-    send.add_argument("--size", type=int, default=100)
-    send.add_argument("--settled", action="store_true")
-    receive.add_argument("count", type=int)
-    receive.add_argument("--outcome", choices=Receive.STATES, default="accepted")
+        verb.add_argument("--timeout", type=float, default=1800, help="seconds for everything")
+        verb.add_argument("--mechanism", help="this one of SASL's, or NONE")
+        verb.add_argument("--authority", help="a file in PEM: whom to trust, for amqps")
+        verb.add_argument("--certificate", help="a file in PEM: our own")
+        verb.add_argument("--key", help="a file in PEM: its key")
+        verb.add_argument("--max-frame-size", type=int)
+    for name in ("send", "receive"):
+        parsers[name].add_argument("--size", type=int)
+        parsers[name].add_argument("--settled", action="store_true")
+        parsers[name].add_argument("--second", action="store_true")
+    parsers["send"].add_argument("--messages", help="a file with one message a line, as JSON")
+    parsers["send"].add_argument("--count", type=int, default=1)
+    parsers["receive"].add_argument("count", type=int)
+    parsers["receive"].add_argument("--outcome", choices=Receive.STATES, default="accepted")
+    parsers["drain"].add_argument("count", type=int)
+    parsers["transact"].add_argument("work", choices=("post", "retire"))
+    parsers["transact"].add_argument("end", choices=("commit", "rollback"))
+    parsers["transact"].add_argument("count", type=int)
     return parser.parse_args()
 
 
 def main():
     arguments = parse()
-    client = Send(arguments) if arguments.verb == "send" else Receive(arguments)
+    client = CLIENTS[arguments.verb](arguments)
     Container(client).run()
     if client.failure:
         sys.exit(f"proton_client: {client.failure}")

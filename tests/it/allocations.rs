@@ -5,6 +5,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use allocation_counter::measure;
 use amqp10::{
@@ -15,6 +16,7 @@ use amqp10::{
 use bytes::Bytes;
 use tokio::runtime::{Builder, Runtime};
 
+use crate::support::Pair;
 use crate::support::io::{Control, Faults, RoughStream};
 
 const IN_FLIGHT: usize = 512;
@@ -212,4 +214,74 @@ fn a_received_delivery_costs_one_allocation_at_most() {
     assert!(writes <= 0.05, "{writes} writes");
     drop(receiver);
     bench.finish();
+}
+
+/// A burst makes buffers grow; heartbeats later they are what they were.
+#[test]
+fn a_connection_at_rest_gives_back_what_a_burst_took() {
+    const BODY: usize = 60_000;
+    let runtime = Builder::new_current_thread()
+        .enable_all()
+        .start_paused(true)
+        .build()
+        .unwrap();
+    let (pair, sender, receiver) = runtime.block_on(async {
+        let (near, far) = memory::pipe(4096);
+        let options = ConnectionOptions::default;
+        let pair = Pair::over(near, far, options(), ListenerOptions::default()).await;
+        let session = pair.client.begin(SessionOptions::default()).await.unwrap();
+        let (sender, receiver) = tokio::join!(
+            session.attach_sender("node", SenderOptions::default()),
+            async {
+                let link = pair.server.accept_link().await.unwrap();
+                link.accept(AcceptLinkOptions::default()).await.unwrap()
+            }
+        );
+        let AcceptedLink::Receiver(receiver) = receiver else {
+            panic!("not a receiver")
+        };
+        (pair, sender.unwrap(), receiver)
+    });
+    let burst = || {
+        runtime.block_on(async {
+            let bodies = (0..50).map(|_| sender.send_settled(Message::data(vec![7; BODY])));
+            let sending = futures_of(bodies);
+            let receiving = async {
+                for _ in 0..50 {
+                    receiver.recv().await.unwrap();
+                }
+            };
+            tokio::join!(sending, receiving);
+        });
+    };
+    let at_rest = || runtime.block_on(async { tokio::time::sleep(Duration::from_secs(300)).await });
+    let after_burst = measure(burst).bytes_current;
+    let kept = after_burst + measure(at_rest).bytes_current;
+    assert!(
+        after_burst > 100_000,
+        "the burst keeps {after_burst} octets"
+    );
+    assert!(kept < 20_000, "{kept} octets are kept");
+    drop(pair);
+}
+
+/// Runs them one beside the other.
+async fn futures_of<F: Future<Output = Result<(), amqp10::SendError>>>(
+    futures: impl Iterator<Item = F>,
+) {
+    let mut futures: Vec<_> = futures.map(Box::pin).collect();
+    std::future::poll_fn(|cx| {
+        futures.retain_mut(|future| match future.as_mut().poll(cx) {
+            std::task::Poll::Ready(sent) => {
+                sent.unwrap();
+                false
+            }
+            std::task::Poll::Pending => true,
+        });
+        match futures.is_empty() {
+            true => std::task::Poll::Ready(()),
+            false => std::task::Poll::Pending,
+        }
+    })
+    .await;
 }

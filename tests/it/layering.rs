@@ -3,7 +3,7 @@
 //! ```text
 //! bin ─> the public API                       broker ─────────────┐
 //! emulator ─> eventhubs::wire, handles        handles <───────────┘
-//! transaction, reconnect ─> handles
+//! transaction, reconnect ─> handles           conform ─> streams, codec
 //! eventhubs ─> cbs, management ─> request ─> handles ─> transport ─> engine ─> codec
 //!                                                       transport ─> sasl   ─> codec
 //! ```
@@ -37,6 +37,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("backoff", &[]),
     ("random", &[]),
     ("lock", &[]),
+    ("single_flight", &["lock"]),
     ("url", &["percent"]),
     ("filter", &[]),
     ("error", &["sasl", "url"]), // what failed there is the cause that a connect error carries
@@ -72,7 +73,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "lock",
             "random",
             "backoff",
-            "engine::Payload", // what is kept of a message is its encoding
+            "single_flight", // one task connects or attaches for all who wait
         ],
     ),
     ("cbs", &["request", "handles", "options"]),
@@ -101,6 +102,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "random",
             "backoff",
             "lock",
+            "single_flight", // one task connects or attaches for all who wait
         ],
     ),
     (
@@ -134,8 +136,14 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "transport::memory",
             "url",
             "transaction", // the resource's end of control links
+            "filter",      // the descriptors of what it filters by
             "lock",
         ],
+    ),
+    (
+        // Not the engine and not the handles: a judge that shares no code with the judged, besides the codec.
+        "conform",
+        &["transport::stream", "transport::tls", "transport::memory"],
     ),
     ("fuzzing", &["engine"]),
 ];

@@ -6,6 +6,8 @@ mod broker;
 mod cancel;
 #[cfg(feature = "cli")]
 mod cli;
+#[cfg(all(feature = "conform", feature = "broker"))]
+mod conform;
 mod conformance;
 mod driver;
 #[cfg(feature = "emulator")]

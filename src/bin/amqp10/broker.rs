@@ -1,11 +1,16 @@
 //! `amqp10 broker`: queues and topics in memory, as a program.
 
+use std::future::ready;
 use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use amqp10::TlsServerConfig;
 use amqp10::broker::{Broker, BrokerOptions, read_users};
+use amqp10::{
+    AuthenticationFuture, Authenticator, Identity, LoginAttempt, PresentedCredentials,
+    SaslMechanism, SaslServerOptions, ScramHash, ScramKeysFuture, TlsServerConfig,
+};
 
 use crate::failure::{Context, Failure};
 use crate::signals::ended_from_outside;
@@ -18,7 +23,7 @@ use crate::signals::ended_from_outside;
 ///   amqp10 broker --port 5672
 ///   amqp10 broker --users users.txt --tls server.pem server.key --nodes orders,topic/prices
 ///
-/// The file of users has one name:password a line.
+/// The file of users has one name:password a line. They log in by SCRAM-SHA-512, -256, -1 or PLAIN.
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct Arguments {
@@ -31,7 +36,10 @@ pub struct Arguments {
     /// Serve TLS, with a certificate chain and its key (PEM files)
     #[arg(long, num_args = 2, value_names = ["CERT", "KEY"])]
     tls: Option<Vec<PathBuf>>,
-    /// Let in only these users, by PLAIN
+    /// Require a certificate of each client, issued by an authority in this PEM file; it may log in by EXTERNAL
+    #[arg(long, value_name = "CA", requires = "tls")]
+    client_ca: Option<PathBuf>,
+    /// Let in only these users, by SCRAM or PLAIN
     #[arg(long, value_name = "FILE")]
     users: Option<PathBuf>,
     /// The only nodes there are, separated by commas
@@ -84,18 +92,75 @@ impl Arguments {
         if let Some(octets) = self.max_octets {
             options = options.max_octets(octets);
         }
-        if let Some(file) = &self.users {
-            let text =
-                std::fs::read_to_string(file).context(format!("cannot read {}", file.display()))?;
-            options = options.users(read_users(&text).context(file.display())?);
+        if let Some(sasl) = self.sasl()? {
+            options = options.sasl(sasl);
         }
-        if let Some([certificate, key]) = self.tls.as_deref() {
-            let chain = std::fs::read(certificate)
-                .context(format!("cannot read {}", certificate.display()))?;
-            let key = std::fs::read(key).context(format!("cannot read {}", key.display()))?;
-            let tls = TlsServerConfig::from_pem(&chain, &key);
-            options = options.tls(tls.context("cannot serve TLS with that certificate")?);
+        if let Some(tls) = self.tls()? {
+            options = options.tls(tls);
         }
         Ok(options)
+    }
+
+    fn tls(&self) -> Result<Option<TlsServerConfig>, Failure> {
+        let Some([certificate, key]) = self.tls.as_deref() else {
+            return Ok(None);
+        };
+        let tls = TlsServerConfig::from_pem(&read(certificate)?, &read(key)?);
+        let mut tls = tls.context("cannot serve TLS with that certificate")?;
+        if let Some(authority) = &self.client_ca {
+            let required = tls.require_client_certificates(&read(authority)?);
+            tls = required.context(authority.display())?;
+        }
+        Ok(Some(tls))
+    }
+
+    fn sasl(&self) -> Result<Option<SaslServerOptions>, Failure> {
+        let users = match &self.users {
+            Some(file) => {
+                let text = std::fs::read_to_string(file);
+                let text = text.context(format!("cannot read {}", file.display()))?;
+                Some(read_users(&text).context(file.display())?)
+            }
+            None => None,
+        };
+        Ok(match self.client_ca {
+            Some(_) => Some(with_certificates(users.unwrap_or_default())),
+            None => users,
+        })
+    }
+}
+
+fn read(file: &Path) -> Result<Vec<u8>, Failure> {
+    std::fs::read(file).context(format!("cannot read {}", file.display()))
+}
+
+/// Lets in, besides the users, whoever shows a certificate.
+fn with_certificates(users: SaslServerOptions) -> SaslServerOptions {
+    let mut sasl = users.clone().authenticator(CertificatesAndUsers {
+        users: users.authenticator,
+    });
+    sasl.mechanisms.insert(0, SaslMechanism::External);
+    sasl
+}
+
+/// TLS has verified a certificate that comes here; the rest is judged as without.
+#[derive(Debug)]
+struct CertificatesAndUsers {
+    users: Arc<dyn Authenticator>,
+}
+
+impl Authenticator for CertificatesAndUsers {
+    fn authenticate<'a>(&'a self, attempt: &'a LoginAttempt) -> AuthenticationFuture<'a> {
+        match &attempt.credentials {
+            PresentedCredentials::External {
+                certificate: Some(_),
+                ..
+            } => Box::pin(ready(Ok(Identity::anonymous()))),
+            _ => self.users.authenticate(attempt),
+        }
+    }
+
+    fn scram_keys<'a>(&'a self, username: &'a str, hash: ScramHash) -> ScramKeysFuture<'a> {
+        self.users.scram_keys(username, hash)
     }
 }

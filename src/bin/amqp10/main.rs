@@ -5,12 +5,14 @@
 //!   ├──── receive ─ node | hub ── output ── json
 //!   ├──── broker
 //!   ├──── emulator
+//!   ├──── conform
 //!   └──── bench
 //!         target: what TARGET means, and how to connect to it
 //! ```
 
 mod bench;
 mod broker;
+mod conform;
 mod emulator;
 mod failure;
 mod progress;
@@ -49,6 +51,7 @@ enum Command {
     Receive(receive::Arguments),
     Broker(broker::Arguments),
     Emulator(emulator::Arguments),
+    Conform(conform::Arguments),
     Bench(bench::Arguments),
 }
 
@@ -68,6 +71,7 @@ fn main() -> ExitCode {
         Command::Send(arguments) => block_on(send::run(arguments)),
         Command::Receive(arguments) => block_on(receive::run(arguments)),
         Command::Broker(arguments) => block_on(broker::run(arguments)),
+        Command::Conform(arguments) => block_on(conform::run(arguments)),
         Command::Emulator(arguments) => block_on(emulator::run(arguments)),
     };
     match result {

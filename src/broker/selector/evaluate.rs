@@ -97,7 +97,7 @@ fn value(expression: &Expression, lookup: &dyn Fn(&str) -> Operand) -> Operand {
         Expression::Real(number) => Operand::Real(*number),
         Expression::Property(name) => lookup(name),
         Expression::Negative(operand) => match value(operand, lookup) {
-            Operand::Integer(number) => number.checked_neg().into(),
+            Operand::Integer(number) => integer(number.checked_neg()),
             Operand::Real(number) => Operand::Real(-number),
             _ => Operand::Unknown,
         },
@@ -109,22 +109,19 @@ fn value(expression: &Expression, lookup: &dyn Fn(&str) -> Operand) -> Operand {
 }
 
 /// What overflows is unknown.
-impl From<Option<i64>> for Operand {
-    fn from(number: Option<i64>) -> Self {
-        number.map_or(Self::Unknown, Self::Integer)
-    }
+fn integer(number: Option<i64>) -> Operand {
+    number.map_or(Operand::Unknown, Operand::Integer)
 }
 
 fn calculate(operation: Operation, left: Operand, right: Operand) -> Operand {
     match (&left, &right) {
-        (Operand::Integer(left), Operand::Integer(right)) => match operation {
+        (Operand::Integer(left), Operand::Integer(right)) => integer(match operation {
             Operation::Add => left.checked_add(*right),
             Operation::Subtract => left.checked_sub(*right),
             Operation::Multiply => left.checked_mul(*right),
             Operation::Divide => left.checked_div(*right),
             Operation::Remainder => left.checked_rem(*right),
-        }
-        .into(),
+        }),
         _ => match (real(&left), real(&right)) {
             (Some(left), Some(right)) => Operand::Real(match operation {
                 Operation::Add => left + right,

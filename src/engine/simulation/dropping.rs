@@ -100,7 +100,7 @@ impl Side {
         let link = self
             .links
             .swap_remove(position.expect("a link that is held"));
-        self.call(|engine| engine.release_link(key));
+        self.call(|engine| engine.release_link(key, true));
         if link.holds_session {
             self.call(|engine| engine.release_session(key.session));
         }

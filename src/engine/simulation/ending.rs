@@ -227,6 +227,13 @@ impl World {
         }
     }
 
+    /// The same, and some links on it.
+    pub(super) fn begin_again(&mut self) {
+        self.reconnect();
+        self.settle_down();
+        self.warm_up();
+    }
+
     /// After the end nobody waits, and everybody who did was told.
     fn check_all_ended(&mut self) {
         for side in &mut self.sides {

@@ -26,9 +26,9 @@ impl Side {
     pub(super) fn check_wakes(&mut self, ledger: &mut Ledger) {
         self.run(ledger);
         for position in (0..self.waits.len()).rev() {
-            let want = format!("{:?}", self.waits[position].want);
+            let want = self.waits[position].want.clone();
             let is_pending = self.poll(position, ledger);
-            assert!(is_pending, "{}: no wake for {want}", self.name);
+            assert!(is_pending, "{}: no wake for {want:?}", self.name);
         }
     }
 

@@ -17,7 +17,7 @@ impl Random {
         }
     }
 
-    /// Two octets a choice; when they are used up, a fixed seed goes on.
+    /// An octet a choice, two where one is too small; when they are used up, a fixed seed goes on.
     #[cfg(fuzzing)]
     pub(super) fn of_choices(choices: &[u8]) -> Self {
         Self {
@@ -29,12 +29,14 @@ impl Random {
     /// Whether choices are left that were made beforehand.
     #[cfg(fuzzing)]
     pub(super) fn has_choices(&self) -> bool {
-        self.choices.len() >= 2
+        !self.choices.is_empty()
     }
 
-    fn next(&mut self) -> u64 {
-        if self.choices.len() >= 2 {
-            return self.choices.get_u16().into();
+    fn next(&mut self, bound: usize) -> u64 {
+        match self.choices.len() {
+            1.. if bound <= 256 => return self.choices.get_u8().into(),
+            2.. => return self.choices.get_u16().into(),
+            _ => {}
         }
         self.seed = self.seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (self.seed ^ (self.seed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -46,7 +48,7 @@ impl Random {
     pub(super) fn below(&mut self, bound: usize) -> usize {
         match bound {
             0 => 0,
-            bound => (self.next() % bound as u64) as usize,
+            bound => (self.next(bound) % bound as u64) as usize,
         }
     }
 

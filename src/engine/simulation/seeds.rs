@@ -32,9 +32,7 @@ impl World {
             // Some runs lose their connection on the way, and go on with another.
             if self.random.below(400) == 0 && number + 1 < operations {
                 self.cut();
-                self.reconnect();
-                self.settle_down();
-                self.warm_up();
+                self.begin_again();
             }
         }
         self.end(ending);

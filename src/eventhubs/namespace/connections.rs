@@ -14,14 +14,14 @@ use super::management::ManagementPair;
 use crate::codec::Fields;
 use crate::eventhubs::error::{Cause, EventHubsError};
 use crate::eventhubs::observer::ClientEvent;
-use crate::eventhubs::single_flight::SingleFlight;
 use crate::eventhubs::wire::property;
 use crate::lock::lock;
+use crate::single_flight::SingleFlight;
 use crate::{Connection, ConnectionOptions, LinkError};
 
 /// Where one of the client's connections is, or the next one when that is lost.
 pub(super) struct Slot {
-    current: SingleFlight<Arc<Live>>,
+    current: SingleFlight<Arc<Live>, Cause>,
     /// All that were opened here and are held: the current one, and those given up for new links on which others go on.
     opened: Mutex<Vec<Weak<Live>>>,
     was_connected: AtomicBool,
@@ -33,8 +33,8 @@ pub(super) struct Live {
     pub(super) connection: Connection,
     /// Which of the client's connections it is, or was.
     pub(super) number: usize,
-    pub(super) claims: SingleFlight<Arc<ClaimsPair>>,
-    pub(super) management: SingleFlight<Arc<ManagementPair>>,
+    pub(super) claims: SingleFlight<Arc<ClaimsPair>, Cause>,
+    pub(super) management: SingleFlight<Arc<ManagementPair>, Cause>,
     pub(super) grants: Grants,
     given_up: AtomicBool,
     /// Whether it was told that this connection is lost.

@@ -18,8 +18,8 @@ use crate::eventhubs::error::EventHubsError;
 use crate::eventhubs::metrics::PublishingMeters;
 use crate::eventhubs::namespace::{Attached, Namespace};
 use crate::eventhubs::retry::spares_link;
-use crate::eventhubs::single_flight::SingleFlight;
 use crate::eventhubs::wire::{Address, capability};
+use crate::single_flight::SingleFlight;
 use crate::{Sender, SenderOptions};
 
 /// How long a send waits, when the link is there, for those that came before and have not gone on.

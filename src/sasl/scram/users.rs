@@ -16,8 +16,8 @@ use crate::sasl::{
 /// A fixed table of users for SCRAM and PLAIN that keeps no password: only keys made of it. ANONYMOUS is refused unless allowed,
 /// EXTERNAL always.
 ///
-/// Adding a user and judging PLAIN cost 4096 rounds of hashing, milliseconds. A client cannot tell users who do not exist from
-/// others. `Debug` shows names only.
+/// Adding a user and judging PLAIN cost 4096 rounds of hashing, milliseconds. A client is told of users who do not exist what it
+/// is told of others, with iterations that some user has, and judging them takes as long. `Debug` shows names only.
 ///
 /// ```
 /// # use amqp10::{SaltedUsers, SaslError};
@@ -66,13 +66,29 @@ impl SaltedUsers {
         self
     }
 
+    /// The keys of a user, or of one who does not exist: those no password fits.
+    fn keys_or_decoy(&self, name: &str, hash: ScramHash) -> ScramKeys {
+        let keys = self.keys.get(&(name.to_owned(), hash));
+        keys.cloned().unwrap_or_else(|| self.decoy(name, hash))
+    }
+
+    /// It has the iterations of one of the users, always of the same: who has others than most is not told from it either.
+    fn decoy(&self, name: &str, hash: ScramHash) -> ScramKeys {
+        let decoy = ScramKeys::decoy(hash, name, MIN_ITERATIONS);
+        let alike = || self.keys.values().filter(|keys| keys.hash == hash);
+        let chance = decoy.server_key.iter().take(4);
+        let chance = chance.fold(0, |chance, octet| (chance << 8) | usize::from(*octet));
+        let model = alike().nth(chance % alike().count().max(1));
+        ScramKeys {
+            iterations: model.map_or(MIN_ITERATIONS, |keys| keys.iterations),
+            ..decoy
+        }
+    }
+
     /// The same work for those who do not exist.
     fn is_password(&self, username: &str, password: &str) -> bool {
-        const HASH: ScramHash = ScramHash::Sha256;
-        let name = prepare(username).unwrap_or_default().into_owned();
-        let decoy = ScramKeys::decoy(HASH, &name, MIN_ITERATIONS);
-        let keys = self.keys.get(&(name, HASH));
-        keys.unwrap_or(&decoy).fit(password)
+        let name = prepare(username).unwrap_or_default();
+        self.keys_or_decoy(&name, ScramHash::Sha256).fit(password)
     }
 
     fn judge(&self, credentials: &PresentedCredentials) -> Result<Identity, AuthenticationFailure> {
@@ -120,14 +136,28 @@ impl Authenticator for SaltedUsers {
     }
 
     fn scram_keys<'a>(&'a self, username: &'a str, hash: ScramHash) -> ScramKeysFuture<'a> {
-        let keys = self.keys.get(&(username.to_owned(), hash)).cloned();
-        Box::pin(ready(Ok(keys)))
+        let keys = self.keys_or_decoy(username, hash);
+        Box::pin(ready(Ok(Some(keys))))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn y_032_who_does_not_exist_has_the_iterations_of_others() {
+        const HASH: ScramHash = ScramHash::Sha256;
+        let many = ScramKeys::derive(HASH, "secret", 10_000).unwrap();
+        let users = SaltedUsers::new().user_with_keys("alice", many).unwrap();
+        let decoy = users.keys_or_decoy("bob", HASH);
+        assert_eq!(decoy.iterations, 10_000);
+        assert_eq!(decoy, users.keys_or_decoy("bob", HASH));
+        assert_ne!(decoy.salt, users.keys_or_decoy("carol", HASH).salt);
+        // There are none to be like.
+        let other = users.keys_or_decoy("bob", ScramHash::Sha1);
+        assert_eq!(other.iterations, MIN_ITERATIONS);
+    }
 
     #[test]
     fn y_030_plain_is_judged_by_the_keys() {

@@ -19,10 +19,11 @@ pub(crate) async fn connect(
     options: &WebSocketOptions,
 ) -> Result<Box<dyn Stream>, ConnectError> {
     let peer = url.host();
-    let request = request(url, options).map_err(|error| {
-        let reason = error.to_string();
-        failed(WebSocketError::Configuration { reason }, peer)
-    })?;
+    let unusable = |reason| failed(WebSocketError::Configuration { reason }, peer);
+    if let Some((name, _)) = options.headers.iter().find(|(name, _)| is_own_header(name)) {
+        return Err(unusable(format!("the header {name:?} is set already")));
+    }
+    let request = request(url, options).map_err(|error| unusable(error.to_string()))?;
     let config = config(options.max_message_size);
     match client_async_with_config(request, stream, Some(config)).await {
         Ok((socket, _)) => {
@@ -47,6 +48,12 @@ pub(crate) async fn connect(
     }
 }
 
+/// Whether the request has a header of that name of its own accord.
+fn is_own_header(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    matches!(&*name, "host" | "connection" | "upgrade") || name.starts_with("sec-websocket-")
+}
+
 fn request(url: &Url, options: &WebSocketOptions) -> Result<Request, http::Error> {
     let host = url.http_host();
     let mut request = http::Request::builder()
@@ -63,6 +70,9 @@ fn request(url: &Url, options: &WebSocketOptions) -> Result<Request, http::Error
     if !options.sub_protocols.is_empty() {
         let offered = options.sub_protocols.join(", ");
         request = request.header("Sec-WebSocket-Protocol", offered);
+    }
+    for (name, value) in &options.headers {
+        request = request.header(name, value);
     }
     request.body(())
 }

@@ -1,7 +1,10 @@
 //! What becomes of messages.
 
 use amqp10::codec::terminus::distribution_mode;
-use amqp10::codec::{Annotations, Fields, Header, Message, Modified, Outcome, Source, Value};
+use amqp10::codec::{
+    Annotations, Encode, Fields, Header, Message, Modified, Outcome, Sections, Source, Value,
+    Writer,
+};
 use amqp10::{AmqpError, ReceiverOptions, SenderOptions, SenderSettleMode, Symbol, condition};
 
 use super::*;
@@ -106,7 +109,7 @@ async fn o_012_annotations_are_merged() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn o_007_rejected_goes_to_the_dead_letters_with_the_reason() {
+async fn n_007_o_007_rejected_goes_to_the_dead_letters_with_the_reason() {
     let broker = broker().await;
     let session = session(&broker).await;
     publish(&session, "orders", "a").await;
@@ -129,6 +132,75 @@ async fn o_007_rejected_goes_to_the_dead_letters_with_the_reason() {
     letter.reject(None).unwrap(); // a second time it is gone
     settle_down().await;
     assert_eq!(broker.depth("dead-letters"), Some(0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn o_007_h_005_a_dead_letter_does_not_expire() {
+    let broker = broker().await;
+    let session = session(&broker).await;
+    let header = Header {
+        ttl: Some(1000),
+        ..Header::default()
+    };
+    publish(&session, "orders", Message::from("a").with_header(header)).await;
+    let receiver = receiver(&session, "orders").await;
+    next(&receiver).await.reject(None).unwrap();
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    let letters = super::receiver(&session, "dead-letters").await;
+    let letter = next(&letters).await;
+    assert_eq!(letter.message().unwrap().header.unwrap().ttl, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn o_007_what_has_expired_makes_room_for_a_dead_letter() {
+    let broker = broker_with(BrokerOptions::new().max_queue_messages(1)).await;
+    let session = session(&broker).await;
+    let header = Header {
+        ttl: Some(1000),
+        ..Header::default()
+    };
+    publish(
+        &session,
+        "dead-letters",
+        Message::from("old").with_header(header),
+    )
+    .await;
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    publish(&session, "orders", "a").await;
+    let receiver = receiver(&session, "orders").await;
+    next(&receiver).await.reject(None).unwrap();
+    settle_down().await;
+    let letters = super::receiver(&session, "dead-letters").await;
+    assert_eq!(taken(&letters).await, "a");
+}
+
+#[tokio::test(start_paused = true)]
+async fn o_012_annotations_that_are_added_are_counted() {
+    let broker = broker_with(BrokerOptions::new().max_queue_octets(50_000)).await;
+    let session = session(&broker).await;
+    let sender = sender(&session, "orders").await;
+    assert!(sender.send("a").await.unwrap().is_accepted());
+    let receiver = receiver(&session, "orders").await;
+    for n in 0..100 {
+        let key = Symbol::try_from(format!("x-{n}")).unwrap();
+        let changes = Fields::new().with(key, "x".repeat(1000));
+        next(&receiver)
+            .await
+            .modify(Modified {
+                message_annotations: changes,
+                ..Modified::default()
+            })
+            .unwrap();
+    }
+    let annotations = next(&receiver).await.message().unwrap().message_annotations;
+    let kept = annotations.unwrap().len();
+    assert!((10..50).contains(&kept), "{kept}");
+    assert!(
+        sender
+            .send(Message::data(vec![0; 40_000]))
+            .await
+            .is_ok_and(|outcome| !outcome.is_accepted())
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -258,6 +330,36 @@ async fn a_014_a_015_a_016_a_017_browsing_changes_nothing_and_shows_each_once() 
         Some(distribution_mode::MOVE)
     );
     assert_eq!(taken(&mover).await, "0");
+}
+
+/// What is for the next hop only stays behind; everything else comes as it went, octet by octet.
+#[tokio::test(start_paused = true)]
+async fn m_007_n_004_n_005_n_006_n_008_a_relayed_message_keeps_what_is_not_for_one_hop() {
+    let symbol = Symbol::from_static;
+    let annotations = |key, value: i32| Some(Annotations::default().with(symbol(key), value));
+    let mut message = Message::from("a").with_header(Header {
+        priority: 7,
+        ..Header::default()
+    });
+    message.delivery_annotations = annotations("x-opt-one-hop", 1);
+    // No key that an application should choose: it is passed on all the same (N-004).
+    message.message_annotations = annotations("com.example:foreign", 2);
+    message.footer = annotations("x-opt-hash", 3);
+    let mut octets = bytes::BytesMut::new();
+    message.encode(&mut Writer::new(&mut octets));
+    let sent = Sections::scan(octets.freeze()).unwrap();
+
+    let broker = broker().await;
+    let session = session(&broker).await;
+    publish(&session, "orders", message.clone()).await;
+    let delivery = next(&receiver(&session, "orders").await).await;
+    let sections = delivery.sections().unwrap();
+    assert_eq!(sections.relayed(), sent.relayed());
+    let came = delivery.message().unwrap();
+    assert_eq!(came.header.unwrap().priority, 7);
+    assert_eq!(came.delivery_annotations, None);
+    assert_eq!(came.message_annotations, message.message_annotations);
+    assert_eq!(came.footer, message.footer);
 }
 
 #[tokio::test(start_paused = true)]

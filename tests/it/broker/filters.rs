@@ -1,8 +1,9 @@
 //! Filters of a source.
 
 use amqp10::codec::{
-    ApplicationProperties, Described, FilterSet, Header, Message, Properties, Source, Value,
+    ApplicationProperties, Described, FilterSet, Header, Map, Message, Properties, Source, Value,
 };
+use amqp10::filter::{Filter, HeadersMatch};
 use amqp10::{Symbol, condition};
 
 use super::*;
@@ -112,6 +113,72 @@ async fn z_071_z_072_legacy_bindings_look_at_the_subject() {
     assert_eq!(taken(&pattern).await, "a.b");
     assert_eq!(taken(&pattern).await, "a.c");
     expect_nothing(&pattern).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn z_073_a_headers_binding_looks_at_application_properties() {
+    let broker = broker().await;
+    let session = session(&broker).await;
+    let wanted = [
+        ("colour", Value::from("red")),
+        ("size", Value::Null),
+        ("x-other", Value::from(1)),
+    ];
+    let mut readers = Vec::new();
+    for demand in [HeadersMatch::All, HeadersMatch::Any] {
+        let filter = Filter::headers(demand, wanted.clone());
+        let options = ReceiverOptions::default().filters([filter]);
+        readers.push(receiver_with(&session, "topic/t", options).await);
+    }
+    let sender = sender(&session, "topic/t").await;
+    for (text, properties) in [
+        (
+            "both",
+            vec![("colour", Value::from("red")), ("size", Value::from(3))],
+        ),
+        ("colour", vec![("colour", Value::from("red"))]),
+        (
+            "size",
+            vec![
+                ("size", Value::from("any")),
+                ("colour", Value::from("blue")),
+            ],
+        ),
+        ("neither", vec![("colour", Value::from("blue"))]),
+    ] {
+        let mut message = Message::from(text);
+        let properties = properties
+            .into_iter()
+            .fold(ApplicationProperties::default(), |known, (name, value)| {
+                known.with(name, value)
+            });
+        message.application_properties = Some(properties);
+        assert!(sender.send(message).await.unwrap().is_accepted());
+    }
+    let [all, any] = readers.try_into().unwrap();
+    assert_eq!(taken(&all).await, "both");
+    expect_nothing(&all).await;
+    for expected in ["both", "colour", "size"] {
+        assert_eq!(taken(&any).await, expected);
+    }
+    expect_nothing(&any).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn z_073_a_headers_binding_that_is_none_is_refused() {
+    const HEADERS: u64 = 0x0000_468C_0000_0002;
+    let broker = broker().await;
+    let session = session(&broker).await;
+    let some: Map = [("x-match", "some")].into_iter().collect();
+    for wrong in [Value::from("colour"), Value::Map(some)] {
+        let options = filtered(filter(HEADERS, wrong));
+        let error = session
+            .attach_receiver("orders", options)
+            .await
+            .unwrap_err();
+        let remote = error.remote_error().unwrap();
+        assert_eq!(remote.condition, condition::INVALID_FIELD);
+    }
 }
 
 #[tokio::test(start_paused = true)]

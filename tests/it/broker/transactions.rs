@@ -2,8 +2,8 @@
 
 use amqp10::codec::transaction::{Coordinator, Declare, Discharge};
 use amqp10::codec::{
-    Attach, Disposition, Encode, Flow, Message, Outcome, Performative, Properties, Role, Source,
-    Target, TransactionalState, Transfer, Value, Writer,
+    Attach, Disposition, Encode, Flow, Message, Outcome, Performative, Properties,
+    ReceiverSettleMode, Role, Source, Target, TransactionalState, Transfer, Value, Writer,
 };
 use amqp10::transaction::{
     Transaction, TransactionController, TransactionControllerOptions, TransactionError, capability,
@@ -220,6 +220,34 @@ async fn x_022_a_posting_that_cannot_be_done_says_so_and_the_rest_commits() {
     assert_eq!(broker.depth("orders"), Some(1));
 }
 
+#[tokio::test(start_paused = true)]
+async fn x_016_a_rollback_always_succeeds() {
+    let broker = broker().await;
+    let session = session(&broker).await;
+    let (controller, transaction) = declare(&session).await;
+    let anywhere = sender(&session, "").await;
+    // It could not be committed any more.
+    transaction
+        .send_settled(&anywhere, "nowhere")
+        .await
+        .unwrap();
+    transaction.rollback().await.unwrap();
+    controller.declare().await.unwrap().commit().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn x_024_a_delivery_that_came_settled_cannot_be_retired() {
+    let broker = broker().await;
+    let session = session(&broker).await;
+    publish(&session, "orders", "a").await;
+    let options = ReceiverOptions::default().snd_settle_mode(amqp10::SenderSettleMode::Settled);
+    let receiver = receiver_with(&session, "orders", options).await;
+    let (_controller, transaction) = declare(&session).await;
+    let error = transaction.accept(next(&receiver).await).unwrap_err();
+    assert!(matches!(error, TransactionError::AlreadySettled), "{error}");
+    transaction.commit().await.unwrap();
+}
+
 // ---- frames that no controller of ours would send
 
 const WORK: u32 = HANDLE + 1;
@@ -269,6 +297,20 @@ async fn attach_work(peer: &mut Peer, role: Role) {
         Role::Sender => peer::attach_sender("work"),
         Role::Receiver => peer::attach_receiver("work"),
     };
+    attach_as(peer, attach).await;
+}
+
+/// Attaches the second link as a sender, such that the broker settles in this mode.
+async fn attach_posting(peer: &mut Peer, rcv_settle_mode: ReceiverSettleMode) {
+    let attach = Attach {
+        rcv_settle_mode,
+        ..peer::attach_sender("work")
+    };
+    attach_as(peer, attach).await;
+}
+
+async fn attach_as(peer: &mut Peer, attach: Attach) {
+    let role = attach.role;
     peer.send(Attach {
         handle: WORK,
         source: Some(Source::new("orders")),
@@ -328,13 +370,30 @@ async fn x_022_the_outcome_is_stated_before_the_discharge_is_accepted() {
     // Both at once: the peer does not wait for the first answer.
     peer.send_transfer(posting(1, &txn_id), &message()).await;
     discharge(&mut peer, 2, &txn_id, false).await;
+    // In mode first that settles it, and a controller that waits for it discharges.
+    let stated = peer.expect_disposition().await;
+    assert_eq!((stated.first, stated.settled), (1, true));
+    let accepted = in_transaction(&txn_id, Some(Outcome::Accepted));
+    assert_eq!(stated.state, Some(accepted));
+    let discharged = peer.expect_disposition().await;
+    assert_eq!((discharged.first, discharged.settled), (2, true));
+    assert_eq!(discharged.state, Some(Outcome::Accepted.into()));
+    assert_eq!(broker.depth("orders"), Some(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn x_022_x_036_in_mode_second_a_posting_is_settled_after_the_discharge() {
+    let broker = broker().await;
+    let (mut peer, txn_id) = scripted_transaction(&broker).await;
+    attach_posting(&mut peer, ReceiverSettleMode::Second).await;
+    peer.send_transfer(posting(1, &txn_id), &message()).await;
     let stated = peer.expect_disposition().await;
     assert_eq!((stated.first, stated.settled), (1, false));
     let accepted = in_transaction(&txn_id, Some(Outcome::Accepted));
     assert_eq!(stated.state, Some(accepted));
+    discharge(&mut peer, 2, &txn_id, false).await;
     let applied = peer.expect_disposition().await;
-    assert!(applied.settled);
-    assert_eq!((applied.first, applied.last), (1, Some(2)));
+    assert_eq!((applied.first, applied.settled), (1, false));
     assert_eq!(applied.state, Some(Outcome::Accepted.into()));
     assert_eq!(broker.depth("orders"), Some(1));
 }
@@ -359,6 +418,75 @@ async fn x_017_x_023_x_039_an_unknown_id_is_refused() {
     discharge(&mut peer, 4, &txn_id, false).await;
     let answer = peer.expect_disposition().await;
     assert_eq!(rejected_with(answer.state), expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn x_016_a_rollback_of_an_unknown_id_is_refused() {
+    let broker = broker().await;
+    let (mut peer, txn_id) = scripted_transaction(&broker).await;
+    discharge(&mut peer, 1, &txn_id, true).await;
+    let answer = peer.expect_disposition().await;
+    assert_eq!(answer.state, Some(Outcome::Accepted.into()));
+    for (delivery_id, txn_id) in [(2, &txn_id), (3, &Bytes::from_static(b"unknown"))] {
+        discharge(&mut peer, delivery_id, txn_id, true).await;
+        let answer = peer.expect_disposition().await;
+        assert_eq!(
+            rejected_with(answer.state),
+            condition::TRANSACTION_UNKNOWN_ID
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn x_022_a_posting_that_is_not_kept_has_its_outcome_at_once() {
+    let broker = broker_with(BrokerOptions::new().max_transaction_octets(5000)).await;
+    let (mut peer, txn_id) = scripted_transaction(&broker).await;
+    attach_work(&mut peer, Role::Sender).await;
+    let large = Message::data(vec![0; 6000]).to_bytes().unwrap();
+    peer.send_transfer(posting(1, &txn_id), &large).await;
+    let answer = peer.expect_disposition().await;
+    assert!(answer.settled);
+    let limit = condition::RESOURCE_LIMIT_EXCEEDED;
+    assert_eq!(rejected_with(answer.state), limit);
+    // Settled, there is nobody to tell: the transaction has failed.
+    let settled = Transfer {
+        settled: Some(true),
+        ..posting(2, &txn_id)
+    };
+    peer.send_transfer(settled, &large).await;
+    discharge(&mut peer, 3, &txn_id, false).await;
+    let answer = peer.expect_disposition().await;
+    assert_eq!(rejected_with(answer.state), condition::TRANSACTION_ROLLBACK);
+}
+
+#[tokio::test(start_paused = true)]
+async fn x_032_a_rollback_aborts_what_is_half_sent_before_it_is_answered() {
+    let broker = broker().await;
+    let session = session(&broker).await;
+    publish(&session, "orders", Message::data(vec![0; 200_000])).await;
+    let (mut peer, txn_id) = scripted_transaction(&broker).await;
+    attach_work(&mut peer, Role::Receiver).await;
+    let id = Value::Binary(txn_id.clone());
+    let one_frame = Flow {
+        incoming_window: 1,
+        properties: amqp10::Fields::new().with(Symbol::from_static("txn-id"), id),
+        ..grant(&peer, 1)
+    };
+    peer.send(one_frame).await;
+    let (first, _) = peer.expect_transfer().await;
+    assert!(first.more);
+    discharge(&mut peer, 1, &txn_id, true).await;
+    // There is no room yet to say that the delivery is aborted.
+    peer.expect_nothing().await;
+    let room = peer.flow();
+    peer.send(room).await;
+    let (last, payload) = peer.expect_transfer().await;
+    assert_eq!((last.aborted, last.more, payload.len()), (true, false, 0));
+    let answer = peer.expect_disposition().await;
+    assert_eq!((answer.role, answer.first), (Role::Receiver, 1));
+    assert_eq!(answer.state, Some(Outcome::Accepted.into()));
+    let receiver = receiver(&session, "orders").await;
+    assert_eq!(next(&receiver).await.message().unwrap().body_len(), 200_000);
 }
 
 #[tokio::test(start_paused = true)]

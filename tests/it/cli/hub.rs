@@ -1,13 +1,11 @@
 //! `send`, `receive` and `emulator` together.
 
-use std::process::Stdio;
-
 use amqp10::emulator::{Emulator, EmulatorOptions};
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Child;
 
-use super::{command, end_of, lines, run, sorted_lines};
+use super::{command, end_of, lines, run, sorted_lines, started};
 
 const KEY: &str = "s3cr3tK3y";
 
@@ -225,12 +223,7 @@ fn signal(name: &str, child: &Child) {
 
 /// The program, and the connection string that it printed.
 pub(super) async fn program(arguments: &[&str]) -> (Child, String) {
-    let arguments = [&["emulator", "--port", "0"], arguments].concat();
-    let mut child = command(&arguments).stdin(Stdio::null()).spawn().unwrap();
-    let mut stdout = BufReader::new(child.stdout.take().unwrap());
-    let mut line = String::new();
-    stdout.read_line(&mut line).await.unwrap();
-    (child, line.trim_end().to_owned())
+    started(&[&["emulator", "--port", "0"], arguments].concat()).await
 }
 
 #[cfg(unix)]

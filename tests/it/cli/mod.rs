@@ -1,5 +1,7 @@
 //! The command-line tool as scripts see it: what it reads, prints and returns.
 
+mod broker;
+mod conform;
 mod hub;
 mod kept;
 mod node;
@@ -11,7 +13,7 @@ use std::fmt;
 use std::process::Stdio;
 use std::time::Duration;
 
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, Command};
 
 /// The longest that any command of these tests may take.
@@ -89,6 +91,15 @@ async fn run(arguments: &[&str], stdin: &[u8]) -> Ended {
         let _ = input.write_all(&stdin).await;
     });
     end_of(child).await
+}
+
+/// Starts a command that runs until it is ended, and reads the first line that it prints.
+async fn started(arguments: &[&str]) -> (Child, String) {
+    let mut child = command(arguments).stdin(Stdio::null()).spawn().unwrap();
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    stdout.read_line(&mut line).await.unwrap();
+    (child, line.trim_end().to_owned())
 }
 
 async fn end_of(child: Child) -> Ended {

@@ -173,7 +173,7 @@ fn list(items: &[Value]) -> Json {
 }
 
 /// A value as `[type, content]`.
-fn typed(value: &Value) -> Json {
+pub fn typed(value: &Value) -> Json {
     match value {
         Value::Null => json!(["null"]),
         Value::Bool(value) => json!(["bool", value]),
@@ -215,7 +215,7 @@ fn typed(value: &Value) -> Json {
     }
 }
 
-fn hex(octets: &[u8]) -> String {
+pub fn hex(octets: &[u8]) -> String {
     octets.iter().map(|octet| format!("{octet:02x}")).collect()
 }
 
@@ -369,7 +369,7 @@ fn scalar(name: &str, text: &str) -> Value {
     }
 }
 
-fn unhex(text: &str) -> Vec<u8> {
+pub fn unhex(text: &str) -> Vec<u8> {
     let digits = (0..text.len()).step_by(2).map(|at| &text[at..at + 2]);
     digits
         .map(|octet| u8::from_str_radix(octet, 16).unwrap())
@@ -382,7 +382,11 @@ fn fixed<const N: usize>(text: &str) -> [u8; N] {
 
 #[test]
 fn every_line_comes_back_from_a_message() {
-    for file in ["messages.jsonl", "messages-all-sections.jsonl"] {
+    for file in [
+        "messages.jsonl",
+        "messages-compound-arrays.jsonl",
+        "messages-all-sections.jsonl",
+    ] {
         for line in lines_of(file) {
             let message = from_json(&line);
             let decoded = Message::decode(message.to_bytes().unwrap()).unwrap();

@@ -1,13 +1,16 @@
 //! A listener within the test: nodes that keep what clients send and hand it out again.
 
 use std::collections::{HashMap, VecDeque};
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use amqp10::codec::condition;
+use amqp10::codec::{Attach, SenderSettleMode, condition};
 use amqp10::{
-    AcceptLinkOptions, AcceptedLink, AmqpError, Connection, ConnectionOptions, IncomingLink,
-    Listener, ListenerOptions, Message, Outcome, Receiver, SaslMechanism, SaslServerOptions,
-    Sender, StaticUsers, WebSocketServerOptions,
+    AcceptLinkOptions, AcceptedLink, AmqpError, Connection, ConnectionError, ConnectionOptions,
+    IncomingConnection, IncomingLink, Listener, ListenerOptions, Message, Outcome, Receiver,
+    SaslMechanism, SaslServerOptions, Sender, StaticUsers, WebSocketServerOptions,
 };
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
@@ -20,8 +23,23 @@ struct Node {
     changed: Notify,
 }
 
+/// One connection of a client.
+#[derive(Clone, Debug)]
+pub struct Visit {
+    /// How the client logged in.
+    pub mechanism: Option<SaslMechanism>,
+    /// What the client closed the connection with, or why it broke; `None` after a close without an error.
+    pub ended_with: Option<String>,
+}
+
 #[derive(Debug, Default)]
-struct Nodes(Mutex<HashMap<String, Arc<Node>>>);
+struct Nodes {
+    nodes: Mutex<HashMap<String, Arc<Node>>>,
+    attaches: Mutex<Vec<Attach>>,
+    visits: Mutex<Vec<Visit>>,
+    /// Connections that have not ended.
+    present: AtomicUsize,
+}
 
 /// Serves any number of clients until it is dropped.
 ///
@@ -45,6 +63,10 @@ impl Server {
             .sasl(sasl)
             .connection(connection)
             .websocket(WebSocketServerOptions::default());
+        Self::with(options).await
+    }
+
+    pub async fn with(options: ListenerOptions) -> Self {
         let listener = Arc::new(Listener::bind("127.0.0.1:0", options).await.unwrap());
         let nodes = Arc::new(Nodes::default());
         let serving = tokio::spawn(serve(listener.clone(), nodes.clone()));
@@ -62,7 +84,25 @@ impl Server {
 
     /// The same with another scheme: the port takes WebSockets too.
     pub fn url_with(&self, scheme: &str, login: &str) -> String {
-        format!("{scheme}://{login}{}", self.listener.local_addr().unwrap())
+        format!("{scheme}://{login}{}", self.address())
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.listener.local_addr().unwrap()
+    }
+
+    /// What the clients attached, in the order in which they did.
+    pub fn attaches(&self) -> Vec<Attach> {
+        self.nodes.attaches.lock().unwrap().clone()
+    }
+
+    /// The connections that there were, once all have ended.
+    pub async fn visits(&self) -> Vec<Visit> {
+        until("the end of the connections", || {
+            self.nodes.present.load(Ordering::Acquire) == 0
+        })
+        .await;
+        self.nodes.visits.lock().unwrap().clone()
     }
 
     /// What the node holds now.
@@ -70,6 +110,11 @@ impl Server {
         let node = self.nodes.get(node);
         let messages = node.messages.lock().unwrap();
         messages.iter().cloned().collect()
+    }
+
+    /// Until the node holds so many.
+    pub async fn await_messages(&self, node: &str, count: usize) {
+        until("the messages", || self.messages(node).len() >= count).await;
     }
 
     pub fn put(&self, node: &str, message: Message) {
@@ -81,17 +126,21 @@ impl Server {
     /// What became of the messages that the node handed out, once there are `count`.
     pub async fn outcomes(&self, node: &str, count: usize) -> Vec<Outcome> {
         let node = self.nodes.get(node);
-        let all = async {
-            loop {
-                let outcomes = node.outcomes.lock().unwrap().clone();
-                if outcomes.len() >= count {
-                    return outcomes;
-                }
-                tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-            }
-        };
-        super::soon("the outcomes", all).await
+        until("the outcomes", || {
+            node.outcomes.lock().unwrap().len() >= count
+        })
+        .await;
+        node.outcomes.lock().unwrap().clone()
     }
+}
+
+async fn until(what: &str, is_so: impl Fn() -> bool) {
+    let waiting = async {
+        while !is_so() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    super::soon(what, waiting).await;
 }
 
 impl Drop for Server {
@@ -102,7 +151,7 @@ impl Drop for Server {
 
 impl Nodes {
     fn get(&self, name: &str) -> Arc<Node> {
-        self.0
+        self.nodes
             .lock()
             .unwrap()
             .entry(name.into())
@@ -115,19 +164,36 @@ async fn serve(listener: Arc<Listener>, nodes: Arc<Nodes>) {
     loop {
         // A client that fails the handshake is told so; the others go on.
         if let Ok(incoming) = listener.accept().await {
-            let connection = incoming.accept().await.unwrap();
-            tokio::spawn(serve_connection(connection, nodes.clone()));
+            tokio::spawn(serve_connection(incoming, nodes.clone()));
         }
     }
 }
 
-async fn serve_connection(connection: Connection, nodes: Arc<Nodes>) {
+async fn serve_connection(incoming: IncomingConnection, nodes: Arc<Nodes>) {
+    nodes.present.fetch_add(1, Ordering::AcqRel);
+    let mechanism = incoming.identity().mechanism;
+    let connection = incoming.accept().await.unwrap();
+    serve_links(&connection, &nodes).await;
+    let ended_with = match connection.closed().await {
+        ConnectionError::RemoteClosed(None) => None,
+        error => Some(error.to_string()),
+    };
+    let visit = Visit {
+        mechanism,
+        ended_with,
+    };
+    nodes.visits.lock().unwrap().push(visit);
+    nodes.present.fetch_sub(1, Ordering::AcqRel);
+}
+
+async fn serve_links(connection: &Connection, nodes: &Nodes) {
     while let Ok(link) = connection.accept_link().await {
         let Some(name) = node_of(&link).filter(|name| name != "unknown") else {
             let error = AmqpError::new(condition::NOT_FOUND, "there is no such node");
             link.refuse(error).await.unwrap();
             continue;
         };
+        nodes.attaches.lock().unwrap().push(link.attach().clone());
         let node = nodes.get(&name);
         match link.accept(AcceptLinkOptions::default()).await {
             Ok(AcceptedLink::Receiver(receiver)) => {
@@ -181,6 +247,12 @@ async fn hand_out(sender: Sender, node: Arc<Node>) {
                 _ = sender.closed() => return,
             }
         };
+        if sender.remote_attach().snd_settle_mode == SenderSettleMode::Settled {
+            if sender.send_settled(message).await.is_err() {
+                return;
+            }
+            continue;
+        }
         let Ok(receipt) = sender.send_with_receipt(message).await else {
             return;
         };

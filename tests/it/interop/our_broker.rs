@@ -1,9 +1,9 @@
-//! Our broker: what is asked of other brokers, and what other clients say to each other through it.
+//! What clients of others say to each other through our broker.
 
 use amqp10::broker::{Broker, BrokerOptions};
 use serde_json::Value as Json;
 
-use super::broker::{self, connect, options};
+use super::broker::without_header;
 use super::json::lines_of;
 use super::program::{Program, path_of};
 
@@ -14,45 +14,6 @@ async fn start() -> (Broker, String) {
     let broker = Broker::start(BrokerOptions::new()).await.unwrap();
     let url = format!("amqp://{}", broker.local_addr().unwrap());
     (broker, url)
-}
-
-macro_rules! scenario {
-    ($($name:ident)*) => { $(
-        #[tokio::test]
-        async fn $name() {
-            let (_broker, url) = start().await;
-            let connection = connect(&url, options()).await;
-            broker::$name(&connection, ADDRESS).await;
-        }
-    )* };
-}
-
-scenario!(ten_thousand_small_messages twenty_messages_of_1_mib settled_messages batches_by_credit drain outcomes);
-
-#[tokio::test]
-async fn frames_of_any_size() {
-    let (_broker, url) = start().await;
-    broker::frames_of_any_size(&url, ADDRESS).await;
-}
-
-#[tokio::test]
-async fn every_type_and_every_section() {
-    let (_broker, url) = start().await;
-    for file in ["messages.jsonl", "messages-all-sections.jsonl"] {
-        let connection = connect(&url, options()).await;
-        broker::messages_of_file(&connection, ADDRESS, file, without_header).await;
-    }
-}
-
-/// The broker writes a header of its own, and delivery annotations end with it as they should.
-fn without_header(sent: &Json, received: &mut Json) {
-    let received = received.as_object_mut().unwrap();
-    for section in ["header", "delivery_annotations"] {
-        match sent.get(section) {
-            Some(sent) => received.insert(section.into(), sent.clone()),
-            None => received.remove(section),
-        };
-    }
 }
 
 /// Messages without what a broker changes, in an order of their own: those with a high priority come first.

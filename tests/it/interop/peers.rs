@@ -38,6 +38,38 @@ pub fn proton_broker() -> Option<String> {
     find("AMQP10_PROTON_BROKER")
 }
 
+/// The folder of Qpid Proton's examples in C++, built.
+#[cfg(feature = "cli")]
+pub fn proton_cpp_examples() -> Option<String> {
+    find("AMQP10_PROTON_CPP_EXAMPLES")
+}
+
+/// The folder of Qpid Proton's examples in Python.
+#[cfg(feature = "cli")]
+pub fn proton_python_examples() -> Option<String> {
+    find("AMQP10_PROTON_PYTHON_EXAMPLES")
+}
+
+/// The folder of an authority and of what it certified: `localhost`, and the client `tim`.
+pub fn certificates() -> Option<String> {
+    find("AMQP10_CERTIFICATES")
+}
+
+/// The folder of Cyrus SASL's configuration for Proton's server.
+pub fn cyrus() -> Option<String> {
+    find("AMQP10_CYRUS")
+}
+
+/// Host and port of RabbitMQ 3.10 with TLS.
+pub fn rabbitmq3_tls() -> Option<String> {
+    find("AMQP10_RABBITMQ3_TLS")
+}
+
+/// Host and port of RabbitMQ 4 with TLS.
+pub fn rabbitmq4_tls() -> Option<String> {
+    find("AMQP10_RABBITMQ4_TLS")
+}
+
 /// URL of the account of Azurite, a stand-in for Azure Blob Storage.
 #[cfg(feature = "blob")]
 pub fn azurite() -> Option<String> {
@@ -52,6 +84,16 @@ pub fn python() -> Option<String> {
 /// The folder that holds the Node modules.
 pub fn node_modules() -> Option<String> {
     find("AMQP10_NODE_MODULES")
+}
+
+/// The program on fe2o3-amqp, built.
+pub fn fe2o3() -> Option<String> {
+    find("AMQP10_FE2O3")
+}
+
+/// The program on ramqp, built.
+pub fn ramqp() -> Option<String> {
+    find("AMQP10_RAMQP")
 }
 
 /// The program on Microsoft's Rust client, built.

@@ -4,10 +4,8 @@ use std::path::PathBuf;
 use std::process::Stdio;
 
 use serde_json::Value as Json;
-#[cfg(feature = "emulator")]
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::Command;
-#[cfg(feature = "emulator")]
 use tokio::process::{Child, ChildStdin, ChildStdout};
 
 use super::{json, peers, soon};
@@ -23,7 +21,7 @@ pub fn path_of(name: &str) -> PathBuf {
 #[derive(Clone, Debug)]
 pub struct Program {
     executable: String,
-    file: Option<&'static str>,
+    file: Option<PathBuf>,
     environment: Vec<(&'static str, String)>,
 }
 
@@ -32,7 +30,7 @@ impl Program {
     pub fn python(file: &'static str) -> Option<Self> {
         Some(Self {
             executable: peers::python()?,
-            file: Some(file),
+            file: Some(path_of(file)),
             environment: Vec::new(),
         })
     }
@@ -42,18 +40,58 @@ impl Program {
         Some(Self {
             environment: vec![("NODE_PATH", peers::node_modules()?)],
             executable: "node".into(),
-            file: Some(file),
+            file: Some(path_of(file)),
         })
+    }
+
+    /// A program that needs no interpreter.
+    fn executable(path: impl Into<String>) -> Self {
+        Self {
+            executable: path.into(),
+            file: None,
+            environment: Vec::new(),
+        }
     }
 
     /// The program on Microsoft's Rust client; `None` if the test is to be skipped.
     #[cfg(feature = "emulator")]
     pub fn microsoft_rust() -> Option<Self> {
+        peers::microsoft_rust().map(Self::executable)
+    }
+
+    /// The program on fe2o3-amqp; `None` if the test is to be skipped.
+    pub fn fe2o3() -> Option<Self> {
+        peers::fe2o3().map(Self::executable)
+    }
+
+    /// The program on ramqp; `None` if the test is to be skipped.
+    pub fn ramqp() -> Option<Self> {
+        peers::ramqp().map(Self::executable)
+    }
+
+    /// An example of Qpid Proton C++, as it comes; `None` if the test is to be skipped.
+    #[cfg(feature = "cli")]
+    pub fn proton_cpp_example(name: &str) -> Option<Self> {
+        let folder = peers::proton_cpp_examples()?;
+        Some(Self::executable(format!("{folder}/{name}")))
+    }
+
+    /// An example of Qpid Proton for Python, as it comes; `None` if the test is to be skipped.
+    #[cfg(feature = "cli")]
+    pub fn proton_python_example(name: &str) -> Option<Self> {
+        let folder = PathBuf::from(peers::proton_python_examples()?);
         Some(Self {
-            executable: peers::microsoft_rust()?,
-            file: None,
-            environment: Vec::new(),
+            executable: peers::python()?,
+            file: Some(folder.join(name).with_extension("py")),
+            // What it prints is read while it runs.
+            environment: vec![("PYTHONUNBUFFERED", "1".into())],
         })
+    }
+
+    /// Our own command-line tool.
+    #[cfg(feature = "cli")]
+    pub fn amqp10() -> Self {
+        Self::executable(env!("CARGO_BIN_EXE_amqp10"))
     }
 
     /// The same with one more variable in its environment.
@@ -66,7 +104,7 @@ impl Program {
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.executable);
         command
-            .args(self.file.map(path_of))
+            .args(&self.file)
             .args(arguments)
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .kill_on_drop(true);
@@ -97,7 +135,6 @@ impl Program {
     }
 
     /// Starts it, to be read and written while it runs. Dropped, it is killed.
-    #[cfg(feature = "emulator")]
     pub fn start(&self, arguments: &[&str]) -> Running {
         let mut command = self.command(arguments);
         let command = command
@@ -114,20 +151,21 @@ impl Program {
 }
 
 /// A program that runs.
-#[cfg(feature = "emulator")]
 pub struct Running {
     child: Child,
     stdin: Option<ChildStdin>,
     lines: Lines<BufReader<ChildStdout>>,
 }
 
-#[cfg(feature = "emulator")]
 impl Running {
+    /// The next line; `None` at the end of what it prints.
+    pub async fn line(&mut self) -> Option<String> {
+        soon("the next line", self.lines.next_line()).await.unwrap()
+    }
+
     /// The next line of JSON; `None` at the end of what it prints.
     pub async fn next(&mut self) -> Option<Json> {
-        let line = soon("the next line", self.lines.next_line())
-            .await
-            .unwrap()?;
+        let line = self.line().await?;
         Some(serde_json::from_str(&line).unwrap_or_else(|error| panic!("{line}: {error}")))
     }
 

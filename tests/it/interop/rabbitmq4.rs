@@ -1,146 +1,33 @@
-//! RabbitMQ 4, whose own protocol is AMQP 1.0.
+//! What is RabbitMQ 4's own of outcomes and refusals; the rest is in the [matrix](super::matrix).
 
 use std::time::Duration;
 
-use amqp10::codec::{
-    Annotations, Body, Fields, Map, MessageId, Properties, SenderSettleMode, Source, Target,
-    condition,
-};
+use amqp10::codec::{Annotations, Body, Fields, condition};
+use amqp10::rabbitmq::{Management, QueueOptions, address};
+use amqp10::request::RequestOptions;
 use amqp10::{
-    ConnectError, Connection, LinkError, Message, Modified, Outcome, ReceiverOptions, SaslError,
-    SenderOptions, SessionError, SessionOptions, Value,
+    ConnectError, Connection, LinkError, Modified, Outcome, ReceiverOptions, SaslError,
+    SenderOptions, SessionError, SessionOptions,
 };
-use serde_json::Value as Json;
 
 use super::broker::{self, Links, close, connect, options};
 use super::{peers, soon};
 
-/// A connection, and the address of a new queue that vanishes when it has been idle for two minutes.
-async fn queue(url: &str, kind: &str) -> (Connection, String) {
-    let name = uuid::Uuid::new_v4().to_string();
-    soon("the queue", declare(url, &name, kind)).await;
-    (connect(url, options()).await, format!("/queues/{name}"))
-}
-
-/// Declares a queue through the management node: two links of one name, a request and its response.
+/// A connection, and the address of a new quorum queue that vanishes when it has been idle for two minutes.
 ///
-/// On a connection of its own, because RabbitMQ 4.0 loses a begin on the channel of a session that has just ended.
-async fn declare(url: &str, name: &str, kind: &str) {
+/// Declared on a connection of its own, because RabbitMQ 4.0 loses a begin on the channel of a session that has just ended.
+async fn quorum_queue(url: &str) -> (Connection, String) {
     let connection = connect(url, options()).await;
     let session = connection.begin(SessionOptions::default()).await.unwrap();
-    let node = "/management";
-    let paired = || Fields::default().with_static("paired", true);
-    let sender_options = SenderOptions::default()
-        .name("management")
-        .snd_settle_mode(SenderSettleMode::Settled)
-        .source(Source {
-            address: Some(node.into()),
-            ..Source::default()
-        })
-        .properties(paired());
-    let receiver_options = ReceiverOptions::default()
-        .name("management")
-        .snd_settle_mode(SenderSettleMode::Settled)
-        .target(Target {
-            address: Some(node.into()),
-            ..Target::default()
-        })
-        .properties(paired());
-    let sender = session.attach_sender(node, sender_options).await.unwrap();
-    let receiver = session
-        .attach_receiver(node, receiver_options)
+    let management = Management::attach(&session, RequestOptions::default())
         .await
         .unwrap();
-
-    let arguments = Map::default()
-        .with("x-queue-type", kind)
-        .with("x-expires", 120_000_u64);
-    let request = Map::default()
-        .with("durable", true)
-        .with("auto_delete", false)
-        .with("arguments", Value::Map(arguments));
-    let properties = Properties {
-        message_id: Some(MessageId::Ulong(1)),
-        to: Some(format!("/queues/{name}").into()),
-        subject: Some("PUT".into()),
-        reply_to: Some("$me".into()),
-        ..Properties::default()
-    };
-    let request = Message::value(Value::Map(request)).with_properties(properties);
-    sender.send_settled(request).await.unwrap();
-
-    let delivery = receiver.recv().await.unwrap();
-    let response = delivery.message().unwrap();
-    let properties = response.properties.unwrap();
-    assert_eq!(
-        properties.subject.as_deref(),
-        Some("201"),
-        "{:?}",
-        response.body
-    );
-    assert_eq!(properties.correlation_id, Some(MessageId::Ulong(1)));
-    session.end().await.unwrap();
+    let name = uuid::Uuid::new_v4().to_string();
+    let options = QueueOptions::quorum().argument("x-expires", 120_000_u64);
+    let declared = management.declare_queue(&name, &options);
+    soon("the queue", declared).await.unwrap();
     close(connection).await;
-}
-
-macro_rules! scenario {
-    ($($name:ident)*) => { $(
-        #[tokio::test]
-        async fn $name() {
-            let Some(url) = peers::rabbitmq4() else { return };
-            let (connection, address) = queue(&url, "classic").await;
-            broker::$name(&connection, &address).await;
-        }
-    )* };
-}
-
-scenario!(ten_thousand_small_messages twenty_messages_of_1_mib settled_messages batches_by_credit drain outcomes);
-
-#[tokio::test]
-async fn frames_of_any_size() {
-    let Some(url) = peers::rabbitmq4() else {
-        return;
-    };
-    let (connection, address) = queue(&url, "classic").await;
-    broker::frames_of_any_size(&url, &address).await;
-    close(connection).await;
-}
-
-#[tokio::test]
-async fn every_type_of_value() {
-    let Some(url) = peers::rabbitmq4() else {
-        return;
-    };
-    let (connection, address) = queue(&url, "classic").await;
-    broker::messages_of_file(&connection, &address, "messages.jsonl", strip).await;
-}
-
-#[tokio::test]
-async fn every_section() {
-    let Some(url) = peers::rabbitmq4() else {
-        return;
-    };
-    let (connection, address) = queue(&url, "classic").await;
-    broker::messages_of_file(&connection, &address, "messages-all-sections.jsonl", strip).await;
-}
-
-/// RabbitMQ writes a header of its own, ends delivery annotations as it should, and says in two annotations where the
-/// message was published.
-fn strip(sent: &Json, received: &mut Json) {
-    let received = received.as_object_mut().unwrap();
-    for section in ["header", "delivery_annotations"] {
-        match sent.get(section) {
-            Some(sent) => received.insert(section.into(), sent.clone()),
-            None => received.remove(section),
-        };
-    }
-    if let Some(Json::Array(annotations)) = received.get_mut("message_annotations") {
-        annotations
-            .retain(|pair| !matches!(pair[0][1].as_str(), Some("x-exchange" | "x-routing-key")));
-        if annotations.is_empty() {
-            received.remove("message_annotations");
-        }
-    }
+    (connect(url, broker::options()).await, address::queue(&name))
 }
 
 #[tokio::test]
@@ -148,7 +35,7 @@ async fn o_010_o_012_z_092_a_modified_message_keeps_its_annotations_and_counts_i
     let Some(url) = peers::rabbitmq4() else {
         return;
     };
-    let (connection, address) = queue(&url, "quorum").await;
+    let (connection, address) = quorum_queue(&url).await;
     let links = Links::open(&connection, &address, ReceiverOptions::default()).await;
     assert!(links.send("try me").await.is_accepted());
     let modified = Modified {

@@ -1,12 +1,14 @@
 //! rhea on WebSocket, as a client and as a server.
 
+use amqp10::codec::MessageId;
 use amqp10::{
     ConnectError, Connection, ConnectionOptions, Message, ReceiverOptions, WebSocketError,
     WebSocketOptions,
 };
 
 use super::broker::{self, Links};
-use super::node_clients;
+use super::json::to_json;
+use super::node::Server;
 use super::pattern;
 use super::program::Program;
 
@@ -17,14 +19,47 @@ async fn rhea_as_a_client_offers_either_name() {
     };
     for name in ["amqp", "AMQPWSB10"] {
         let arguments = ["--sub-protocol", name];
-        node_clients::numbered_by("ws", &arguments, &client, 1000, 100).await;
-        node_clients::numbered_by("ws", &arguments, &client, 5, 1 << 20).await;
+        there_and_back(&arguments, &client, 1000, 100).await;
+        there_and_back(&arguments, &client, 5, 1 << 20).await;
     }
-    let server = super::node::Server::start().await;
+    let server = Server::start().await;
     let url = server.url_with("ws", "");
     let arguments = ["send", &url, "node", "--sub-protocol", "mqtt"];
     let error = client.run(&arguments).await.unwrap_err();
     assert!(error.contains("400"), "{error}");
+}
+
+/// Numbered messages from the client, and the same back.
+async fn there_and_back(arguments: &[&str], client: &Program, count: usize, size: usize) {
+    let server = Server::start().await;
+    let url = server.url_with("ws", "");
+    let (count_text, size_text) = (count.to_string(), size.to_string());
+    let numbered = ["--count", &count_text, "--size", &size_text];
+    let outcomes = client
+        .line(&[&["send", &url, "node"], arguments, &numbered[..]].concat())
+        .await;
+    assert_eq!(outcomes["accepted"], count, "{outcomes}");
+    let messages = server.messages("node");
+    assert_eq!(messages.len(), count);
+    for (number, message) in messages.iter().enumerate() {
+        assert_eq!(
+            message.body.as_data().unwrap(),
+            &pattern(number, size),
+            "body {number}"
+        );
+        let id = message.properties.as_ref().unwrap().message_id.clone();
+        assert_eq!(id, Some(MessageId::Ulong(number as u64)));
+    }
+
+    let returned = client
+        .lines(&[&["receive", &url, "node", &count_text], arguments].concat())
+        .await;
+    let sent: Vec<_> = messages.iter().map(to_json).collect();
+    assert!(
+        returned == sent,
+        "{} of {count} came back, or not as they were",
+        returned.len()
+    );
 }
 
 fn options(sub_protocol: &str) -> ConnectionOptions {
@@ -37,7 +72,7 @@ async fn rhea_as_a_server_gives_back_what_it_gets() {
     let Some(server) = Program::node("rhea_server.js") else {
         return;
     };
-    let mut server = server.start(&["AMQPWSB10"]);
+    let mut server = server.start(&["--websocket", "AMQPWSB10"]);
     let port = server.next().await.expect("its port");
     let url = format!("ws://127.0.0.1:{port}/$servicebus/websocket/");
     let connection = broker::connect(&url, options("AMQPWSB10")).await;

@@ -6,6 +6,7 @@ mod disposition;
 mod ending;
 mod frame;
 mod link;
+mod reconnecting;
 mod requests;
 mod resume;
 mod sasl;

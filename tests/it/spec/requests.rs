@@ -3,11 +3,12 @@
 use amqp10::cbs::CbsClient;
 use amqp10::codec::{Map, MessageId, Role};
 use amqp10::management::{self, ManagementClient};
-use amqp10::rabbitmq::{Binding, ExchangeOptions, Management, QueueOptions, is_not_found};
+use amqp10::rabbitmq::{self, Binding, ExchangeOptions, Management, QueueOptions};
 use amqp10::request::{RequestClient, RequestError, RequestOptions};
 use amqp10::{
-    AcceptLinkOptions, AcceptedLink, ApplicationProperties, Attach, Body, Connection, Message,
-    Properties, Receiver, SenderSettleMode, Session, SessionOptions, Source, Timestamp, Value,
+    AcceptLinkOptions, AcceptedLink, ApplicationProperties, Attach, Body, Connection,
+    ConnectionOptions, LinkError, ListenerOptions, Message, Properties, Receiver, SenderSettleMode,
+    Session, SessionOptions, Source, Timestamp, Value,
 };
 
 use crate::support::Pair;
@@ -142,6 +143,33 @@ async fn z_022_statuses_are_read_in_both_spellings() {
     }
 }
 
+/// The names that the drafts give; what a node makes of them is its own affair.
+#[tokio::test(start_paused = true)]
+async fn z_032_operations_are_asked_for_by_name() {
+    let pair = Pair::new().await;
+    let session = session(&pair).await;
+    let (client, node) = tokio::join!(
+        ManagementClient::attach(&session, "$management", RequestOptions::default()),
+        Node::accept(&pair.server)
+    );
+    let client = client.unwrap();
+    for operation in ["CREATE", "READ", "UPDATE", "DELETE", "QUERY", "GET-TYPES"] {
+        let none = ApplicationProperties::new();
+        let request = client.request(operation, "org.example:queue", "orders", none, Value::Null);
+        let (answer, ()) = tokio::join!(request, async {
+            let asked = node.next().await;
+            let said = asked.application_properties.clone().unwrap();
+            assert_eq!(said.get("operation"), Some(&operation.into()));
+            assert_eq!(said.get("type"), Some(&"org.example:queue".into()));
+            assert_eq!(said.get("name"), Some(&"orders".into()));
+            let status = ApplicationProperties::new().with("statusCode", 200);
+            let reply = Message::value("done").with_application_properties(status);
+            node.answer(&asked, reply).await;
+        });
+        assert_eq!(answer.unwrap().body, Body::Value("done".into()));
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn z_036_replies_come_by_a_node_that_the_peer_made() {
     let pair = Pair::new().await;
@@ -203,10 +231,26 @@ async fn answer_once(node: &Node, status: &'static str, body: Value) -> Message 
 }
 
 async fn managed() -> (Pair, Management, Node) {
+    let offering = ConnectionOptions::default().offered_capabilities([rabbitmq::LINK_PAIR]);
+    let server = ListenerOptions::default().connection(offering);
+    let pair = Pair::with(ConnectionOptions::default(), server).await;
+    let session = session(&pair).await;
+    let (client, node) = tokio::join!(
+        Management::attach(&session, RequestOptions::default()),
+        Node::accept(&pair.server)
+    );
+    (pair, client.unwrap(), node)
+}
+
+#[tokio::test(start_paused = true)]
+async fn z_033_a_peer_without_link_pairs_is_not_asked() {
     let pair = Pair::new().await;
     let session = session(&pair).await;
-    let (client, node) = tokio::join!(Management::attach(&session), Node::accept(&pair.server));
-    (pair, client.unwrap(), node)
+    let error = Management::attach(&session, RequestOptions::default()).await;
+    assert!(matches!(
+        error.unwrap_err(),
+        LinkError::MissingCapability(missing) if missing == rabbitmq::LINK_PAIR
+    ));
 }
 
 #[tokio::test(start_paused = true)]
@@ -276,7 +320,7 @@ async fn z_025_z_034_z_035_requests_are_http() {
         expect("404", "no queue 'none'".into(), "GET", "/queues/none")
     );
     let error = found.unwrap_err();
-    assert!(is_not_found(&error), "{error}");
+    assert!(error.is_not_found(), "{error}");
     assert!(error.to_string().contains("no queue 'none'"), "{error}");
     assert!(!error.is_retryable());
 

@@ -140,11 +140,21 @@ async fn a_003_a_004_a_025_z_050_the_listener_makes_a_node() {
 
 #[tokio::test(start_paused = true)]
 async fn a_020_z_076_a_filter_that_the_peer_ignores_can_end_the_link() {
-    for is_required in [true, false] {
+    let both = [Filter::selector("a = 1"), Filter::no_local()];
+    let of_source = Source {
+        filter: Filter::selector("a = 1").into(),
+        ..Source::default()
+    };
+    let beside_source = ReceiverOptions::default()
+        .source(of_source)
+        .filter(Filter::no_local());
+    let asking = [ReceiverOptions::default().filters(both), beside_source];
+    for (options, is_required) in asking
+        .into_iter()
+        .flat_map(|o| [(o.clone(), true), (o, false)])
+    {
         let (mut peer, session) = scene::session().await;
-        let options = ReceiverOptions::default()
-            .filters([Filter::selector("a = 1"), Filter::no_local()])
-            .require_filters(is_required);
+        let options = options.require_filters(is_required);
         let (receiver, ()) = tokio::join!(session.attach_receiver("node", options), async {
             let asked = peer.expect_attach().await;
             let mut answer = peer::answer_to(&asked);

@@ -186,8 +186,8 @@ async fn x_001_x_012_the_control_link_leads_to_a_coordinator_and_takes_rejected(
 
 #[tokio::test(start_paused = true)]
 async fn x_005_a_required_capability_is_verified() {
-    let options =
-        TransactionControllerOptions::default().required([capability::DISTRIBUTED_TRANSACTIONS]);
+    let options = TransactionControllerOptions::default()
+        .required_capabilities([capability::DISTRIBUTED_TRANSACTIONS]);
     let (mut peer, _session, controller) = controller_with(options, several()).await;
     match controller {
         Err(TransactionError::MissingCapability(missing)) => {

@@ -3,6 +3,7 @@
 #[cfg(feature = "emulator")]
 pub mod delay;
 pub mod peer;
+pub mod reconnecting;
 pub mod scene;
 
 use amqp10::memory;

@@ -1,5 +1,7 @@
 //! What lies between TCP and AMQP: WebSocket, TLS, proxies.
 
+#[cfg(feature = "tls")]
+mod abrupt;
 mod proxy;
 #[cfg(all(feature = "tls", feature = "websocket"))]
 mod rough;

@@ -39,7 +39,7 @@ async fn tunnel() -> (Proxy, JoinHandle<String>) {
 }
 
 #[tokio::test]
-async fn amqp_goes_through_a_tunnel_with_a_login() {
+async fn z_009_amqp_goes_through_a_tunnel_with_a_login() {
     let listener = serve(ListenerOptions::default()).await;
     let port = listener.local_addr().unwrap().port();
     let (proxy, serving) = tunnel().await;
@@ -86,7 +86,7 @@ async fn tls_is_with_the_host_behind_the_tunnel() {
 
 #[cfg(feature = "websocket")]
 #[tokio::test]
-async fn websocket_in_the_clear_goes_through_a_tunnel_with_a_login() {
+async fn z_009_websocket_in_the_clear_goes_through_a_tunnel_with_a_login() {
     let options = ListenerOptions::default();
     let options = options.websocket(amqp10::WebSocketServerOptions::default());
     let listener = serve(options).await;

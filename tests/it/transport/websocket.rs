@@ -22,6 +22,12 @@ use crate::support::io::{Faults, RoughStream};
 const URL: &str = "ws://host/$servicebus/websocket";
 const AMQP: &[u8] = b"AMQP\0\x01\0\0";
 const SASL: &[u8] = b"AMQP\x03\x01\0\0";
+const CLOSE: &[u8] = b"\0\0\0\x0c\x02\0\0\0\0\x53\x18\x45";
+
+/// Whether a message is the frame of a close.
+fn is_close(message: &Message) -> bool {
+    matches!(message, Message::Binary(octets) if octets.ends_with(&CLOSE[8..]))
+}
 
 fn listener_options() -> ListenerOptions {
     ListenerOptions::default().websocket(WebSocketServerOptions::default())
@@ -66,7 +72,7 @@ async fn messages_of_any_size_are_carried() {
 }
 
 #[tokio::test]
-async fn streams_that_split_and_pend_carry_all_the_same() {
+async fn z_004_streams_that_split_and_pend_carry_all_the_same() {
     for seed in 0..20 {
         let splits = Some(seed);
         let (client, server, _) = pair(Faults {
@@ -81,7 +87,7 @@ async fn streams_that_split_and_pend_carry_all_the_same() {
 }
 
 #[tokio::test]
-async fn one_port_takes_both_protocols_and_both_names() {
+async fn z_001_z_008_one_port_takes_both_protocols_both_names_and_any_path() {
     let listener = serve(listener_options()).await;
     let address = listener.local_addr().unwrap();
     for path in ["", "/", "/$servicebus/websocket", "/any/path/?with=query"] {
@@ -232,7 +238,7 @@ fn websocket_error(error: ConnectError) -> WebSocketError {
 }
 
 #[tokio::test]
-async fn text_is_refused() {
+async fn z_003_text_is_refused() {
     let error = refusal_of(async |raw| raw.send(Message::text("AMQP")).await, 1003).await;
     assert_eq!(websocket_error(error), WebSocketError::Text);
 }
@@ -246,17 +252,23 @@ async fn messages_beyond_the_limit_are_refused() {
     );
 }
 
-#[tokio::test]
-async fn text_on_an_open_connection_ends_it_with_a_typed_error() {
+/// A client of the raw protocol whose connection with our listener is open.
+async fn opened_raw(connection: ConnectionOptions) -> (Raw, Connection) {
     let (near, far) = memory::pipe(64 << 10);
-    let options = listener_options();
-    let options = options.sasl(amqp10::SaslServerOptions::default().mechanisms([]));
+    let sasl = SaslServerOptions::default().mechanisms([]);
+    let options = listener_options().connection(connection).sasl(sasl);
     let accepted = tokio::spawn(async move { Listener::accept_stream(far, &options).await });
     let mut raw = Raw::connect(near).await;
     raw.octets(AMQP).await;
     let open = b"\0\0\0\x13\x02\0\0\0\0\x53\x10\xc0\x06\x01\xa1\x03raw";
     raw.octets(open).await;
     let server = accepted.await.unwrap().unwrap().accept().await.unwrap();
+    (raw, server)
+}
+
+#[tokio::test]
+async fn z_003_text_on_an_open_connection_ends_it_with_a_typed_error() {
+    let (mut raw, server) = opened_raw(ConnectionOptions::default()).await;
     raw.send(Message::text("x")).await;
     let ConnectionError::Lost(error) = soon(server.closed()).await else {
         panic!("text is no AMQP")
@@ -266,7 +278,82 @@ async fn text_on_an_open_connection_ends_it_with_a_typed_error() {
 }
 
 #[tokio::test]
-async fn borders_of_messages_mean_nothing_and_pings_are_answered() {
+async fn z_006_the_socket_closes_behind_amqp_close() {
+    let (mut raw, server) = opened_raw(ConnectionOptions::default()).await;
+    let closing = tokio::spawn(async move { server.close().await });
+    while !is_close(&raw.read().await) {}
+    raw.octets(CLOSE).await;
+    soon(closing).await.unwrap().unwrap();
+    assert!(matches!(raw.read().await, Message::Close(_)));
+}
+
+#[tokio::test]
+async fn z_006_a_socket_closed_without_amqp_close_is_a_lost_connection() {
+    let (mut raw, server) = opened_raw(ConnectionOptions::default()).await;
+    raw.send(Message::Close(None)).await;
+    let error = soon(server.closed()).await;
+    assert!(
+        matches!(error, ConnectionError::Lost(_)) && error.is_retryable(),
+        "{error}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn z_007_pings_do_not_count_as_frames() {
+    let options = ConnectionOptions::default().idle_time_out(Duration::from_secs(10));
+    let (mut raw, server) = opened_raw(options).await;
+    let pinging = async {
+        loop {
+            raw.send(Message::Ping(Bytes::new())).await;
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    };
+    let error = tokio::select! {
+        error = server.closed() => error,
+        () = pinging => unreachable!("pings without end"),
+        () = tokio::time::sleep(Duration::from_secs(60)) => panic!("pings kept it open"),
+    };
+    assert!(
+        matches!(error, ConnectionError::IdleTimeout { .. }),
+        "{error:?}"
+    );
+}
+
+#[tokio::test]
+async fn z_009_requests_carry_the_headers_asked_for() {
+    let (near, mut far) = memory::pipe(64 << 10);
+    let headers = WebSocketOptions::default().header("X-Gateway-Key", "secret");
+    assert!(!format!("{headers:?}").contains("secret"));
+    let options = ConnectionOptions::default().websocket(headers);
+    let opening = tokio::spawn(Connection::open_through(near, URL, options));
+    let mut request = vec![0; 4096];
+    let read = soon(far.read(&mut request)).await.unwrap();
+    let request = String::from_utf8_lossy(&request[..read]).to_lowercase();
+    assert!(
+        request.contains("\r\nx-gateway-key: secret\r\n"),
+        "{request}"
+    );
+    drop(far);
+    opening.await.unwrap().unwrap_err();
+}
+
+#[tokio::test]
+async fn headers_that_make_no_request_are_refused() {
+    for name in ["Host", "sec-websocket-key", "no name"] {
+        let (near, _far) = memory::pipe(4096);
+        let headers = WebSocketOptions::default().header(name, "x");
+        let options = ConnectionOptions::default().websocket(headers);
+        let opened = soon(Connection::open_through(near, URL, options)).await;
+        let error = websocket_error(opened.unwrap_err());
+        assert!(
+            matches!(error, WebSocketError::Configuration { .. }),
+            "{error}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn z_002_z_004_borders_of_messages_mean_nothing_and_pings_are_answered() {
     let (near, far) = memory::pipe(64 << 10);
     let accepted = tokio::spawn(accept(far));
     let mut raw = Raw::connect(near).await;
@@ -446,7 +533,7 @@ async fn answers_that_are_no_websocket_are_typed() {
 }
 
 #[tokio::test]
-async fn a_server_must_choose_a_sub_protocol() {
+async fn z_001_a_server_must_choose_a_sub_protocol() {
     let (near, far) = memory::pipe(64 << 10);
     let opened = Connection::open_through(near, URL, ConnectionOptions::default());
     let accepted = tokio_tungstenite::accept_async(far);

@@ -1,0 +1,153 @@
+//! Messages on their way through nodes.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::{LinkId, NodeName, Nodes, QueueId, limit_exceeded};
+use crate::broker::bell::Bell;
+use crate::broker::message::{Changes, StoredMessage};
+use crate::broker::publisher::Route;
+use crate::broker::queue::{Entry, Offer, Place};
+use crate::codec::{AmqpError, Outcome, condition};
+
+/// Messages that are to come before another one is asked for.
+#[derive(Clone, Copy, Debug, Default)]
+pub(in crate::broker) struct Load {
+    pub(in crate::broker) messages: usize,
+    pub(in crate::broker) octets: usize,
+}
+
+impl Load {
+    pub(in crate::broker) fn add(&mut self, message: &StoredMessage) {
+        self.messages += 1;
+        self.octets += message.size();
+    }
+}
+
+impl Nodes {
+    /// Whether a node would take a message, and everything in `before` before it.
+    pub(in crate::broker) fn check(
+        &mut self,
+        route: &Route,
+        before: &Load,
+        now: Instant,
+    ) -> Result<(), AmqpError> {
+        let Route {
+            node: name,
+            message,
+        } = route;
+        self.find(name)?;
+        if self.options.refuse_durable && message.header.durable {
+            let text = "durable messages are refused: nothing here outlives the broker";
+            return Err(AmqpError::new(condition::PRECONDITION_FAILED, text)); // H-003
+        }
+        let mut needed = *before;
+        needed.add(message);
+        for queue in self.destinations(name, message) {
+            if let Some(named) = self.queues.get_mut(&queue) {
+                let room = named.queue.make_room(needed.messages, needed.octets, now);
+                room.map_err(|full| limit_exceeded(&format!("the {}: {full}", named.node)))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Hands a message to its node, if that takes it.
+    pub(in crate::broker) fn take_in(
+        &mut self,
+        route: &Route,
+        now: Instant,
+    ) -> Result<(), AmqpError> {
+        self.check(route, &Load::default(), now)?;
+        self.publish(route);
+        Ok(())
+    }
+
+    /// Hands a message to a node. Whether it takes it was asked before.
+    pub(in crate::broker) fn publish(&mut self, route: &Route) {
+        let Route {
+            node: name,
+            message,
+        } = route;
+        for queue in self.destinations(name, message) {
+            if let Some(named) = self.queues.get_mut(&queue) {
+                named.queue.push(Arc::clone(message), Changes::default());
+            }
+        }
+        self.delete_if_unused(name);
+    }
+
+    fn destinations(&self, name: &NodeName, message: &StoredMessage) -> Vec<QueueId> {
+        match self.by_name.get(name).map(|node| node.queue) {
+            Some(Some(queue)) => vec![queue],
+            Some(None) => self.subscriptions.wanting(name, message),
+            None => Vec::new(),
+        }
+    }
+
+    /// Whether there is a message for a consumer. Its link is told, so that a drain knows.
+    pub(in crate::broker) fn look(&mut self, consumer: LinkId, bell: &Bell, now: Instant) -> bool {
+        let queue = self.links.get(&consumer).and_then(|link| link.queue);
+        let is_available = queue
+            .and_then(|queue| self.queues.get_mut(&queue))
+            .is_some_and(|named| named.queue.has_offer(consumer, now));
+        bell.say(is_available);
+        is_available
+    }
+
+    /// The next message for a consumer, and the queue it is from.
+    pub(in crate::broker) fn take(
+        &mut self,
+        consumer: LinkId,
+        now: Instant,
+    ) -> Option<(QueueId, Offer)> {
+        let id = self.links.get(&consumer)?.queue?;
+        let offer = self.queues.get_mut(&id)?.queue.take(consumer, now)?;
+        Some((id, offer))
+    }
+
+    /// Applies an outcome to an acquired message. What is rejected becomes a dead letter.
+    pub(in crate::broker) fn settle(
+        &mut self,
+        queue: QueueId,
+        place: Place,
+        consumer: LinkId,
+        outcome: Outcome,
+        now: Instant,
+    ) {
+        let Some(named) = self.queues.get_mut(&queue) else {
+            return;
+        };
+        let node = named.node.clone();
+        if let Some(rejected) = named.queue.settle(place, consumer, outcome)
+            && let Err(error) = self.bury(&node, rejected, now)
+        {
+            tracing::warn!(%node, %error, "a rejected message is lost: it cannot be a dead letter");
+        }
+        self.delete_if_unused(&node);
+    }
+
+    /// Makes a dead letter of a message that was rejected at `node`; what is rejected once more is gone.
+    fn bury(&mut self, node: &NodeName, rejected: Entry, now: Instant) -> Result<(), AmqpError> {
+        let dead_letters = self.dead_letters.clone();
+        if *node == dead_letters {
+            return Ok(());
+        }
+        self.find(&dead_letters)?;
+        let queue = self.by_name.get(&dead_letters).and_then(|node| node.queue);
+        if let Some(named) = queue.and_then(|queue| self.queues.get_mut(&queue)) {
+            let room = named.queue.make_room(1, rejected.size(), now);
+            room.map_err(|full| limit_exceeded(&full.to_string()))?;
+            named.queue.push(rejected.message, rejected.changes);
+        }
+        Ok(())
+    }
+
+    /// Whether a message can still be settled.
+    pub(in crate::broker) fn is_acquired(&self, queue: QueueId, place: Place) -> bool {
+        self.queues
+            .get(&queue)
+            .is_some_and(|named| named.queue.is_acquired(place))
+    }
+}
