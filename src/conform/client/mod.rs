@@ -31,8 +31,8 @@ pub(super) const CHAPTERS: &[&[Case]] = &[
     credit::CASES,
     transfer::CASES,
     delivery::CASES,
-    disposition::CASES,
     message::CASES,
+    disposition::CASES,
 ];
 
 /// The client ends the stream; what it had said before, header or frame, is of no interest any more.
@@ -43,7 +43,7 @@ async fn expect_hang_up(client: &mut Dialogue) -> Result<(), Stop> {
 
 /// The client refuses and says why.
 async fn expect_complaint(client: &mut Dialogue) -> Result<(), Stop> {
-    let refusal = client.expect_refusal().await?;
+    let refusal = client.expect_complaint().await?;
     match (&refusal.error, refusal.is_said) {
         (Some(_), _) => Ok(()),
         (None, false) => {
@@ -56,7 +56,7 @@ async fn expect_complaint(client: &mut Dialogue) -> Result<(), Stop> {
 
 /// The client ends the session or the connection, whose condition had better be this one.
 async fn expect_refusal_above_the_link(client: &mut Dialogue, wanted: &Symbol) -> Result<(), Stop> {
-    let refusal = client.expect_refusal().await?;
+    let refusal = client.expect_complaint().await?;
     match (&refusal.error, refusal.scope) {
         (_, Scope::Link) => Err(Stop::fail(refusal.to_string())),
         (Some(error), _) if error.condition == *wanted => Ok(()),

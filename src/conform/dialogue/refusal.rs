@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use super::hears::{Next, unexpected};
 use super::{Dialogue, frames};
 use crate::codec::{AmqpError, Detach, Performative, Symbol};
-use crate::conform::case::Stop;
+use crate::conform::case::{Side, Stop};
 
 /// What a refusal ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -38,6 +38,11 @@ impl Refusal {
         error: None,
         is_said: false,
     };
+
+    /// Whether it is a detach or an end that complains of nothing.
+    fn is_farewell(&self) -> bool {
+        self.error.is_none() && self.scope != Scope::Connection
+    }
 
     /// What a detach, end or close says; `None` for all others.
     pub(in crate::conform) fn of(performative: &Performative) -> Option<Self> {
@@ -102,7 +107,7 @@ impl Dialogue {
     ///
     /// [`Stop::Fail`] if something else comes, or nothing in time.
     pub async fn expect_close_with(&mut self, conditions: &[Symbol]) -> Result<(), Stop> {
-        let refusal = self.expect_refusal().await?;
+        let refusal = self.expect_complaint().await?;
         match (refusal.scope, refusal.is_said) {
             (Scope::Connection, false) => {
                 self.remark("the stream ended without a close");
@@ -134,6 +139,20 @@ impl Dialogue {
                 Next::Nothing => return Err(unexpected("a refusal", "nothing")),
             };
             if let Some(refusal) = frame.performative.as_ref().and_then(Refusal::of) {
+                return Ok(refusal);
+            }
+        }
+    }
+
+    /// The same, passing over a detach or an end without an error of a client, which may have come to the end of its work.
+    ///
+    /// # Errors
+    ///
+    /// [`Stop::Fail`] if none comes in time.
+    pub async fn expect_complaint(&mut self) -> Result<Refusal, Stop> {
+        loop {
+            let refusal = self.expect_refusal().await?;
+            if self.target.side == Side::Listener || !refusal.is_farewell() {
                 return Ok(refusal);
             }
         }
