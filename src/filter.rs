@@ -21,7 +21,28 @@ pub(crate) struct Descriptor {
     name: &'static str,
 }
 
+/// The filters that have a number (Z-071..Z-077).
 impl Descriptor {
+    pub(crate) const DIRECT_BINDING: Self = Self::new(
+        0x0000_468C_0000_0000,
+        "apache.org:legacy-amqp-direct-binding:string",
+    );
+    pub(crate) const TOPIC_BINDING: Self = Self::new(
+        0x0000_468C_0000_0001,
+        "apache.org:legacy-amqp-topic-binding:string",
+    );
+    pub(crate) const HEADERS_BINDING: Self = Self::new(
+        0x0000_468C_0000_0002,
+        "apache.org:legacy-amqp-headers-binding:map",
+    );
+    pub(crate) const NO_LOCAL: Self =
+        Self::new(0x0000_468C_0000_0003, "apache.org:no-local-filter:list");
+    pub(crate) const SELECTOR: Self =
+        Self::new(0x0000_468C_0000_0004, "apache.org:selector-filter:string");
+    const SQL: Self = Self::new(0x120, "sql-filter");
+    const PROPERTIES: Self = Self::new(0x173, "amqp:properties-filter");
+    const APPLICATION_PROPERTIES: Self = Self::new(0x174, "amqp:application-properties-filter");
+
     const fn new(code: u64, name: &'static str) -> Self {
         Self { code, name }
     }
@@ -35,32 +56,6 @@ impl Descriptor {
             _ => false,
         }
     }
-}
-
-/// The filters that have a number (Z-071..Z-077).
-pub(crate) mod descriptor {
-    use super::Descriptor;
-
-    pub(crate) const DIRECT_BINDING: Descriptor = Descriptor::new(
-        0x0000_468C_0000_0000,
-        "apache.org:legacy-amqp-direct-binding:string",
-    );
-    pub(crate) const TOPIC_BINDING: Descriptor = Descriptor::new(
-        0x0000_468C_0000_0001,
-        "apache.org:legacy-amqp-topic-binding:string",
-    );
-    pub(crate) const HEADERS_BINDING: Descriptor = Descriptor::new(
-        0x0000_468C_0000_0002,
-        "apache.org:legacy-amqp-headers-binding:map",
-    );
-    pub(crate) const NO_LOCAL: Descriptor =
-        Descriptor::new(0x0000_468C_0000_0003, "apache.org:no-local-filter:list");
-    pub(crate) const SELECTOR: Descriptor =
-        Descriptor::new(0x0000_468C_0000_0004, "apache.org:selector-filter:string");
-    pub(super) const SQL: Descriptor = Descriptor::new(0x120, "sql-filter");
-    pub(super) const PROPERTIES: Descriptor = Descriptor::new(0x173, "amqp:properties-filter");
-    pub(super) const APPLICATION_PROPERTIES: Descriptor =
-        Descriptor::new(0x174, "amqp:application-properties-filter");
 }
 
 /// Capabilities by which a source says which filters it knows (Z-076).
@@ -142,23 +137,23 @@ impl Filter {
     /// Messages that fulfil a selector of JMS (Z-075): application properties by their names, the message's own fields as
     /// `amqp.subject` and the like.
     pub fn selector(expression: impl Into<Str>) -> Self {
-        Self::of(descriptor::SELECTOR, expression.into())
+        Self::of(Descriptor::SELECTOR, expression.into())
     }
 
     /// Messages that were not sent by this connection (Z-074).
     pub fn no_local() -> Self {
         let nothing = Vec::<Value>::new();
-        Self::of(descriptor::NO_LOCAL, nothing)
+        Self::of(Descriptor::NO_LOCAL, nothing)
     }
 
     /// Messages with this subject (Z-071).
     pub fn subject(subject: impl Into<Str>) -> Self {
-        Self::of(descriptor::DIRECT_BINDING, subject.into())
+        Self::of(Descriptor::DIRECT_BINDING, subject.into())
     }
 
     /// Messages whose subject, words with dots between, fits a pattern: `*` is one word, `#` any number (Z-072).
     pub fn topic(pattern: impl Into<Str>) -> Self {
-        Self::of(descriptor::TOPIC_BINDING, pattern.into())
+        Self::of(Descriptor::TOPIC_BINDING, pattern.into())
     }
 
     /// Messages with these application properties; null stands for any value (Z-073).
@@ -174,7 +169,7 @@ impl Filter {
         for (name, value) in headers {
             map.insert(Value::String(name.into()), value);
         }
-        Self::of(descriptor::HEADERS_BINDING, Value::Map(map))
+        Self::of(Descriptor::HEADERS_BINDING, Value::Map(map))
     }
 
     /// [`selector`](Self::selector) under the name that clients of JMS use.
@@ -191,7 +186,7 @@ impl Filter {
     /// with `&p:` for a prefix, `&s:` for a suffix.
     pub fn properties<V: Into<Value>>(properties: impl IntoIterator<Item = (Symbol, V)>) -> Self {
         let map: Map = properties.into_iter().collect();
-        Self::of(descriptor::PROPERTIES, Value::Map(map))
+        Self::of(Descriptor::PROPERTIES, Value::Map(map))
     }
 
     /// Messages with these application properties; strings as for [`properties`](Self::properties) (Z-077).
@@ -202,12 +197,12 @@ impl Filter {
         let map: Map = entries
             .map(|(name, value)| (Value::String(name.into()), value))
             .collect();
-        Self::of(descriptor::APPLICATION_PROPERTIES, Value::Map(map))
+        Self::of(Descriptor::APPLICATION_PROPERTIES, Value::Map(map))
     }
 
     /// Messages that fulfil an expression in the SQL of AMQP's filter expressions (Z-077).
     pub fn sql(expression: impl Into<Str>) -> Self {
-        Self::of(descriptor::SQL, expression.into())
+        Self::of(Descriptor::SQL, expression.into())
     }
 
     /// Where in a stream of RabbitMQ to start (Z-078).

@@ -3,11 +3,11 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
 use tokio::sync::Mutex;
-use tokio::task::JoinSet;
 use tracing::Instrument;
 
 use crate::codec::{AmqpError, Open};
@@ -19,7 +19,7 @@ use crate::options::ListenerOptions;
 use crate::sasl::Identity;
 use crate::transport::clock;
 use crate::transport::deadline::Deadline;
-use crate::transport::handshake;
+use crate::transport::handshake::{self, HandshakesUnderWay};
 use crate::transport::stream::Stream;
 use crate::transport::tcp;
 
@@ -48,8 +48,15 @@ use crate::transport::tcp;
 pub struct Listener {
     sockets: TcpListener,
     options: Arc<ListenerOptions>,
-    /// Handshakes under way: a slow peer does not keep the next one waiting.
-    handshakes: Mutex<JoinSet<Result<IncomingConnection, AcceptError>>>,
+    incoming: Mutex<Incoming>,
+}
+
+/// Peers that are not connected yet.
+#[derive(Debug)]
+struct Incoming {
+    handshakes: HandshakesUnderWay<Result<IncomingConnection, AcceptError>>,
+    /// A connection for whose handshake there is no room.
+    waiting: Option<(TcpStream, SocketAddr)>,
 }
 
 impl Listener {
@@ -66,7 +73,10 @@ impl Listener {
         Ok(Self {
             sockets: tcp::bind(address).await?,
             options: Arc::new(options),
-            handshakes: Mutex::new(JoinSet::new()),
+            incoming: Mutex::new(Incoming {
+                handshakes: HandshakesUnderWay::new(),
+                waiting: None,
+            }),
         })
     }
 
@@ -80,7 +90,8 @@ impl Listener {
     }
 
     /// The next peer that has shaken hands, authenticated itself and sent its open. Up to `max_handshakes` run at once,
-    /// each within `handshake_timeout`; they run only while this is called.
+    /// each within `handshake_timeout`; they run only while this is called. When there are so many and another peer waits, the
+    /// oldest is given up after a tenth of that time, so that silent peers keep nobody out for long.
     ///
     /// # Errors
     ///
@@ -91,21 +102,48 @@ impl Listener {
     ///
     /// Handshakes under way go on in the background and are handed out by the next call.
     pub async fn accept(&self) -> Result<IncomingConnection, AcceptError> {
-        let mut handshakes = self.handshakes.lock().await;
+        let mut incoming = self.incoming.lock().await;
+        let Incoming {
+            handshakes,
+            waiting,
+        } = &mut *incoming;
         loop {
-            let has_room = handshakes.len() < self.options.max_handshakes.max(1);
+            if handshakes.len() < self.options.max_handshakes.max(1)
+                && let Some((stream, peer)) = waiting.take()
+            {
+                self.start_handshake(handshakes, stream, peer);
+            }
+            let patience = waiting.is_some().then(|| self.least_patience());
             tokio::select! {
                 biased; // no chance where order matters to nobody
-                accepted = self.sockets.accept(), if has_room => {
-                    let (stream, peer) = accepted.map_err(|error| AcceptError::Socket(Arc::new(error)))?;
-                    let span = tracing::debug_span!("accept", %peer);
-                    handshakes.spawn(shake_hands(stream, peer, self.options.clone()).instrument(span));
+                accepted = self.sockets.accept(), if waiting.is_none() => {
+                    *waiting = Some(accepted.map_err(|error| AcceptError::Socket(Arc::new(error)))?);
                 }
-                Some(shaken) = handshakes.join_next() => {
+                Some(shaken) = handshakes.next(patience) => {
                     return shaken.unwrap_or_else(|failed| Err(AcceptError::Socket(Arc::new(io::Error::other(failed)))));
                 }
             }
         }
+    }
+
+    fn start_handshake(
+        &self,
+        handshakes: &mut HandshakesUnderWay<Result<IncomingConnection, AcceptError>>,
+        stream: TcpStream,
+        peer: SocketAddr,
+    ) {
+        let error = Box::new(ConnectError::Timeout {
+            stage: Stage::Open,
+            limit: self.least_patience(),
+        });
+        let span = tracing::debug_span!("accept", %peer);
+        let handshake = shake_hands(stream, peer, self.options.clone()).instrument(span);
+        handshakes.start(handshake, Err(AcceptError::Handshake { peer, error }));
+    }
+
+    /// The time that a handshake has although others wait.
+    fn least_patience(&self) -> Duration {
+        self.options.handshake_timeout / 10
     }
 
     /// The next TCP connection, before any handshake: to look at it or to wrap it, and to go on with

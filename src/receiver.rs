@@ -60,6 +60,7 @@ impl fmt::Debug for Receiver {
 
 impl Receiver {
     pub(crate) fn new(link: Arc<LinkHandle>, remote: Arc<Attach>, on_drop: OnDrop) -> Self {
+        let on_drop = on_drop.allowed_by(remote.source.as_ref());
         let auto_accept = link
             .shared()
             .with(|engine| engine.is_auto_accepting(link.key));

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use crate::code::descriptor;
 use crate::composite::{Composite, FieldReader, FieldWriter, decode_fields};
 use crate::error::{DecodeError, DecodeErrorKind};
-use crate::outcome::Outcome;
+use crate::outcome::{Outcome, Rejected};
 use crate::performative::out_of_range;
 use crate::read::{Decode, Reader};
 use crate::symbol::Symbol;
@@ -62,7 +62,20 @@ impl Source {
 
     /// Whether its deliveries may be rejected: it names that outcome, or none at all.
     pub fn takes_rejected(&self) -> bool {
-        self.outcomes.is_empty() || self.outcomes.contains(&outcomes::REJECTED)
+        self.takes(&Outcome::Rejected(Rejected::default()))
+    }
+
+    /// Whether its deliveries may have this outcome: it names it, or none at all. Those of transactions are not among
+    /// those that it names.
+    pub fn takes(&self, outcome: &Outcome) -> bool {
+        let name = match outcome {
+            Outcome::Accepted => outcomes::ACCEPTED,
+            Outcome::Rejected(_) => outcomes::REJECTED,
+            Outcome::Released => outcomes::RELEASED,
+            Outcome::Modified(_) => outcomes::MODIFIED,
+            Outcome::Declared(_) => return true,
+        };
+        self.outcomes.is_empty() || self.outcomes.contains(&name)
     }
 }
 

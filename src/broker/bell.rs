@@ -1,7 +1,7 @@
 //! How a queue tells a consumer's task that there may be something for it.
 //!
 //! Bells are rung under the broker's lock and take that of a connection's engine for a moment. Nothing takes the two the other
-//! way round: an engine calls nobody under its lock, and the broker asks its links before it locks or after.
+//! way round: an engine calls nobody under its lock.
 
 use std::sync::OnceLock;
 

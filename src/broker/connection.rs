@@ -288,8 +288,9 @@ impl Service {
         let mut nodes = lock(&self.peer.shared.nodes);
         let refused = match transaction_of(&delivery).cloned() {
             Some(state) => {
+                let mode = publisher.receiver.remote_attach().rcv_settle_mode;
                 let transactions = &mut self.transactions;
-                transactions.post(&mut nodes, &state, delivery, route)
+                transactions.post(&mut nodes, &state, delivery, mode, route)
             }
             None => match route.and_then(|route| nodes.take_in(&route, Instant::now())) {
                 Ok(()) => {

@@ -6,7 +6,7 @@ use crate::codec::{
     AmqpError, ApplicationProperties, Described, FilterSet, MessageId, Str, Symbol, Value,
     condition,
 };
-use crate::filter::{Descriptor, HeadersMatch, capability, descriptor};
+use crate::filter::{Descriptor, HeadersMatch, capability};
 
 /// Capabilities of a source that say which filters there are (Z-076).
 pub(super) const CAPABILITIES: [Symbol; 3] = [
@@ -69,18 +69,18 @@ impl Filter {
             let value = described.value.as_str();
             value.ok_or_else(|| invalid("the filter's value must be a string"))
         };
-        Ok(Some(if is(descriptor::SELECTOR) {
+        Ok(Some(if is(Descriptor::SELECTOR) {
             let selector = text()?
                 .parse::<Selector>()
                 .map_err(|error| invalid(&error.to_string()))?;
             Self::Selector(selector)
-        } else if is(descriptor::NO_LOCAL) {
+        } else if is(Descriptor::NO_LOCAL) {
             Self::NoLocal(connection)
-        } else if is(descriptor::DIRECT_BINDING) {
+        } else if is(Descriptor::DIRECT_BINDING) {
             Self::Subject(text()?.into())
-        } else if is(descriptor::TOPIC_BINDING) {
+        } else if is(Descriptor::TOPIC_BINDING) {
             Self::SubjectPattern(text()?.into())
-        } else if is(descriptor::HEADERS_BINDING) {
+        } else if is(Descriptor::HEADERS_BINDING) {
             Self::Headers(Headers::parse(&described.value)?)
         } else {
             return Ok(None);

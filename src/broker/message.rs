@@ -11,6 +11,8 @@ use crate::codec::{
     encode_value,
 };
 
+/// Messages below this many octets are copied out of the buffer that they were read into.
+const SMALL: usize = 4096;
 /// The delivery annotation that says why a message was rejected (O-007).
 const REJECTED: Symbol = Symbol::from_static("rejected");
 
@@ -25,7 +27,7 @@ pub(super) struct StoredMessage {
     /// The number of the connection that it came by.
     pub(super) publisher: u64,
     pub(super) expires: Option<Instant>,
-    view: OnceLock<MessageView>,
+    view: OnceLock<Box<MessageView>>,
 }
 
 /// What filters look at, decoded when the first filter asks.
@@ -103,6 +105,11 @@ impl StoredMessage {
         publisher: u64,
         now: Instant,
     ) -> Result<Self, DecodeError> {
+        // A slice of a few octets would keep all that was read with it.
+        let payload = match payload.len() < SMALL {
+            true => Bytes::copy_from_slice(&payload),
+            false => payload,
+        };
         let sections = match format {
             0 => Some(Sections::scan(payload.clone())?),
             _ => None,
@@ -140,9 +147,9 @@ impl StoredMessage {
     pub(super) fn view(&self) -> &MessageView {
         self.view.get_or_init(|| {
             let Some(sections) = &self.sections else {
-                return MessageView::default();
+                return Box::default();
             };
-            MessageView {
+            Box::new(MessageView {
                 properties: sections.properties().ok().flatten().unwrap_or_default(),
                 application: sections
                     .application_properties()
@@ -154,7 +161,7 @@ impl StoredMessage {
                     .ok()
                     .flatten()
                     .unwrap_or_default(),
-            }
+            })
         })
     }
 

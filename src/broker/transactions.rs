@@ -12,7 +12,9 @@ use tokio::time::Instant;
 use super::nodes::{LinkId, Load, Nodes, limit_exceeded};
 use super::publisher::{RefusedDelivery, Route};
 use crate::Delivery;
-use crate::codec::{AmqpError, Outcome, TransactionalState, condition, encode_value};
+use crate::codec::{
+    AmqpError, Outcome, ReceiverSettleMode, TransactionalState, condition, encode_value,
+};
 use crate::lock::lock;
 
 /// Transactions that a connection may have at once.
@@ -107,11 +109,15 @@ impl Transactions {
 
     /// Notes a posting. Only what can be done is kept: of it the peer is told so. What cannot is given back to be
     /// refused at once, or, if it came settled, is a reason not to commit.
+    ///
+    /// In mode first the delivery is settled with that, as every other on such a link is: controllers wait for it before they
+    /// discharge. In mode second it is settled when it is known what became of it.
     pub(super) fn post(
         &mut self,
         nodes: &mut Nodes,
         state: &TransactionalState,
         delivery: Delivery,
+        mode: ReceiverSettleMode,
         route: Result<Route, AmqpError>,
     ) -> Option<RefusedDelivery> {
         let transaction = match self.get_mut(&state.txn_id) {
@@ -127,7 +133,10 @@ impl Transactions {
                         outcome: Some(Outcome::Accepted),
                     };
                     // If the link is gone, nobody waits for it.
-                    let _ = delivery.update(provisional);
+                    let _ = match mode {
+                        ReceiverSettleMode::First => delivery.settle(provisional),
+                        ReceiverSettleMode::Second => delivery.update(provisional),
+                    };
                 }
                 transaction.postings.push(Posting { delivery, route });
             }
@@ -160,9 +169,8 @@ impl Transaction {
     }
 
     fn check_room(&self, nodes: &Nodes, octets: usize) -> Result<(), AmqpError> {
-        match self.load.octets + self.retired_octets + octets
-            <= nodes.options().max_transaction_octets
-        {
+        let held = self.load.octets + self.retired_octets;
+        match held.saturating_add(octets) <= nodes.options().max_transaction_octets {
             true => Ok(()),
             false => Err(limit_exceeded("the transaction holds as much as it may")),
         }
@@ -206,7 +214,7 @@ impl Transaction {
         }
     }
 
-    /// Tells what became of the postings.
+    /// Tells what became of the postings that are not settled yet.
     pub(super) fn settle_postings(&self, is_committed: bool) {
         for posting in &self.postings {
             let outcome = match is_committed {

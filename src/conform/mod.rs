@@ -39,9 +39,12 @@
 //! an ordinary program, which does in a loop, until nobody listens any more:
 //!
 //! 1. connect, begin a session, attach a sender to `conform` and a receiver from `conform`;
-//! 2. send messages, some of them larger than 1000 octets, and wait for their outcomes; meanwhile receive and accept;
-//! 3. when it has sent ten, drain its receiver, close both links, the session and the connection;
-//! 4. when anything fails, connect again.
+//! 2. send ten messages, the first and others of them larger than 1000 octets, as many at once as there is credit for, and
+//!    wait for their outcomes; meanwhile receive, accept messages and reject what is none;
+//! 3. then drain its receiver, close both links, the session and the connection;
+//! 4. when anything fails, close and connect again.
+//!
+//! `examples/ordinary.rs` in the repository is such a program.
 //!
 //! A client that does less is tested on what it does: a case says what it [needs](Case::needs), and is skipped when that does
 //! not come in time; [`Target::without`] skips it at once.

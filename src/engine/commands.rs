@@ -382,6 +382,7 @@ impl Engine {
         settled: bool,
         waker: &Waker,
     ) -> Poll<Result<Option<Key>, SendError>> {
+        self.flush_retirements();
         match self.link_session(key.session) {
             Ok((session, effects)) => {
                 session.poll_transfer(key.link, ticket, outbound, settled, waker, effects)

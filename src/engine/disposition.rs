@@ -53,8 +53,8 @@ impl DispositionQueue {
         }
     }
 
-    /// Hands out the merged dispositions, in serial order of their deliveries. Two updates of one delivery keep their
-    /// order, because the sort is stable.
+    /// Hands out the merged dispositions, in serial order of their deliveries; in the order in which they were given where
+    /// one delivery has several, since the last one counts.
     pub(crate) fn drain(&mut self) -> impl Iterator<Item = Disposition> + '_ {
         self.merge();
         let role = self.role;
@@ -77,8 +77,12 @@ impl DispositionQueue {
             .runs
             .is_sorted_by(|a, b| serial::distance(a.first, b.first) >= 0);
         if !in_order {
-            self.runs
-                .sort_by_key(|run| serial::distance(base, run.first));
+            let mut sorted = self.runs.clone();
+            sorted.sort_by_key(|run| serial::distance(base, run.first));
+            let is_apart = |pair: &[Run]| serial::is_before(pair[0].last, pair[1].first);
+            if sorted.windows(2).all(is_apart) {
+                self.runs = sorted;
+            }
         }
         self.runs.dedup_by(|next, run| {
             let joins = run.is_followed_by(next);
@@ -120,6 +124,15 @@ mod tests {
         let mut queue = DispositionQueue::new(Role::Receiver);
         accept(&mut queue, [1, u32::MAX, 3, 0, 5]);
         assert_eq!(ranges(&mut queue), [(u32::MAX, 1), (3, 3), (5, 5)]);
+    }
+
+    #[test]
+    fn p_013_the_last_of_several_states_of_a_delivery_is_written_last() {
+        let mut queue = DispositionQueue::new(Role::Receiver);
+        queue.push(7, false, Some(Outcome::Accepted.into()));
+        queue.push(8, false, Some(Outcome::Released.into()));
+        accept(&mut queue, [7, 8]);
+        assert_eq!(ranges(&mut queue), [(7, 7), (8, 8), (7, 8)]);
     }
 
     #[test]

@@ -32,6 +32,8 @@ pub(crate) struct Effects {
     pub(crate) pending_watchers: Watchers,
     /// Who waits until nothing that was sent is unsettled.
     pub(crate) settled_watchers: Watchers,
+    /// A delivery was tied to a transaction, and that is not written yet.
+    pub(crate) has_retirements: bool,
     /// Octets handed to the stream so far.
     pub(crate) written: u64,
     pub(crate) limits: Limits,

@@ -206,7 +206,7 @@ impl Session {
         let Some(link) = self
             .links
             .get_mut(key)
-            .filter(|link| link.due.flow && link.is_attached() && !link.due.attach)
+            .filter(|link| link.due.flow && link.can_say_flow())
         else {
             return false;
         };

@@ -1,6 +1,48 @@
 //! What a peer can make us hold, each with a name and a bound.
 
 /// Bounds on everything that a peer can grow. Reaching one is a typed error at the narrowest scope, never unbounded memory.
+///
+/// # What they cost
+///
+/// At most, in octets of the allocator on a 64-bit machine; `cargo test --all-features --test it -- hostile::memory --nocapture`
+/// measures it and fails above these figures.
+///
+/// | limit | default | for each | costs at most | by default |
+/// |---|---|---|---|---|
+/// | [`max_sessions`](Self::max_sessions) | 256 | connection | 2 KiB each | 512 KiB |
+/// | [`max_links_per_session`](Self::max_links_per_session) | 1024 | session | 4 KiB each, and the names and properties that the peer gave | 4 MiB |
+/// | [`max_pending_links`](Self::max_pending_links) | 128 | connection | a link each | 512 KiB |
+/// | [`max_unsettled_deliveries`](Self::max_unsettled_deliveries) | 262 144 | session | 128 octets each received, 192 each sent | 32 MiB and 48 MiB |
+/// | [`max_excess_deliveries`](Self::max_excess_deliveries) | 256 | link | nothing: they are queued like others | |
+/// | [`max_abandoned_deliveries`](Self::max_abandoned_deliveries) | 8192 | session | 192 octets each, of those for unsettled ones | 1.5 MiB |
+/// | [`max_partial_delivery_bytes`](Self::max_partial_delivery_bytes) | 64 MiB | session | twice that: a buffer that grows is copied | 128 MiB |
+/// | [`max_queued_bytes`](Self::max_queued_bytes) | 16 MiB | session | twice that, and the frames of one incoming window | 32 MiB |
+/// | [`max_open_frame_size`](Self::max_open_frame_size) | 512 | connection | once | 512 |
+/// | [`max_output_bytes`](Self::max_output_bytes) | 256 KiB | connection | three times that | 768 KiB |
+///
+/// A connection itself costs some 20 KiB, and a read buffer of 4 KiB that grows with use to 64 KiB or its
+/// [`max_frame_size`](crate::ConnectionOptions::max_frame_size). The defaults are for peers that have logged in. For a port that
+/// anybody can reach choose smaller ones:
+///
+/// ```
+/// use amqp10::{ConnectionOptions, Limits, ListenerOptions};
+///
+/// let limits = Limits::default()
+///     .max_sessions(4)
+///     .max_links_per_session(16)
+///     .max_pending_links(8)
+///     .max_unsettled_deliveries(256)
+///     .max_partial_delivery_bytes(64 << 10)
+///     .max_queued_bytes(64 << 10)
+///     .max_output_bytes(16 << 10);
+/// let connection = ConnectionOptions::default().max_frame_size(8 << 10).limits(limits);
+/// let options = ListenerOptions::default().connection(connection);
+/// ```
+///
+/// With these a listener under 1000 hostile clients (silent, trickling, opening and closing, sending one delivery without end,
+/// SASL frames without end, never reading) that come back whenever they are thrown out goes on serving an honest one, and its
+/// whole process stays below 64 MiB of resident memory:
+/// `cargo test --all-features --test it -- hostile::crowd --nocapture`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
@@ -11,7 +53,7 @@ pub struct Limits {
     /// Incoming links that wait to be accepted, per connection; further ones are refused. Default 128.
     pub max_pending_links: usize,
     /// Unsettled deliveries in each direction of a session. A sender waits at this number; a receiving link that passes it
-    /// is detached. Default 262 144, of some 64 octets each.
+    /// is detached. Default 262 144.
     pub max_unsettled_deliveries: usize,
     /// Deliveries that a sender may start beyond its credit between two grants; after one more the link is detached. The
     /// standard allows none [2.6.7], but some brokers lose count of a few when credit arrives while they send. Default 256.

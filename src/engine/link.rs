@@ -203,6 +203,13 @@ impl Link {
         self.endpoint.is_open() && !self.is_refusal_pending && self.ended.is_none()
     }
 
+    /// Whether a flow of ours has a meaning for the peer. One that asks is answered even if our detach waits for the rest of a
+    /// delivery (W-020).
+    pub(crate) fn can_say_flow(&self) -> bool {
+        let is_leaving = self.endpoint.is_open() && self.is_sending();
+        (self.is_attached() || is_leaving) && !self.due.attach
+    }
+
     /// We attached and wait for the peer's attach, though we may have detached since.
     pub(crate) fn awaits_attach(&self) -> bool {
         self.endpoint.local != Half::Idle && self.endpoint.remote == Half::Idle

@@ -124,6 +124,7 @@ impl Engine {
                 pending_links: VecDeque::new(),
                 pending_watchers: Watchers::default(),
                 settled_watchers: Watchers::default(),
+                has_retirements: false,
                 written: 0,
                 limits,
                 pass: 0,
@@ -442,6 +443,16 @@ impl Engine {
             self.reap_session(key);
         }
         self.effects.due_sessions.drain(..position);
+    }
+
+    /// Writes what was retired in transactions, because what is sent next may be the discharge of one.
+    fn flush_retirements(&mut self) {
+        if !self.can_flush_sessions() || !std::mem::take(&mut self.effects.has_retirements) {
+            return;
+        }
+        for (_, session) in self.sessions.iter_mut() {
+            session.flush_dispositions(&mut self.effects);
+        }
     }
 
     /// Whether a flush would write something.

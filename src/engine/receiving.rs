@@ -324,7 +324,9 @@ impl Session {
         if let Some(error) = &link.ended {
             return Err(error.clone());
         }
+        let is_retired = matches!(state, DeliveryState::Transactional(_));
         if self.incoming.update(delivery_id, state) {
+            effects.has_retirements |= is_retired;
             self.mark(effects);
         }
         Ok(())

@@ -292,6 +292,10 @@ impl Session {
                 effects,
             ),
             Performative::Detach(detach) => self.on_detach(detach, effects),
+            Performative::Transfer(_) => {
+                self.incoming.window.on_transfer(); // W-003: a flow of ours would state a number that has passed
+                Ok(())
+            }
             _ => Ok(()),
         };
     }
@@ -362,7 +366,9 @@ impl Session {
         }
         self.flush_attaches(effects);
         self.flush_partials(effects);
-        self.flush_flows(effects);
+        if !self.is_discarding() {
+            self.flush_flows(effects); // after the end of the session they would state numbers that are not counted any more
+        }
         self.flush_dispositions(effects);
         self.flush_detaches(effects);
         let is_sending = self.has_partials();
@@ -395,7 +401,10 @@ impl Session {
             });
     }
 
-    fn flush_dispositions(&mut self, effects: &mut Effects) {
+    pub(super) fn flush_dispositions(&mut self, effects: &mut Effects) {
+        if self.endpoint.local != Half::Open {
+            return;
+        }
         let Self {
             outgoing,
             incoming,

@@ -16,8 +16,9 @@
 //! - At rest both unsettled maps, windows and credits agree; in the end both engines are empty.
 //! - Every wait ends, and no wake is lost.
 //!
-//! `cargo test --release --no-default-features --lib simulation -- --nocapture` runs it; `AMQP10_SEEDS=n` makes n runs,
-//! `AMQP10_SEED=n` replays one run and prints its story: every frame that either side writes and handles.
+//! `cargo test --profile simulation --no-default-features --lib simulation -- --nocapture` runs it; `AMQP10_SEEDS=n` makes n
+//! runs, on all processors, and `AMQP10_SEED=n` replays one and prints its story: every frame that either side writes and
+//! handles. `.ci/stages/simulation` makes 100 000 runs.
 
 mod agreement;
 mod application;

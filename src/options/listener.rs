@@ -25,7 +25,8 @@ pub struct ListenerOptions {
     pub sasl: SaslServerOptions,
     /// The deadline of one client for TLS, WebSocket, SASL and its open together. Default 10 s.
     pub handshake_timeout: Duration,
-    /// Handshakes that run at once; further clients wait in the system's backlog. Default 64.
+    /// Handshakes that run at once; further clients wait in the system's backlog, and a handshake that others wait for has a
+    /// tenth of [`handshake_timeout`](Self::handshake_timeout). Default 256, of some 16 KiB each, and 64 KiB with TLS.
     pub max_handshakes: usize,
 }
 
@@ -38,7 +39,7 @@ impl Default for ListenerOptions {
             websocket: None,
             sasl: SaslServerOptions::default(),
             handshake_timeout: Duration::from_secs(10), // V-013
-            max_handshakes: 64,
+            max_handshakes: 256,
         }
     }
 }

@@ -28,6 +28,18 @@ pub enum OnDrop {
 }
 
 impl OnDrop {
+    /// The same, or what comes nearest to it of the outcomes that the peer's source lists.
+    pub(crate) fn allowed_by(self, source: Option<&Source>) -> Self {
+        let is_listed = |on_drop: &Self| match (source, on_drop.outcome()) {
+            (Some(source), Some(outcome)) => source.takes(&outcome),
+            _ => true,
+        };
+        [self, Self::Release, Self::LeaveUnsettled]
+            .into_iter()
+            .find(is_listed)
+            .unwrap_or(Self::LeaveUnsettled)
+    }
+
     pub(crate) fn outcome(self) -> Option<Outcome> {
         match self {
             Self::Modify => Some(Outcome::Modified(Modified {
@@ -70,7 +82,8 @@ pub struct ReceiverOptions {
     pub max_message_size: Option<u64>,
     /// Deliveries are accepted when they are handed out. Default no.
     pub auto_accept: bool,
-    /// What becomes of a delivery that is dropped unsettled.
+    /// What becomes of a delivery that is dropped unsettled. Where the peer's source lists the outcomes that it knows and this is
+    /// none of them, it is released, or left unsettled if the source does not know that either [3.5.3].
     pub on_drop: OnDrop,
     /// Whether the link is refused if the peer answers with another settle mode than it was asked for: where exactly once
     /// depends on it. Default no.

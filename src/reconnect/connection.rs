@@ -6,7 +6,6 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, Weak};
 
 use tokio::sync::watch;
-use tokio::task::JoinSet;
 
 use super::{ReconnectError, ReconnectOptions, ReconnectingReceiver, ReconnectingSender};
 use crate::codec::Str;
@@ -129,19 +128,16 @@ impl ReconnectingConnection {
     /// The close is sent in any case.
     pub async fn close(&self) -> Result<(), ConnectionError> {
         self.shared.is_closed.send_replace(true);
-        let mut closing = JoinSet::new();
-        for connection in self.shared.living() {
-            closing.spawn(async move { connection.close().await });
+        // In tasks, so that all are closed whoever stops waiting for that.
+        let living = self.shared.living().into_iter();
+        let closing =
+            living.map(|connection| tokio::spawn(async move { connection.close().await }));
+        let mut result = Ok(());
+        for closed in closing.collect::<Vec<_>>() {
+            // A task that panicked has told so by itself.
+            result = result.and(closed.await.unwrap_or(Ok(())));
         }
-        let closing = tokio::spawn(async move {
-            let mut result = Ok(());
-            while let Some(closed) = closing.join_next().await {
-                // A task that panicked has told so by itself.
-                result = result.and(closed.unwrap_or(Ok(())));
-            }
-            result
-        });
-        closing.await.unwrap_or(Ok(()))
+        result
     }
 
     pub(super) fn options(&self) -> &ReconnectOptions {

@@ -1,7 +1,6 @@
 //! The receiving link, attached again when it was lost.
 
 use std::fmt;
-use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, ready};
@@ -12,7 +11,7 @@ use tokio::time::{Instant, timeout};
 
 use super::receiving::ReceiverAttaching;
 use super::slot::{Attached, LinkSlot};
-use super::{ReconnectError, ReconnectingConnection, new_name};
+use super::{ReconnectError, ReconnectingConnection, Waiting, new_name};
 use crate::codec::Str;
 use crate::{Delivery, LinkError, Receiver, ReceiverOptions, RecvError};
 
@@ -62,7 +61,7 @@ impl ReconnectingReceiver {
             };
             match attached.link.recv().await {
                 Ok(delivery) => {
-                    attached.is_of_use();
+                    attached.count_as_success();
                     return Ok(delivery);
                 }
                 Err(error) => self.link.on_failed(error)?,
@@ -85,7 +84,7 @@ impl ReconnectingReceiver {
         match attached.link.try_recv() {
             Ok(delivery) => {
                 if delivery.is_some() {
-                    attached.is_of_use();
+                    attached.count_as_success();
                 }
                 Ok(delivery)
             }
@@ -125,7 +124,7 @@ impl ReconnectingReceiver {
                     let is_lost = attached.link.is_closed();
                     batch.retain(|delivery| !is_lost || delivery.was_sent_settled()); // the others come again
                     if !batch.is_empty() {
-                        attached.is_of_use();
+                        attached.count_as_success();
                     }
                     if !batch.is_empty() || !is_lost {
                         return Ok(batch);
@@ -267,7 +266,7 @@ impl LinkSlot<ReceiverAttaching> {
 pub struct ReconnectingDeliveryStream {
     receiver: ReconnectingReceiver,
     /// Who waits for the next one.
-    next: Option<Pin<Box<dyn Future<Output = Result<Delivery, ReconnectError>> + Send>>>,
+    next: Option<Waiting<Delivery>>,
     has_ended: bool,
 }
 

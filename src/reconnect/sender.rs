@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 use super::outbox::Outbox;
 use super::sending::SenderAttaching;
 use super::slot::LinkSlot;
-use super::{ReconnectError, ReconnectingConnection, new_name};
+use super::{ReconnectError, ReconnectingConnection, Waiting, new_name};
 use crate::codec::{Outcome, Str};
 use crate::{LinkError, OutgoingMessage, SendError, SenderOptions};
 
@@ -237,7 +237,7 @@ impl Kept {
             let conclusion = poll_fn(|cx| self.outbox().poll_conclusion(self.number, cx));
             match conclusion.await {
                 Ok(outcome) => {
-                    self.link.is_of_use();
+                    self.link.count_as_success();
                     return Ok(outcome);
                 }
                 Err(error) => self.link.on_failed(error)?,
@@ -262,7 +262,7 @@ impl Kept {
 #[must_use = "the outcome is lost if the receipt is dropped"]
 pub struct ReconnectingReceipt {
     /// None once it was read.
-    outcome: Option<Pin<Box<dyn Future<Output = Result<Outcome, ReconnectError>> + Send>>>,
+    outcome: Option<Waiting<Outcome>>,
 }
 
 impl Future for ReconnectingReceipt {

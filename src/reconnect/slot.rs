@@ -58,9 +58,9 @@ pub(super) struct LinkSlot<A: Attaching> {
 pub(super) struct Attached<L> {
     pub(super) link: L,
     since: Instant,
-    /// Attempts that failed since an earlier link was of use.
+    /// Attempts that failed since the last one that was a success.
     failures: u32,
-    was_of_use: AtomicBool,
+    was_success: AtomicBool,
 }
 
 impl<L> Attached<L> {
@@ -69,20 +69,19 @@ impl<L> Attached<L> {
             link,
             since: Instant::now(),
             failures,
-            was_of_use: AtomicBool::new(false),
+            was_success: AtomicBool::new(false),
         }
     }
 
-    /// An outcome or a delivery came: the attempt to attach was a success.
-    pub(super) fn is_of_use(&self) {
-        self.was_of_use.store(true, Ordering::Release);
+    /// An outcome or a delivery came by it.
+    pub(super) fn count_as_success(&self) {
+        self.was_success.store(true, Ordering::Release);
     }
 
     /// The failures up to now, this link's end among them. A peer that ends it at once, again and again, adds to them.
     fn failures_with_its_end(&self, options: &ReconnectOptions) -> u32 {
-        let was_success =
-            self.was_of_use.load(Ordering::Acquire) || self.since.elapsed() >= options.max_delay;
-        match was_success {
+        let lasted = self.since.elapsed() >= options.max_delay;
+        match lasted || self.was_success.load(Ordering::Acquire) {
             true => 1,
             false => self.failures.saturating_add(1),
         }
@@ -153,9 +152,9 @@ impl<A: Attaching> LinkSlot<A> {
     }
 
     /// An outcome came by it.
-    pub(super) fn is_of_use(&self) {
+    pub(super) fn count_as_success(&self) {
         if let Some(attached) = self.attached.made() {
-            attached.is_of_use();
+            attached.count_as_success();
         }
     }
 

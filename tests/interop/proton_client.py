@@ -268,7 +268,7 @@ def parse():
     for verb in parsers.values():
         verb.add_argument("url", help="amqp[s]://[user:password@]host:port")
         verb.add_argument("address")
-        verb.add_argument("--timeout", type=float, default=60, help="seconds for everything")
+        verb.add_argument("--timeout", type=float, default=1800, help="seconds for everything")
         verb.add_argument("--mechanism", help="this one of SASL's, or NONE")
         verb.add_argument("--authority", help="a file in PEM: whom to trust, for amqps")
         verb.add_argument("--certificate", help="a file in PEM: our own")

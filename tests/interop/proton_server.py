@@ -14,7 +14,6 @@ from proton.handlers import MessagingHandler
 from proton.reactor import Container
 
 ANSWERS = {"reject": Delivery.REJECTED, "release": Delivery.RELEASED, "modify": Delivery.MODIFIED}
-FAILED = (Delivery.RELEASED, Delivery.MODIFIED)
 
 
 class Queue:
@@ -95,17 +94,20 @@ class Server(MessagingHandler):
             self.queues[address].messages.append(event.message)
             self.queues[address].deliver()
 
-    def on_delivery(self, event):
-        delivery = event.delivery
-        if event.link.is_sender:
-            if delivery.updated and delivery.remote_state:
-                failed = delivery.remote_state in FAILED
-                delivery.settle()
-                if failed:
-                    self.queues[event.link.source.address].messages.appendleft(delivery.message)
-                    self.queues[event.link.source.address].deliver()
-        elif delivery.updated and delivery.settled:
-            delivery.settle()
+    def on_settled(self, event):
+        event.delivery.settle()
+
+    def on_accepted(self, event):
+        event.delivery.settle()
+
+    def on_rejected(self, event):
+        event.delivery.settle()
+
+    def on_released(self, event):
+        queue = self.queues[event.link.source.address]
+        queue.messages.appendleft(event.delivery.message)
+        event.delivery.settle()
+        queue.deliver()
 
 
 def main():

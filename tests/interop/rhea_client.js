@@ -184,7 +184,7 @@ const { values, positionals: [verb, url, address, number] } = parseArgs({
     settled: { type: 'boolean', default: false }, second: { type: 'boolean', default: false },
     outcome: { type: 'string', default: 'accepted' }, 'sub-protocol': { type: 'string', default: 'amqp' },
     mechanism: { type: 'string' }, authority: { type: 'string' }, certificate: { type: 'string' }, key: { type: 'string' },
-    'max-frame-size': { type: 'string' }, timeout: { type: 'string', default: '60' },
+    'max-frame-size': { type: 'string' }, timeout: { type: 'string', default: '1800' },
   },
 });
 if (!address || !VERBS[verb]) fail('usage: send|receive|drain|get URL ADDRESS ...');

@@ -3,6 +3,8 @@
 //! A test covers the rows in its name: `l_013_l_014_…` two, `t_001_to_t_022_…` a range. So does a case of `amqp10 conform`, each
 //! of which `tests/it/conform.rs` plays against this crate. `AMQP10_UPDATE=1` writes the file anew.
 
+mod matrix;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
@@ -130,6 +132,20 @@ fn tests() -> BTreeMap<String, BTreeSet<String>> {
     found
 }
 
+/// What the last run of `.ci/stages/conform` counted, as a table.
+fn verdicts() -> String {
+    let counted = read("tests/conformance/verdicts.tsv");
+    let mut table = String::new();
+    for (number, line) in counted.lines().enumerate() {
+        writeln!(table, "| {} |", line.replace('\t', " | ")).unwrap();
+        if number == 0 {
+            let columns = line.split('\t').count();
+            writeln!(table, "|{}", "---|".repeat(columns)).unwrap();
+        }
+    }
+    table
+}
+
 /// Counts of all that there is, and the document.
 struct Account {
     covered: usize,
@@ -158,6 +174,7 @@ fn account() -> Account {
         missing: Vec::new(),
         document: String::new(),
     };
+    let written = fs::read_to_string(root().join("CONFORMANCE.md")).unwrap_or_default();
     let mut table = String::new();
     for row in &catalogue {
         let shown = match (tests.get(&row.id), exceptions.get(&row.id)) {
@@ -191,11 +208,15 @@ fn account() -> Account {
         "# Conformance to AMQP 1.0\n\nEvery rule of the standard, as `tests/conformance/requirements.md` numbers them, with the \
          tests that carry its id or the reason why there is none. Written by `AMQP10_UPDATE=1 cargo test --all-features --test it \
          conformance`, checked by the same without the variable.\n\n| rows | covered by a test | excepted with a reason | open |\n\
-         |---|---|---|---|\n| {} | {} | {} | {} |\n\n| row | section | level | rule | tests, or why there is none |\n|---|---|---|---|---|\n{table}",
+         |---|---|---|---|\n| {} | {} | {} | {} |\n\nThe cases of `amqp10 conform` among these tests, counted by verdict. `fail` is a MUST that \
+         is broken, as a case reads it; what a peer does not do is skipped. Written by `AMQP10_UPDATE=1 .ci/run conform`.\n\n{}\n{}\n\
+         | row | section | level | rule | tests, or why there is none |\n|---|---|---|---|---|\n{table}",
         catalogue.len(),
         account.covered,
         account.excepted,
         account.open,
+        verdicts(),
+        matrix::kept(&written),
     );
     account
 }

@@ -2,6 +2,10 @@
 
 use std::time::Duration;
 
+use amqp10::transaction::{
+    ControlLink, Transaction, TransactionController, TransactionControllerOptions,
+    TransactionError, TransactionRequest, capability,
+};
 use amqp10::{
     AcceptLinkOptions, AcceptedLink, Body, ConnectionOptions, Credit, ListenerOptions, Message,
     Outcome, OutgoingMessage, Receiver, ReceiverOptions, Sender, SenderOptions, Session,
@@ -24,6 +28,28 @@ pub async fn sender_and_receiver(pair: &Pair) -> (Sender, Receiver) {
         panic!("a receiver")
     };
     (sender.unwrap(), receiver)
+}
+
+/// 50 MiB come whole though no frame is larger than 512 octets, to a receiver that takes no longer message.
+#[tokio::test]
+async fn b_007_fifty_mebibytes_in_frames_of_512_octets() {
+    let small_frames = || ConnectionOptions::default().max_frame_size(512);
+    let listener = ListenerOptions::default().connection(small_frames());
+    let pair = Pair::with(small_frames(), listener).await;
+    let (sender, receiver) = sender_and_receiver(&pair).await;
+    let body: Vec<u8> = (0..50 << 20)
+        .map(|position| (position % 251) as u8)
+        .collect();
+    let message = Message::data(body.clone());
+    let (outcome, ()) = tokio::join!(sender.send(message), async {
+        let delivery = receiver.recv().await.unwrap();
+        let Body::Data(octets) = delivery.message().unwrap().body else {
+            panic!("octets")
+        };
+        assert!(octets == body);
+        delivery.accept().unwrap();
+    });
+    assert!(outcome.unwrap().is_accepted());
 }
 
 #[tokio::test]
@@ -231,4 +257,60 @@ async fn a_large_delivery_leaves_frames_of_a_small_window_to_others() {
         "the small ones waited for the large one"
     );
     assert_eq!(huge.await.unwrap().unwrap(), Outcome::Accepted);
+}
+
+/// A sender of the client, a receiver of the listener, and one delivery between them.
+async fn delivered(pair: &Pair) -> (Sender, Receiver, amqp10::Delivery) {
+    let (sender, receiver) = sender_and_receiver(pair).await;
+    drop(sender.send_with_receipt("x").await.unwrap());
+    let delivery = receiver.recv().await.unwrap();
+    (sender, receiver, delivery)
+}
+
+/// A transaction that the listener declares, on a session that the client began, with a coordinator of few talents.
+async fn declared_by_listener(pair: &Pair, session: &Session) -> (ControlLink, Transaction) {
+    let options = TransactionControllerOptions::default();
+    let (controller, control) =
+        tokio::join!(TransactionController::attach(session, options), async {
+            let link = pair.client.accept_link().await.unwrap();
+            let local = [capability::LOCAL_TRANSACTIONS];
+            ControlLink::accept(link, local).await.unwrap()
+        });
+    let controller = controller.unwrap();
+    let (transaction, ()) = tokio::join!(controller.declare(), async {
+        match control.recv().await.unwrap() {
+            TransactionRequest::Declare(declare) => declare.declared("t").unwrap(),
+            other => panic!("{other:?}"),
+        }
+    });
+    (control, transaction.unwrap())
+}
+
+#[tokio::test]
+async fn x_007_a_transaction_is_good_in_its_session_whoever_began_that() {
+    let pair = Pair::new().await;
+    let session = pair.client.begin(SessionOptions::default()).await.unwrap();
+    let (client, (link_session, server)) = tokio::join!(
+        session.attach_receiver("node", ReceiverOptions::default()),
+        async {
+            let link = pair.server.accept_link().await.unwrap();
+            let session = link.session().clone();
+            let accepted = link.accept(AcceptLinkOptions::default()).await.unwrap();
+            (session, accepted)
+        }
+    );
+    let (_client, AcceptedLink::Sender(sender)) = (client.unwrap(), server) else {
+        panic!("a sender")
+    };
+    let (_control, transaction) = declared_by_listener(&pair, &link_session).await;
+    transaction.send_settled(&sender, "x").await.unwrap();
+
+    let (_sender, receiver, delivery) = delivered(&pair).await;
+    let refused = [
+        transaction.acquire(&receiver).unwrap_err(),
+        transaction.accept(delivery).unwrap_err(),
+    ];
+    for error in refused {
+        assert!(matches!(error, TransactionError::AnotherSession), "{error}");
+    }
 }

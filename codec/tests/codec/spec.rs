@@ -297,7 +297,7 @@ fn a_001_q_001_q_007_q_008_annex_a_all_fields() {
 }
 
 #[test]
-fn t_050_t_054_descriptors_and_lists_in_every_form() {
+fn t_050_t_054_z_103_descriptors_and_lists_in_every_form() {
     for composite in composites() {
         let items = mandatory_items(&composite);
         let (symbol, code) = composite.descriptor.clone().unwrap();

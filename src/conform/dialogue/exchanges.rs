@@ -2,10 +2,10 @@
 
 use bytes::Bytes;
 
-use super::hears::unexpected;
+use super::hears::{Next, unexpected};
 use super::wire::Session;
 use super::{Dialogue, Link, frames};
-use crate::codec::{Attach, Begin, DeliveryState, Detach, End, Outcome, Role};
+use crate::codec::{Attach, Begin, Detach, End, Outcome, Performative, Role};
 use crate::conform::case::Stop;
 
 impl Dialogue {
@@ -52,6 +52,8 @@ impl Dialogue {
             remote_channel,
             next_incoming_id: answer.next_outgoing_id,
             next_outgoing_id,
+            window_end: next_outgoing_id.wrapping_add(answer.incoming_window),
+            next_delivery_id: next_outgoing_id,
         });
         Ok(answer)
     }
@@ -207,26 +209,35 @@ impl Dialogue {
         self.detach(&link).await.map(drop)
     }
 
+    /// Takes every message that the node holds, over a link of its own, which is closed again.
+    ///
+    /// # Errors
+    ///
+    /// [`Stop::Skip`] if the listener refuses the link; [`Stop::Fail`] if it says something else.
+    pub async fn empty_node(&mut self) -> Result<(), Stop> {
+        let link = self.attach_receiver("empty").await?;
+        let from = link.remote.initial_delivery_count.unwrap_or(0);
+        self.grant(&link, from, frames::WINDOW).await?;
+        while let Next::Frame(frame) = self.frame_within(self.waits.silence).await? {
+            let Some(Performative::Transfer(transfer)) = frame.performative else {
+                continue;
+            };
+            if let (Some(id), false) = (transfer.delivery_id, transfer.settled == Some(true)) {
+                let accepted = frames::settle(id, id, Outcome::Accepted);
+                self.send_on(link.channel, accepted).await?;
+            }
+        }
+        self.detach(&link).await.map(drop)
+    }
+
     /// The peer's word that it accepts a delivery of this program.
     ///
     /// # Errors
     ///
     /// [`Stop::Skip`] if the outcome is another one; [`Stop::Fail`] if there is none in time.
     pub async fn expect_accepted(&mut self, delivery_id: u32) -> Result<(), Stop> {
-        let wanted = format!("disposition of delivery {delivery_id}");
-        let settled = self.expect_disposition_that(&wanted, |disposition| {
-            let last = disposition.last.unwrap_or(disposition.first);
-            let length = last.wrapping_sub(disposition.first);
-            let place = delivery_id.wrapping_sub(disposition.first);
-            disposition.role == Role::Receiver && place <= length && disposition.state.is_some()
-        });
-        match settled
-            .await?
-            .state
-            .as_ref()
-            .and_then(DeliveryState::outcome)
-        {
-            Some(Outcome::Accepted) => Ok(()),
+        match self.expect_outcome_of(delivery_id).await? {
+            Outcome::Accepted => Ok(()),
             other => Err(Stop::Skip(format!(
                 "the listener does not accept the message: {other:?}"
             ))),

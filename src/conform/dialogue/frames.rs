@@ -35,6 +35,14 @@ pub fn open() -> Open {
     }
 }
 
+/// The smallest open of a peer that takes frames of this size, in octets.
+pub fn open_at(max_frame_size: u32) -> Open {
+    Open {
+        max_frame_size,
+        ..open()
+    }
+}
+
 /// A begin with room for everything.
 pub fn begin() -> Begin {
     Begin {
@@ -127,6 +135,14 @@ pub fn detach(link: &Link) -> Detach {
 pub fn text(value: &str) -> Bytes {
     // A short text is no longer than its length field can say.
     Message::from(value).to_bytes().unwrap_or_default()
+}
+
+/// This program closes a link for this reason.
+pub fn detach_for(link: &Link, condition: Symbol) -> Detach {
+    Detach {
+        error: Some(AmqpError::new(condition, "by the case")),
+        ..detach(link)
+    }
 }
 
 /// One frame as octets.

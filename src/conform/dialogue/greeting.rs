@@ -1,11 +1,13 @@
 //! From nothing to a connection that is open: headers, SASL, opens; on either side.
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
+use tokio::time::Instant;
 
 use super::hears::unexpected;
+use super::wire::Heard;
 use super::{Dialogue, frames};
 use crate::codec::sasl::{SaslCode, SaslFrame, SaslInit, SaslMechanisms, SaslOutcome};
-use crate::codec::{Open, ProtocolHeader, Symbol};
+use crate::codec::{Open, ProtocolHeader, Symbol, frame};
 use crate::conform::case::{Side, Stop};
 
 const ANONYMOUS: Symbol = Symbol::from_static("ANONYMOUS");
@@ -84,45 +86,39 @@ impl Dialogue {
     }
 
     async fn greet_with_sasl(&mut self) -> Result<(), Stop> {
-        self.greet_sasl().await?;
-        let init = self.login();
-        self.send_sasl(&init).await?;
-        self.expect_login().await?;
+        self.pass_sasl().await?;
         self.send_bytes(&ProtocolHeader::AMQP.to_bytes()).await?;
-        self.expect_header(ProtocolHeader::AMQP).await
+        // Its own comes now, or with its open.
+        self.wire()?.0.is_header_due = true;
+        Ok(())
     }
 
-    /// Everything that a client says before its open, in one piece: for cases that send it together with what follows.
-    /// [`expect_greeting`](Self::expect_greeting) hears the answers.
+    async fn pass_sasl(&mut self) -> Result<(), Stop> {
+        self.greet_sasl().await?;
+        let login = self.login();
+        self.send_sasl(&login).await?;
+        match self.expect_outcome().await? {
+            SaslCode::Ok => Ok(()),
+            _ => Err(Stop::skip("the listener does not let this login in")),
+        }
+    }
+
+    /// A new connection to a listener, and a SASL layer if it wants one: the header of AMQP is the next to be sent.
     ///
     /// # Errors
     ///
-    /// [`Stop::Fail`] if the listener cannot be asked what it wants.
-    pub async fn greeting(&mut self) -> Result<BytesMut, Stop> {
+    /// As those of [`greet`](Self::greet).
+    pub async fn log_in(&mut self) -> Result<(), Stop> {
+        if self.target.wants_sasl() {
+            return self.pass_sasl().await;
+        }
         // Whether it insists on SASL is known once it was greeted.
         self.greet().await?;
         self.hang_up().await?;
-        let mut octets = BytesMut::new();
-        if self.target.wants_sasl() {
-            octets.extend_from_slice(&ProtocolHeader::SASL.to_bytes());
-            octets.extend_from_slice(&frames::encode_sasl(&self.login()));
+        match self.target.wants_sasl() {
+            true => self.pass_sasl().await,
+            false => self.connect().await,
         }
-        octets.extend_from_slice(&ProtocolHeader::AMQP.to_bytes());
-        Ok(octets)
-    }
-
-    /// The listener's answers to [`greeting`](Self::greeting).
-    ///
-    /// # Errors
-    ///
-    /// [`Stop::Fail`] if something else comes, or nothing in time.
-    pub async fn expect_greeting(&mut self) -> Result<(), Stop> {
-        if self.target.wants_sasl() {
-            self.expect_header(ProtocolHeader::SASL).await?;
-            self.expect_mechanisms().await?;
-            self.expect_login().await?;
-        }
-        self.expect_header(ProtocolHeader::AMQP).await
     }
 
     /// The mechanisms that a listener offers, at least one.
@@ -146,15 +142,6 @@ impl Dialogue {
         match self.expect_sasl().await? {
             SaslFrame::Outcome(outcome) => Ok(outcome.code),
             other => Err(unexpected("sasl-outcome", other.name())),
-        }
-    }
-
-    async fn expect_login(&mut self) -> Result<(), Stop> {
-        match self.expect_outcome().await? {
-            SaslCode::Ok => Ok(()),
-            _ => Err(Stop::Skip(
-                "the listener does not let this login in".to_owned(),
-            )),
         }
     }
 
@@ -222,6 +209,64 @@ impl Dialogue {
             additional_data: None,
         };
         self.send_sasl(&SaslFrame::Outcome(outcome)).await
+    }
+
+    /// These eight octets.
+    ///
+    /// # Errors
+    ///
+    /// [`Stop::Fail`] if others come, or fewer in time.
+    pub async fn expect_header(&mut self, header: ProtocolHeader) -> Result<(), Stop> {
+        let came = self.next_header().await?;
+        match came == header {
+            true => Ok(()),
+            false => Err(unexpected(&header.to_string(), &came.to_string())),
+        }
+    }
+
+    /// The next eight octets, which must be a protocol header, of whatever protocol and version.
+    ///
+    /// # Errors
+    ///
+    /// [`Stop::Fail`] if they are none, or do not come in time.
+    pub async fn next_header(&mut self) -> Result<ProtocolHeader, Stop> {
+        let octets = self.read_octets(8).await?;
+        let header = octets.first_chunk().and_then(ProtocolHeader::parse);
+        header.ok_or_else(|| match octets.is_empty() {
+            true => unexpected("a protocol header", "nothing"),
+            false => unexpected("a protocol header", &format!("{octets:?}")),
+        })
+    }
+
+    /// So many octets, whatever they are; fewer if the stream ends or the time is up before.
+    ///
+    /// # Errors
+    ///
+    /// [`Stop::Fail`] if there is no connection.
+    pub async fn read_octets(&mut self, count: usize) -> Result<Bytes, Stop> {
+        let deadline = Instant::now() + self.waits.patience;
+        let (wire, record) = self.wire()?;
+        Ok(wire.read_octets(record, count, deadline).await)
+    }
+
+    /// The next SASL frame.
+    ///
+    /// # Errors
+    ///
+    /// [`Stop::Fail`] if something else comes, or nothing in time.
+    pub async fn expect_sasl(&mut self) -> Result<SaslFrame, Stop> {
+        let deadline = Instant::now() + self.waits.patience;
+        let (wire, record) = self.wire()?;
+        let came = match wire.hear(record, deadline).await {
+            Heard::Frame(raw) => match frame::decode_sasl(raw) {
+                Ok(sasl) => return Ok(sasl),
+                Err(error) => format!("a frame that does not decode as such: {error}"),
+            },
+            Heard::End => "the end of the stream".to_owned(),
+            Heard::Nothing => "nothing".to_owned(),
+            Heard::NoFrame(why) => why,
+        };
+        Err(unexpected("a SASL frame", &came))
     }
 }
 

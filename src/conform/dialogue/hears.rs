@@ -6,12 +6,10 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::wire::Heard;
-use super::{Dialogue, Refusal, Scope, frames};
+use super::{Dialogue, Refusal, frames};
 use crate::codec::frame::{self, AmqpFrame};
-use crate::codec::sasl::SaslFrame;
 use crate::codec::{
-    Attach, Begin, Close, Detach, Disposition, End, Flow, Open, Outcome, Performative,
-    ProtocolHeader, Symbol, Transfer,
+    Attach, Begin, Close, Detach, Disposition, End, Flow, Open, Outcome, Performative, Transfer,
 };
 use crate::conform::case::Stop;
 
@@ -215,7 +213,7 @@ impl Dialogue {
         end.await
     }
 
-    /// A close of the peer. What it said before on its links and sessions is passed over, other than a second open.
+    /// A close of the peer.
     ///
     /// # Errors
     ///
@@ -226,226 +224,6 @@ impl Dialogue {
             other => Err(other),
         });
         close.await
-    }
-
-    /// The answer to this program's close, on channel 0. All that the peer said before it knew of the close is passed over.
-    ///
-    /// # Errors
-    ///
-    /// [`Stop::Fail`] if it does not come in time.
-    pub async fn expect_answer_to_close(&mut self) -> Result<Close, Stop> {
-        let deadline = Instant::now() + self.waits.patience;
-        loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            let frame = match self.frame_within(left).await? {
-                Next::Frame(frame) => frame,
-                Next::End => return Err(unexpected("close", "the end of the stream")),
-                Next::Nothing => return Err(unexpected("close", "nothing")),
-            };
-            match (frame.channel, frame.performative) {
-                (0, Some(Performative::Close(close))) => return Ok(close),
-                (channel, Some(Performative::Close(_))) => {
-                    return Err(unexpected(
-                        "close on channel 0",
-                        &format!("close on channel {channel}"),
-                    ));
-                }
-                _ => {}
-            }
-        }
-    }
-
-    /// A detach with one of these conditions; another condition is remarked. The handle must be handed back by it.
-    ///
-    /// # Errors
-    ///
-    /// [`Stop::Fail`] if something else comes, nothing in time, or a detach without an error.
-    pub async fn expect_detach_with(&mut self, conditions: &[Symbol]) -> Result<Detach, Stop> {
-        let detach = self.expect_detach().await?;
-        let error = detach.error.as_ref();
-        let came = error.map(|error| &error.condition);
-        self.check_condition("detach", came, conditions)?;
-        Ok(detach)
-    }
-
-    /// An end with one of these conditions; another condition is remarked.
-    ///
-    /// # Errors
-    ///
-    /// [`Stop::Fail`] if something else comes, nothing in time, or an end without an error.
-    pub async fn expect_end_with(&mut self, conditions: &[Symbol]) -> Result<(), Stop> {
-        let error = self.expect_end().await?.error;
-        let came = error.as_ref().map(|error| &error.condition);
-        self.check_condition("end", came, conditions)
-    }
-
-    /// A close with one of these conditions, and after this program's answer the end of the stream. Another condition is
-    /// remarked, and so is a stream that ends without a close: the peer has refused, but the other side does not learn why.
-    ///
-    /// # Errors
-    ///
-    /// [`Stop::Fail`] if something else comes, or nothing in time.
-    pub async fn expect_close_with(&mut self, conditions: &[Symbol]) -> Result<(), Stop> {
-        let refusal = self.expect_refusal().await?;
-        match (refusal.scope, refusal.is_said) {
-            (Scope::Connection, false) => {
-                self.remark("the stream ended without a close");
-                return Ok(());
-            }
-            (Scope::Connection, true) => {}
-            _ => return Err(unexpected("close", &refusal.to_string())),
-        }
-        let came = refusal.error.as_ref().map(|error| &error.condition);
-        self.check_condition("close", came, conditions)?;
-        self.send_on(0, frames::close()).await?;
-        self.half_close().await?;
-        self.expect_eof_or_remark().await
-    }
-
-    /// The peer refuses, whatever it says before: by a detach, end or close, or by the end of the stream. A peer that ends in
-    /// another scope than one expects is not wrong by that alone.
-    ///
-    /// # Errors
-    ///
-    /// [`Stop::Fail`] if none comes in time.
-    pub async fn expect_refusal(&mut self) -> Result<Refusal, Stop> {
-        let deadline = Instant::now() + self.waits.patience;
-        loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            let frame = match self.frame_within(left).await? {
-                Next::Frame(frame) => frame,
-                Next::End => return Ok(Refusal::SILENT),
-                Next::Nothing => return Err(unexpected("a refusal", "nothing")),
-            };
-            if let Some(refusal) = frame.performative.as_ref().and_then(Refusal::of) {
-                return Ok(refusal);
-            }
-        }
-    }
-
-    fn check_condition(
-        &mut self,
-        by: &str,
-        came: Option<&Symbol>,
-        conditions: &[Symbol],
-    ) -> Result<(), Stop> {
-        let Some(came) = came else {
-            let wanted = format!("{by} with an error");
-            return Err(unexpected(&wanted, &format!("{by} without an error")));
-        };
-        if !conditions.contains(came) {
-            let names: Vec<&str> = conditions.iter().map(Symbol::as_str).collect();
-            self.remark(format!(
-                "{by} with {came} in place of {}",
-                names.join(" or ")
-            ));
-        }
-        Ok(())
-    }
-
-    /// The stream ends; what the peer still says before is passed over.
-    ///
-    /// # Errors
-    ///
-    /// [`Stop::Fail`] if it does not end in time.
-    pub async fn expect_eof(&mut self) -> Result<(), Stop> {
-        let deadline = Instant::now() + self.waits.patience;
-        loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            let (wire, record) = self.wire()?;
-            match wire.hear(record, deadline).await {
-                Heard::End => return Ok(()),
-                Heard::Frame(_) if !left.is_zero() => {}
-                Heard::NoFrame(why) => {
-                    return Err(unexpected("the end of the stream", &why));
-                }
-                Heard::Frame(_) | Heard::Nothing => {
-                    return Err(unexpected("the end of the stream", "nothing"));
-                }
-            }
-        }
-    }
-
-    /// The stream ends, and the listener did not open: what it says before is passed over, save for that. That the stream
-    /// does not end is remarked.
-    ///
-    /// # Errors
-    ///
-    /// [`Stop::Fail`] if it opens.
-    pub async fn expect_no_open(&mut self) -> Result<(), Stop> {
-        let deadline = Instant::now() + self.waits.patience;
-        loop {
-            let (wire, record) = self.wire()?;
-            match wire.hear(record, deadline).await {
-                Heard::End => return Ok(()),
-                Heard::Frame(raw) => {
-                    let decoded = frame::decode_amqp(raw).ok();
-                    let performative = decoded.and_then(|frame| frame.performative);
-                    if matches!(performative, Some(Performative::Open(_))) {
-                        return Err(unexpected("the end of the stream", "open"));
-                    }
-                }
-                Heard::NoFrame(why) => return Err(unexpected("the end of the stream", &why)),
-                Heard::Nothing => {
-                    self.remark("the stream does not end");
-                    return Ok(());
-                }
-            }
-        }
-    }
-
-    /// The stream ends. That it does not is remarked: once both have closed, the standard leaves it to the peer when to let go.
-    ///
-    /// # Errors
-    ///
-    /// [`Stop::Fail`] if there is no connection.
-    pub async fn expect_eof_or_remark(&mut self) -> Result<(), Stop> {
-        self.wire()?;
-        if self.expect_eof().await.is_err() {
-            self.remark("the stream did not end after both had closed");
-        }
-        Ok(())
-    }
-
-    /// Nothing is said for a while besides empty frames and flows, and the connection stays up.
-    ///
-    /// # Errors
-    ///
-    /// [`Stop::Fail`] if something is said, or the stream ends.
-    pub async fn expect_silence(&mut self) -> Result<(), Stop> {
-        let deadline = Instant::now() + self.waits.silence;
-        loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            let frame = match self.frame_within(left).await? {
-                Next::Frame(frame) => frame,
-                Next::End => return Err(unexpected("silence", "the end of the stream")),
-                Next::Nothing => return Ok(()),
-            };
-            match frame.performative {
-                None | Some(Performative::Flow(_)) => {}
-                Some(other) if self.is_prelude(&other) => {
-                    self.answer_prelude(frame.channel, other).await?;
-                }
-                Some(other) => return Err(unexpected("silence", &describe(&other))),
-            }
-        }
-    }
-
-    /// Nothing more is said at all, not even an empty frame; gives whether the stream goes on.
-    ///
-    /// # Errors
-    ///
-    /// [`Stop::Fail`] if something is said.
-    pub async fn expect_last_word(&mut self) -> Result<bool, Stop> {
-        match self.frame_within(self.waits.silence).await? {
-            Next::Nothing => Ok(true),
-            Next::End => Ok(false),
-            Next::Frame(frame) => {
-                let came = frame.performative.as_ref().map(describe);
-                let came = came.unwrap_or_else(|| "an empty frame".to_owned());
-                Err(unexpected("nothing more", &came))
-            }
-        }
     }
 
     /// All frames of the next delivery: its first transfer, and the payload of all of them.
@@ -475,64 +253,6 @@ impl Dialogue {
             self.send(frames::settle(id, id, Outcome::Accepted)).await?;
         }
         Ok((first, payload))
-    }
-
-    /// These eight octets.
-    ///
-    /// # Errors
-    ///
-    /// [`Stop::Fail`] if others come, or fewer in time.
-    pub async fn expect_header(&mut self, header: ProtocolHeader) -> Result<(), Stop> {
-        let came = self.next_header().await?;
-        match came == header {
-            true => Ok(()),
-            false => Err(unexpected(&header.to_string(), &came.to_string())),
-        }
-    }
-
-    /// The next eight octets, which must be a protocol header, of whatever protocol and version.
-    ///
-    /// # Errors
-    ///
-    /// [`Stop::Fail`] if they are none, or do not come in time.
-    pub async fn next_header(&mut self) -> Result<ProtocolHeader, Stop> {
-        let octets = self.read_octets(8).await?;
-        let header = octets.first_chunk().and_then(ProtocolHeader::parse);
-        header.ok_or_else(|| match octets.is_empty() {
-            true => unexpected("a protocol header", "nothing"),
-            false => unexpected("a protocol header", &format!("{octets:?}")),
-        })
-    }
-
-    /// So many octets, whatever they are; fewer if the stream ends or the time is up before.
-    ///
-    /// # Errors
-    ///
-    /// [`Stop::Fail`] if there is no connection.
-    pub async fn read_octets(&mut self, count: usize) -> Result<Bytes, Stop> {
-        let deadline = Instant::now() + self.waits.patience;
-        let (wire, record) = self.wire()?;
-        Ok(wire.read_octets(record, count, deadline).await)
-    }
-
-    /// The next SASL frame.
-    ///
-    /// # Errors
-    ///
-    /// [`Stop::Fail`] if something else comes, or nothing in time.
-    pub async fn expect_sasl(&mut self) -> Result<SaslFrame, Stop> {
-        let deadline = Instant::now() + self.waits.patience;
-        let (wire, record) = self.wire()?;
-        let came = match wire.hear(record, deadline).await {
-            Heard::Frame(raw) => match frame::decode_sasl(raw) {
-                Ok(sasl) => return Ok(sasl),
-                Err(error) => format!("a frame that does not decode as such: {error}"),
-            },
-            Heard::End => "the end of the stream".to_owned(),
-            Heard::Nothing => "nothing".to_owned(),
-            Heard::NoFrame(why) => why,
-        };
-        Err(unexpected("a SASL frame", &came))
     }
 }
 

@@ -1,16 +1,21 @@
 //! The verbs that cases are written in.
 //!
 //! ```text
-//! open begin attach_sender accept_sender ...  exchanges, obliging     several frames, and their answers
+//! open begin attach_sender accept_sender ...  greeting, exchanges,    several frames, and their answers
+//!                                             obliging
+//! hold_session hold_link take ...             holding                 a client, in the hands of the case
 //! send send_transfer send_bytes ...           says                    one frame or some octets
-//! expect_begin expect_close_with ...          hears                   the next frame that matters
+//! expect_begin expect_transfer ...            hears                   the next frame that matters
+//! expect_close_with expect_eof ...            refusal, ending         how the peer ends something
 //!                                             wire                    one connection, recorded
 //! ```
 
+mod ending;
 mod exchanges;
 pub mod frames;
 mod greeting;
 mod hears;
+mod holding;
 mod obliging;
 mod refusal;
 mod says;

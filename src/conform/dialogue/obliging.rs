@@ -26,16 +26,9 @@ impl Dialogue {
     ///
     /// [`Stop::Skip`] if the client begins none in time.
     pub async fn accept_session(&mut self) -> Result<Begin, Stop> {
-        let heard = self.serve_until("begin", false, |heard| {
-            matches!(heard, Performative::Begin(_))
-        });
-        match heard.await? {
-            (channel, Performative::Begin(begin)) => {
-                self.answer_begin(channel, frames::begin()).await?;
-                Ok(*begin)
-            }
-            _ => Err(Stop::fail("no begin")),
-        }
+        let (channel, begin) = self.hold_session().await?;
+        self.answer_begin(channel, frames::begin()).await?;
+        Ok(begin)
     }
 
     /// The client attaches a link over which it sends; it is answered, and gets no credit yet. The dialogue is about the
@@ -223,12 +216,17 @@ impl Dialogue {
         let is_free = |channel: &u16| wire.session(*channel).is_none();
         let channel = (first..=most).chain(0..first).find(is_free);
         let channel = channel.unwrap_or(0);
+        let mut begins = wire.remote_begins.iter();
+        let begin = begins.find(|(channel, _)| *channel == remote_channel);
+        let begin = begin.map(|(_, begin)| begin.clone()).unwrap_or_default();
         wire.channel = channel;
         wire.sessions.push(Session {
             channel,
             remote_channel,
-            next_incoming_id: 0,
+            next_incoming_id: begin.next_outgoing_id,
             next_outgoing_id: answer.next_outgoing_id,
+            window_end: answer.next_outgoing_id.wrapping_add(begin.incoming_window),
+            next_delivery_id: answer.next_outgoing_id,
         });
         let answer = Begin {
             remote_channel: Some(remote_channel),
@@ -239,6 +237,17 @@ impl Dialogue {
 
     /// Answers a client's attach and grants all of it, save for a coordinator, which is refused.
     async fn answer_attach_on(&mut self, remote_channel: u16, remote: Attach) -> Result<(), Stop> {
+        let link = self.new_link(remote_channel, remote)?;
+        if matches!(link.remote.target, Some(TargetArchetype::Coordinator(_))) {
+            return self.refuse(&link).await;
+        }
+        let (wire, _) = self.wire()?;
+        wire.links.push(Served::new(link.clone()));
+        self.send_on(link.channel, frames::answer_to(&link)).await
+    }
+
+    /// The two ends of a link that a client attaches; this program's handle is one that is free.
+    pub(super) fn new_link(&mut self, remote_channel: u16, remote: Attach) -> Result<Link, Stop> {
         let (wire, _) = self.wire()?;
         let Some(channel) = wire.channel_of(remote_channel) else {
             return Err(Stop::Fail(format!(
@@ -247,16 +256,11 @@ impl Dialogue {
         };
         let handle = wire.next_handle;
         wire.next_handle += 1;
-        let link = Link {
+        Ok(Link {
             channel,
             handle,
             remote,
-        };
-        if matches!(link.remote.target, Some(TargetArchetype::Coordinator(_))) {
-            return self.refuse(&link).await;
-        }
-        wire.links.push(Served::new(link.clone()));
-        self.send_on(channel, frames::answer_to(&link)).await
+        })
     }
 
     async fn refuse(&mut self, link: &Link) -> Result<(), Stop> {
@@ -318,7 +322,7 @@ impl Dialogue {
             false => 0,
         };
         for _ in 0..messages {
-            self.hand_out(&served.link).await?;
+            self.hand_out(&served.link, &frames::text("hello")).await?;
         }
         if !flow.drain && !flow.echo {
             return Ok(());
@@ -355,26 +359,16 @@ impl Dialogue {
         self.send_on(link.channel, flow).await
     }
 
-    /// Sends one small message to a client's receiver.
+    /// Sends one message to a client's receiver, in one frame; gives its delivery-id.
     ///
     /// # Errors
     ///
     /// [`Stop::Fail`] if there is no connection.
-    pub async fn hand_out(&mut self, link: &Link) -> Result<(), Stop> {
-        let (wire, _) = self.wire()?;
-        wire.channel = link.channel;
-        let delivery_id = wire
-            .session(link.channel)
-            .map_or(0, |session| session.next_outgoing_id);
-        if let Some(served) = wire
-            .links
-            .iter_mut()
-            .find(|served| served.link.handle == link.handle)
-        {
-            served.delivery_count = served.delivery_count.wrapping_add(1);
-        }
-        let transfer = frames::transfer(link, delivery_id);
-        self.send_transfer(transfer, &frames::text("hello")).await
+    pub async fn hand_out(&mut self, link: &Link, message: &[u8]) -> Result<u32, Stop> {
+        let transfer = self.next_transfer(link)?;
+        let delivery_id = transfer.delivery_id.unwrap_or(0);
+        self.send_transfer(transfer, message).await?;
+        Ok(delivery_id)
     }
 
     /// Accepts a client's delivery when its last frame is here.
@@ -390,8 +384,6 @@ impl Dialogue {
         if transfer.more {
             return Ok(());
         }
-        served.delivery_count = served.delivery_count.wrapping_add(1);
-        served.credit = served.credit.saturating_sub(1);
         let is_settled = std::mem::take(&mut served.is_settled);
         let our_channel = served.link.channel;
         match served.delivery_id.take() {

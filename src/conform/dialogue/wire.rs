@@ -8,7 +8,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::frames::{self, Link};
 use crate::codec::frame::{self, AmqpFrame, RawFrame};
-use crate::codec::{Flow, Open, Performative, SaslFrame};
+use crate::codec::{Begin, Flow, Open, Performative, ProtocolHeader, SaslFrame, Transfer};
 use crate::conform::record::{Direction, Record};
 use crate::conform::target::BoxStream;
 
@@ -21,11 +21,15 @@ pub(super) struct Wire {
     number: usize,
     input: BytesMut,
     is_ended: bool,
+    /// Whether the header of AMQP is still to come: some send it together with their first frame.
+    pub(super) is_header_due: bool,
     /// What the peer's open said.
     pub(super) remote_open: Option<Open>,
     /// The channel of the session that verbs are about.
     pub(super) channel: u16,
     pub(super) sessions: Vec<Session>,
+    /// The peer's begins, by their channels.
+    pub(super) remote_begins: Vec<(u16, Begin)>,
     /// Links that a client attached.
     pub(super) links: Vec<Served>,
     /// The peer's last flow on each link, by its channel and handle.
@@ -49,6 +53,10 @@ pub(super) struct Session {
     pub(super) next_incoming_id: u32,
     /// Of our own.
     pub(super) next_outgoing_id: u32,
+    /// The first that the peer's window has no room for.
+    pub(super) window_end: u32,
+    /// Of our next delivery.
+    pub(super) next_delivery_id: u32,
 }
 
 /// What this program counts for one link that a client attached.
@@ -59,8 +67,10 @@ pub(super) struct Served {
     pub(super) is_taken: bool,
     /// Credit that the client has, if it is the sender.
     pub(super) credit: u32,
-    /// Deliveries that came or were sent.
+    /// Deliveries that came or were sent, counted when they begin.
     pub(super) delivery_count: u32,
+    /// Whether more frames of the last one are to come.
+    is_midway: bool,
     /// The delivery of which more frames are to come.
     pub(super) delivery_id: Option<u32>,
     /// Whether that one is settled.
@@ -75,9 +85,19 @@ impl Served {
             is_taken: false,
             credit: 0,
             delivery_count,
+            is_midway: false,
             delivery_id: None,
             is_settled: false,
         }
+    }
+
+    /// Counts a transfer frame of the client.
+    fn count(&mut self, transfer: &Transfer) {
+        if !self.is_midway {
+            self.delivery_count = self.delivery_count.wrapping_add(1);
+            self.credit = self.credit.saturating_sub(1);
+        }
+        self.is_midway = transfer.more && !transfer.aborted;
     }
 }
 
@@ -100,9 +120,11 @@ impl Wire {
             number,
             input: BytesMut::new(),
             is_ended: false,
+            is_header_due: false,
             remote_open: None,
             channel: frames::CHANNEL,
             sessions: Vec::new(),
+            remote_begins: Vec::new(),
             links: Vec::new(),
             flows: Vec::new(),
             largest_frame: 0,
@@ -138,15 +160,21 @@ impl Wire {
 
     /// The peer's last flow on a link, if it grants credit.
     pub(super) fn credit_of(&self, link: &Link) -> Option<Flow> {
+        let flow = self.flow_of(link)?;
+        flow.link_credit
+            .is_some_and(|credit| credit > 0)
+            .then(|| flow.clone())
+    }
+
+    /// The peer's last flow on a link.
+    pub(super) fn flow_of(&self, link: &Link) -> Option<&Flow> {
         let mut sessions = self.sessions.iter();
         let session = sessions.find(|session| session.channel == link.channel)?;
         let mut flows = self.flows.iter();
         let (_, flow) = flows.find(|(channel, flow)| {
             *channel == session.remote_channel && flow.handle == Some(link.remote.handle)
         })?;
-        flow.link_credit
-            .is_some_and(|credit| credit > 0)
-            .then(|| flow.clone())
+        Some(flow)
     }
 
     /// Writes octets. A peer that does not read any more is not in the way: what it says instead is still to be heard.
@@ -188,26 +216,47 @@ impl Wire {
 
     /// Counts a transfer frame that was sent.
     pub(super) fn count_sent(&mut self, channel: u16, performative: &Performative) {
-        if let (Performative::Transfer(_), Some(session)) = (performative, self.session(channel)) {
+        if let (Performative::Transfer(transfer), Some(session)) =
+            (performative, self.session(channel))
+        {
             session.next_outgoing_id = session.next_outgoing_id.wrapping_add(1);
+            if let Some(id) = transfer.delivery_id {
+                session.next_delivery_id = id.wrapping_add(1);
+            }
         }
     }
 
     fn count_received(&mut self, frame: &AmqpFrame) {
         let channel = frame.channel;
         match &frame.performative {
-            Some(Performative::Flow(flow)) if flow.handle.is_some() => {
-                let is_known =
-                    |(on, known): &(u16, Flow)| *on == channel && known.handle == flow.handle;
-                self.flows.retain(|known| !is_known(known));
-                self.flows.push((channel, flow.clone()));
+            Some(Performative::Flow(flow)) => self.count_flow(channel, flow),
+            Some(Performative::Transfer(transfer)) => self.count_transfer(channel, transfer),
+            Some(Performative::Begin(begin)) => {
+                self.remote_begins.retain(|(on, _)| *on != channel);
+                self.remote_begins.push((channel, Begin::clone(begin)));
             }
-            Some(Performative::Transfer(_)) => self.count_transfer(channel),
             _ => {}
         }
     }
 
-    fn count_transfer(&mut self, channel: u16) {
+    fn count_flow(&mut self, channel: u16, flow: &Flow) {
+        let mut sessions = self.sessions.iter_mut();
+        let session = sessions.find(|session| session.remote_channel == channel);
+        if let (Some(session), Some(next)) = (session, flow.next_incoming_id) {
+            session.window_end = next.wrapping_add(flow.incoming_window);
+        }
+        if flow.handle.is_some() {
+            let is_known =
+                |(on, known): &(u16, Flow)| *on == channel && known.handle == flow.handle;
+            self.flows.retain(|known| !is_known(known));
+            self.flows.push((channel, flow.clone()));
+        }
+    }
+
+    fn count_transfer(&mut self, channel: u16, transfer: &Transfer) {
+        if let Some(served) = self.served(channel, Some(transfer.handle)) {
+            served.count(transfer);
+        }
         let mut sessions = self.sessions.iter_mut();
         if let Some(session) = sessions.find(|session| session.remote_channel == channel) {
             session.next_incoming_id = session.next_incoming_id.wrapping_add(1);
@@ -229,7 +278,8 @@ impl Wire {
         let octets = self.input.split_to(count.min(self.input.len())).freeze();
         let what = match octets.len() {
             8 if octets.starts_with(b"AMQP") => "header",
-            0 => "the end of the stream",
+            0 if self.is_ended => "the end of the stream",
+            0 => return octets,
             _ => "octets",
         };
         record.add(self.number, Direction::Received, what, &octets);
@@ -238,6 +288,11 @@ impl Wire {
 
     /// The next frame of any type.
     pub(super) async fn hear(&mut self, record: &mut Record, deadline: Instant) -> Heard {
+        if self.is_header_due
+            && let Some(heard) = self.hear_header(record, deadline).await
+        {
+            return heard;
+        }
         loop {
             let octets = first_frame(&self.input);
             match frame::split(&mut self.input, MAX_FRAME_SIZE) {
@@ -257,6 +312,22 @@ impl Wire {
             if !self.fill(deadline).await {
                 return Heard::Nothing;
             }
+        }
+    }
+
+    /// The header of AMQP; what came instead, if it is not that.
+    async fn hear_header(&mut self, record: &mut Record, deadline: Instant) -> Option<Heard> {
+        while self.input.len() < 8 && !self.is_ended {
+            if !self.fill(deadline).await {
+                return Some(Heard::Nothing);
+            }
+        }
+        let octets = self.read_octets(record, 8, deadline).await;
+        self.is_header_due = false;
+        match octets[..] == ProtocolHeader::AMQP.to_bytes() {
+            true => None,
+            false if octets.is_empty() => Some(Heard::End),
+            false => Some(Heard::NoFrame("not the header of AMQP".to_owned())),
         }
     }
 

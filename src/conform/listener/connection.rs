@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::codec::{Close, End, Fields, Open, Performative, Symbol, condition};
+use crate::codec::{Close, End, Fields, Open, Performative, ProtocolHeader, Symbol, condition};
 use crate::conform::case::{Case, Level, Side, Stop};
 use crate::conform::dialogue::{Dialogue, frames};
 
@@ -269,7 +269,7 @@ pub(super) const CASES: &[Case] = &[
         expected: "header, open and, as the last word, close",
         play: |peer| {
             Box::pin(async move {
-                let mut octets = peer.greeting().await?.to_vec();
+                let mut octets = ProtocolHeader::AMQP.to_bytes().to_vec();
                 let said: [Performative; 4] = [
                     frames::open().into(),
                     frames::begin().into(),
@@ -279,9 +279,9 @@ pub(super) const CASES: &[Case] = &[
                 for performative in said {
                     octets.extend_from_slice(&frames::encode(0, performative, b""));
                 }
-                peer.connect().await?;
-                peer.send_secretly("all up to close", &octets).await?;
-                peer.expect_greeting().await?;
+                peer.log_in().await?;
+                peer.send_bytes(&octets).await?;
+                peer.expect_header(ProtocolHeader::AMQP).await?;
                 peer.expect_open().await?;
                 peer.expect_answer_to_close().await?;
                 peer.expect_last_word().await.map(drop)

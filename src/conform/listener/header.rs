@@ -1,8 +1,10 @@
 //! The protocol header [2.2].
 
-use super::super::dialogue::{Dialogue, frames};
+use std::time::Duration;
+
 use crate::codec::ProtocolHeader;
 use crate::conform::case::{Case, Level, Side, Stop};
+use crate::conform::dialogue::{Dialogue, frames};
 
 pub(super) const CASES: &[Case] = &[
     Case {
@@ -11,9 +13,9 @@ pub(super) const CASES: &[Case] = &[
         side: Side::Listener,
         level: Level::Must,
         needs: &[],
-        stimulus: "the header of a protocol that the listener speaks",
-        expected: "the same eight octets",
-        play: |peer| Box::pin(async move { peer.greet().await }),
+        stimulus: "the header of a protocol that the listener speaks, and open",
+        expected: "the same eight octets, before open",
+        play: |peer| Box::pin(async move { peer.open().await.map(drop) }),
     },
     Case {
         name: "v_006_v_007_v_010_an_unsupported_version_is_answered_with_a_supported_one",
@@ -107,9 +109,8 @@ pub(super) const CASES: &[Case] = &[
         expected: "the same answers as to a header and frames in one piece",
         play: |peer| {
             Box::pin(async move {
-                let octets = up_to_begin(peer).await?;
-                peer.connect().await?;
-                for octet in octets {
+                peer.log_in().await?;
+                for octet in up_to_begin() {
                     peer.send_bytes(&[octet]).await?;
                 }
                 expect_up_to_begin(peer).await
@@ -122,13 +123,12 @@ pub(super) const CASES: &[Case] = &[
         side: Side::Listener,
         level: Level::Must,
         needs: &[],
-        stimulus: "header, login if there is one, open and begin in one segment",
+        stimulus: "header, open and begin in one segment",
         expected: "header, open and begin",
         play: |peer| {
             Box::pin(async move {
-                let octets = up_to_begin(peer).await?;
-                peer.connect().await?;
-                peer.send_bytes(&octets).await?;
+                peer.log_in().await?;
+                peer.send_bytes(&up_to_begin()).await?;
                 expect_up_to_begin(peer).await
             })
         },
@@ -144,7 +144,7 @@ pub(super) const CASES: &[Case] = &[
         play: |peer| {
             Box::pin(async move {
                 peer.connect().await?;
-                peer.pause(std::time::Duration::from_secs(20)).await;
+                peer.pause(Duration::from_secs(20)).await;
                 peer.expect_eof().await
             })
         },
@@ -162,19 +162,19 @@ async fn expect_other_header(peer: &mut Dialogue, octets: &[u8]) -> Result<(), S
     }
 }
 
-async fn up_to_begin(peer: &mut Dialogue) -> Result<Vec<u8>, Stop> {
-    let mut octets = peer.greeting().await?.to_vec();
+fn up_to_begin() -> Vec<u8> {
+    let mut octets = ProtocolHeader::AMQP.to_bytes().to_vec();
     octets.extend_from_slice(&frames::encode(0, frames::open(), b""));
     octets.extend_from_slice(&frames::encode(0, frames::begin(), b""));
-    Ok(octets)
+    octets
 }
 
 async fn expect_up_to_begin(peer: &mut Dialogue) -> Result<(), Stop> {
-    peer.expect_greeting().await?;
+    peer.expect_header(ProtocolHeader::AMQP).await?;
     peer.expect_open().await?;
     let (_, begin) = peer.expect_begin().await?;
     match begin.remote_channel {
         Some(0) => Ok(()),
-        other => Err(Stop::fail(format!("begin with remote-channel {other:?}"))),
+        other => Err(Stop::Fail(format!("begin with remote-channel {other:?}"))),
     }
 }

@@ -21,13 +21,7 @@ pub(super) const CASES: &[Case] = &[
                     .await?;
                 peer.begin_on(1, begin_with_window(1)).await?;
                 let link = peer.attach_receiver("link").await?;
-                let credit = Flow {
-                    handle: Some(link.handle),
-                    delivery_count: link.remote.initial_delivery_count,
-                    link_credit: Some(3),
-                    ..window(peer, 1)
-                };
-                peer.send(credit).await?;
+                peer.send(with_credit(&link, 3, window(peer, 1))).await?;
                 for _ in 0..2 {
                     peer.accept_delivery().await?;
                     peer.expect_silence().await?;
@@ -92,6 +86,41 @@ pub(super) const CASES: &[Case] = &[
         },
     },
     Case {
+        name: "w_008_w_010_frames_in_flight_are_taken_off_the_window",
+        rows: &["W-008", "W-010"],
+        side: Side::Listener,
+        level: Level::Must,
+        needs: &[Need::Queue],
+        stimulus: "after two transfers, flows that know of none of them and have a window of three, then of one",
+        expected: "one transfer after the first flow, and none after the second",
+        play: |peer| {
+            Box::pin(async move {
+                peer.open_session().await?;
+                let messages = ["a", "b", "c", "d"].map(frames::text);
+                peer.put(&messages).await?;
+                peer.begin_on(1, begin_with_window(2)).await?;
+                let link = peer.attach_receiver("link").await?;
+                let before = peer.flow().next_incoming_id;
+                peer.send(with_credit(&link, 4, window(peer, 2))).await?;
+                peer.accept_delivery().await?;
+                peer.accept_delivery().await?;
+                for (incoming_window, comes) in [(3, true), (1, false)] {
+                    let flow = Flow {
+                        next_incoming_id: before,
+                        ..window(peer, incoming_window)
+                    };
+                    peer.send(flow).await?;
+                    if comes {
+                        peer.accept_delivery().await?;
+                    }
+                    peer.expect_silence().await?;
+                }
+                peer.send(window(peer, 1)).await?;
+                peer.accept_delivery().await.map(drop)
+            })
+        },
+    },
+    Case {
         name: "w_009_a_flow_without_next_incoming_id_counts_from_the_begin",
         rows: &["W-009"],
         side: Side::Listener,
@@ -105,18 +134,39 @@ pub(super) const CASES: &[Case] = &[
                 peer.put(&[frames::text("a"), frames::text("b")]).await?;
                 peer.begin_on(1, begin_with_window(0)).await?;
                 let link = peer.attach_receiver("link").await?;
-                let credit = Flow {
+                let flow = Flow {
                     next_incoming_id: None,
-                    handle: Some(link.handle),
-                    delivery_count: link.remote.initial_delivery_count,
-                    link_credit: Some(2),
-                    ..window(peer, 1)
+                    ..with_credit(&link, 2, window(peer, 1))
                 };
-                peer.send(credit).await?;
+                peer.send(flow).await?;
                 peer.accept_delivery().await?;
                 peer.expect_silence().await?;
                 peer.send(window(peer, 1)).await?;
                 peer.accept_delivery().await.map(drop)
+            })
+        },
+    },
+    Case {
+        name: "w_013_a_window_opens_again_before_the_sender_starves",
+        rows: &["W-013"],
+        side: Side::Listener,
+        level: Level::Must,
+        needs: &[],
+        stimulus: "more settled messages than the listener's incoming-window, each when there is room and credit",
+        expected: "flows that open the window again",
+        play: |peer| {
+            Box::pin(async move {
+                let incoming_window = peer.open_session().await?.incoming_window;
+                if incoming_window > 2000 {
+                    return Err(Stop::Skip(format!(
+                        "a window of {incoming_window} is large"
+                    )));
+                }
+                let link = peer.attach_sender("link").await?;
+                fill(peer, &link, incoming_window).await?;
+                // So that the next case finds the node as this one did, if it hands out what it takes.
+                let _ = peer.empty_node().await;
+                Ok(())
             })
         },
     },
@@ -266,13 +316,8 @@ pub(super) const CASES: &[Case] = &[
                 peer.begin_with(begin_with_window(u32::MAX)).await?;
                 peer.put(&[frames::text("a")]).await?;
                 let link = peer.attach_receiver("link").await?;
-                let credit = Flow {
-                    handle: Some(link.handle),
-                    delivery_count: link.remote.initial_delivery_count,
-                    link_credit: Some(1),
-                    ..window(peer, u32::MAX)
-                };
-                peer.send(credit).await?;
+                peer.send(with_credit(&link, 1, window(peer, u32::MAX)))
+                    .await?;
                 peer.accept_delivery().await.map(drop)
             })
         },
@@ -292,6 +337,48 @@ fn window(peer: &Dialogue, incoming_window: u32) -> Flow {
         incoming_window,
         ..peer.flow()
     }
+}
+
+/// The same state, and credit from the first delivery on.
+fn with_credit(link: &Link, link_credit: u32, state: Flow) -> Flow {
+    Flow {
+        handle: Some(link.handle),
+        delivery_count: link.remote.initial_delivery_count,
+        link_credit: Some(link_credit),
+        ..state
+    }
+}
+
+/// Sends ten messages more than fit into the window.
+async fn fill(peer: &mut Dialogue, link: &Link, incoming_window: u32) -> Result<(), Stop> {
+    let mut credit = peer.expect_credit(link).await?;
+    let mut room = incoming_window;
+    for id in 0..incoming_window + 10 {
+        while id >= room.min(credit) {
+            let flow = match peer.expect_flow().await {
+                Err(Stop::Fail(_)) if credit < room => {
+                    return Err(Stop::skip("the listener grants no more credit"));
+                }
+                other => other?,
+            };
+            room = flow
+                .next_incoming_id
+                .unwrap_or(0)
+                .saturating_add(flow.incoming_window);
+            if flow.handle == Some(link.remote.handle) {
+                credit = flow
+                    .delivery_count
+                    .unwrap_or(0)
+                    .saturating_add(flow.link_credit.unwrap_or(0));
+            }
+        }
+        let transfer = Transfer {
+            settled: Some(true),
+            ..frames::transfer(link, id)
+        };
+        peer.send_transfer(transfer, &frames::text("a")).await?;
+    }
+    Ok(())
 }
 
 /// Asks for the state of the session, or of a link; gives the answer.

@@ -114,8 +114,8 @@ impl Side {
         let held = held.swap_remove(position);
         let outcome = random_outcome(is_kept, random);
         if !is_kept
-            && random.chance(20)
-            && let Some(transaction) = self.transaction_in(key.session)
+            && random.chance(50)
+            && let Some(transaction) = self.some_transaction(random)
         {
             self.retire(transaction, key, held, outcome, ledger);
             return true;

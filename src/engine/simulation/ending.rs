@@ -149,7 +149,10 @@ impl World {
     fn close(&mut self) {
         let both = self.random.chance(30);
         let first = self.random.pick(&[0, 1]);
-        self.sides.iter_mut().for_each(|side| side.may_end = true);
+        for side in &mut self.sides {
+            side.may_end = true;
+            side.referee.on_ending();
+        }
         self.sides[first].close(self.now);
         for _ in 0..self.random.below(10) {
             let side = self.random.pick(&[0, 1]);
@@ -199,6 +202,7 @@ impl World {
         for side in &mut self.sides {
             side.may_end = true;
             side.hears_nothing = true;
+            side.referee.is_given_up = true;
         }
         self.now += PATIENCE + Duration::from_secs(self.random.below(100) as u64);
         for _ in 0..2 {

@@ -106,7 +106,12 @@ impl Side {
         }
     }
 
-    fn attach_control(&mut self, session: Key, ledger: &mut Ledger, random: &mut Random) {
+    pub(super) fn attach_control(
+        &mut self,
+        session: Key,
+        ledger: &mut Ledger,
+        random: &mut Random,
+    ) {
         let name = format!("{}-control-{}", self.name, random.below(2));
         let attach = Attach {
             target: Some(TargetArchetype::Coordinator(Coordinator::default())),
@@ -210,9 +215,11 @@ impl Side {
     /// Accepts, refuses or drops a link that the other side attached.
     pub(super) fn answer(&mut self, position: usize, ledger: &mut Ledger, random: &mut Random) {
         let (key, remote) = self.undecided.swap_remove(position);
-        let is_ready = !is_kept(&remote.name) || self.collect(&remote.name, ledger);
-        if !is_ready || random.chance(15) {
-            let answer = match random.chance(30) {
+        let is_over = self.engine.link_ended(key).is_some();
+        let is_ready = !is_over && (!is_kept(&remote.name) || self.collect(&remote.name, ledger));
+        if !is_ready || random.chance(8) {
+            // An echo without an unsettled map would say that nothing is unsettled.
+            let answer = match !is_kept(&remote.name) && random.chance(30) {
                 true => Refusal::EchoedTermini,
                 false => Refusal::NullTerminus,
             };

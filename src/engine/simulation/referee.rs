@@ -6,13 +6,15 @@
 mod link;
 mod session;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 
 use crate::codec::frame::{AmqpFrame, MIN_MAX_FRAME_SIZE, decode_amqp, split};
-use crate::codec::{Begin, Performative};
+use crate::codec::{Begin, DeliveryState, Performative};
 use session::SessionView;
+
+use super::transactions::discharged;
 
 /// One side of a connection, as a listener on the wire sees it.
 #[derive(Default)]
@@ -20,6 +22,8 @@ pub(super) struct Referee {
     name: &'static str,
     /// Prints every frame.
     pub(super) tells: bool,
+    /// The stream is given up: nobody reads what is still written.
+    pub(super) is_given_up: bool,
     is_opened: bool,
     is_closed: bool,
     /// The largest frame that the other side takes.
@@ -30,6 +34,8 @@ pub(super) struct Referee {
     incoming_channels: HashMap<u16, u16>,
     /// Sessions that the other side has begun and this one has not answered, by the other's channel.
     unanswered: HashMap<u16, SessionView>,
+    /// Transactions of this side whose discharge it has written.
+    discharged: HashSet<Bytes>,
 }
 
 impl Referee {
@@ -76,12 +82,21 @@ impl Referee {
     fn on_frame_written(&mut self, frame: &AmqpFrame) {
         let name = self.name;
         assert!(!self.is_closed, "{name}: {frame:?} after close");
+        if self.is_given_up {
+            return;
+        }
         let Some(performative) = &frame.performative else {
             return;
         };
         let channel = frame.channel;
         if !matches!(performative, Performative::Open(_)) {
             assert!(self.is_opened, "{name}: {performative:?} before open");
+        }
+        if let Performative::Disposition(disposition) = performative
+            && let Some(DeliveryState::Transactional(state)) = &disposition.state
+        {
+            let is_late = self.discharged.contains(&state.txn_id);
+            assert!(!is_late, "{name}: {disposition:?} after the discharge");
         }
         match performative {
             Performative::Open(_) => {
@@ -96,6 +111,12 @@ impl Referee {
                 session
                     .unwrap_or_else(|| panic!("{name}: {performative:?} without a session"))
                     .on_written(performative);
+                if let Performative::Transfer(transfer) = performative
+                    && self.sessions[&channel].is_control(transfer.handle)
+                    && let Some(txn_id) = discharged(&frame.payload)
+                {
+                    self.discharged.insert(txn_id);
+                }
                 self.forget_ended(channel);
             }
         }
@@ -160,6 +181,13 @@ impl Referee {
     fn forget_ended(&mut self, channel: u16) {
         self.sessions
             .retain(|number, session| *number != channel || !session.is_over());
+    }
+
+    /// The connection is to end.
+    pub(super) fn on_ending(&mut self) {
+        self.sessions
+            .values_mut()
+            .for_each(|session| session.is_ending = true);
     }
 
     /// Nothing is under way: what was asked for has been answered.

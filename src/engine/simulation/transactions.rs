@@ -49,6 +49,11 @@ fn txn_id(number: u64) -> Bytes {
     Bytes::copy_from_slice(&number.to_be_bytes())
 }
 
+/// The transaction whose discharge a request asks for.
+pub(super) fn discharged(request: &Bytes) -> Option<Bytes> {
+    matches!(request.first(), Some(b'C' | b'R')).then(|| request.slice(1..))
+}
+
 fn number(txn_id: &[u8]) -> u64 {
     u64::from_be_bytes(txn_id.try_into().expect("a transaction's number"))
 }
@@ -68,7 +73,7 @@ impl Side {
         let own = self.transactions.iter().filter(|own| own.control == key);
         let numbers: Vec<u64> = own.map(|own| own.number).collect();
         match random.position(numbers.len()) {
-            Some(position) if random.chance(60) => {
+            Some(position) if random.chance(25) => {
                 let number = numbers[position];
                 match random.chance(30) {
                     true => self.acquire(number, random),
@@ -126,16 +131,6 @@ impl Side {
         random
             .position(numbers.len())
             .map(|position| numbers[position])
-    }
-
-    /// A transaction whose control link is in this session: what is done in it arrives before its discharge.
-    pub(super) fn transaction_in(&self, session: Key) -> Option<u64> {
-        let is_wanted =
-            |own: &&OwnTransaction| !own.is_discharging && own.control.session == session;
-        self.transactions
-            .iter()
-            .find(is_wanted)
-            .map(|own| own.number)
     }
 
     /// The state of a message that is sent as part of a transaction.

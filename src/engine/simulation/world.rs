@@ -51,6 +51,9 @@ impl World {
             let Some(session) = side.some_session(random) else {
                 continue;
             };
+            if random.chance(40) {
+                side.attach_control(session, ledger, random);
+            }
             (0..random.below(6)).for_each(|_| side.attach(session, ledger, random));
         }
         self.settle_down();
@@ -147,9 +150,10 @@ impl World {
             65..85 => drop(this.settle(link, ledger, random)),
             85..93 => this.add_credit(link, random),
             93..96 => this.drain(link),
-            96 => this.detach(link, random),
+            96 if random.chance(50) => this.detach(link, random),
             97 => this.watch(link, random),
-            _ => this.leave_link(link, ledger),
+            98 => this.leave_link(link, ledger),
+            _ => {}
         }
     }
 

@@ -8,6 +8,7 @@ mod client;
 mod server;
 #[cfg(test)]
 mod tests;
+mod under_way;
 mod wire;
 
 use std::fmt;
@@ -16,6 +17,7 @@ use bytes::BytesMut;
 
 pub(crate) use client::{client, connect, raise};
 pub(crate) use server::server;
+pub(crate) use under_way::HandshakesUnderWay;
 
 use super::deadline::Deadline;
 use super::stream::Stream;

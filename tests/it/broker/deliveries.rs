@@ -1,7 +1,10 @@
 //! What becomes of messages.
 
 use amqp10::codec::terminus::distribution_mode;
-use amqp10::codec::{Annotations, Fields, Header, Message, Modified, Outcome, Source, Value};
+use amqp10::codec::{
+    Annotations, Encode, Fields, Header, Message, Modified, Outcome, Sections, Source, Value,
+    Writer,
+};
 use amqp10::{AmqpError, ReceiverOptions, SenderOptions, SenderSettleMode, Symbol, condition};
 
 use super::*;
@@ -106,7 +109,7 @@ async fn o_012_annotations_are_merged() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn o_007_rejected_goes_to_the_dead_letters_with_the_reason() {
+async fn n_007_o_007_rejected_goes_to_the_dead_letters_with_the_reason() {
     let broker = broker().await;
     let session = session(&broker).await;
     publish(&session, "orders", "a").await;
@@ -327,6 +330,36 @@ async fn a_014_a_015_a_016_a_017_browsing_changes_nothing_and_shows_each_once() 
         Some(distribution_mode::MOVE)
     );
     assert_eq!(taken(&mover).await, "0");
+}
+
+/// What is for the next hop only stays behind; everything else comes as it went, octet by octet.
+#[tokio::test(start_paused = true)]
+async fn m_007_n_004_n_005_n_006_n_008_a_relayed_message_keeps_what_is_not_for_one_hop() {
+    let symbol = Symbol::from_static;
+    let annotations = |key, value: i32| Some(Annotations::default().with(symbol(key), value));
+    let mut message = Message::from("a").with_header(Header {
+        priority: 7,
+        ..Header::default()
+    });
+    message.delivery_annotations = annotations("x-opt-one-hop", 1);
+    // No key that an application should choose: it is passed on all the same (N-004).
+    message.message_annotations = annotations("com.example:foreign", 2);
+    message.footer = annotations("x-opt-hash", 3);
+    let mut octets = bytes::BytesMut::new();
+    message.encode(&mut Writer::new(&mut octets));
+    let sent = Sections::scan(octets.freeze()).unwrap();
+
+    let broker = broker().await;
+    let session = session(&broker).await;
+    publish(&session, "orders", message.clone()).await;
+    let delivery = next(&receiver(&session, "orders").await).await;
+    let sections = delivery.sections().unwrap();
+    assert_eq!(sections.relayed(), sent.relayed());
+    let came = delivery.message().unwrap();
+    assert_eq!(came.header.unwrap().priority, 7);
+    assert_eq!(came.delivery_annotations, None);
+    assert_eq!(came.message_annotations, message.message_annotations);
+    assert_eq!(came.footer, message.footer);
 }
 
 #[tokio::test(start_paused = true)]

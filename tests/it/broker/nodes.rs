@@ -177,6 +177,22 @@ async fn a_007_delete_on_close_outlives_a_detach_but_not_the_close() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_007_what_a_sender_created_goes_with_its_session() {
+    let broker = broker().await;
+    let session = session(&broker).await;
+    let target = Target::dynamic(LifetimePolicy::DeleteOnClose);
+    let options = SenderOptions::default().target(target);
+    let sender = session.attach_sender("", options).await.unwrap();
+    let address = sender.address().unwrap().to_string();
+    sender.detach().await.unwrap();
+    settle_down().await;
+    assert_eq!(broker.depth(&address), Some(0));
+    session.end().await.unwrap();
+    settle_down().await;
+    assert_eq!(broker.depth(&address), None);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_007_the_end_of_the_connection_closes() {
     let broker = broker().await;
     let session = session(&broker).await;

@@ -2,8 +2,8 @@
 
 use amqp10::codec::transaction::{Coordinator, Declare, Discharge};
 use amqp10::codec::{
-    Attach, Disposition, Encode, Flow, Message, Outcome, Performative, Properties, Role, Source,
-    Target, TransactionalState, Transfer, Value, Writer,
+    Attach, Disposition, Encode, Flow, Message, Outcome, Performative, Properties,
+    ReceiverSettleMode, Role, Source, Target, TransactionalState, Transfer, Value, Writer,
 };
 use amqp10::transaction::{
     Transaction, TransactionController, TransactionControllerOptions, TransactionError, capability,
@@ -297,6 +297,20 @@ async fn attach_work(peer: &mut Peer, role: Role) {
         Role::Sender => peer::attach_sender("work"),
         Role::Receiver => peer::attach_receiver("work"),
     };
+    attach_as(peer, attach).await;
+}
+
+/// Attaches the second link as a sender, such that the broker settles in this mode.
+async fn attach_posting(peer: &mut Peer, rcv_settle_mode: ReceiverSettleMode) {
+    let attach = Attach {
+        rcv_settle_mode,
+        ..peer::attach_sender("work")
+    };
+    attach_as(peer, attach).await;
+}
+
+async fn attach_as(peer: &mut Peer, attach: Attach) {
+    let role = attach.role;
     peer.send(Attach {
         handle: WORK,
         source: Some(Source::new("orders")),
@@ -356,13 +370,30 @@ async fn x_022_the_outcome_is_stated_before_the_discharge_is_accepted() {
     // Both at once: the peer does not wait for the first answer.
     peer.send_transfer(posting(1, &txn_id), &message()).await;
     discharge(&mut peer, 2, &txn_id, false).await;
+    // In mode first that settles it, and a controller that waits for it discharges.
+    let stated = peer.expect_disposition().await;
+    assert_eq!((stated.first, stated.settled), (1, true));
+    let accepted = in_transaction(&txn_id, Some(Outcome::Accepted));
+    assert_eq!(stated.state, Some(accepted));
+    let discharged = peer.expect_disposition().await;
+    assert_eq!((discharged.first, discharged.settled), (2, true));
+    assert_eq!(discharged.state, Some(Outcome::Accepted.into()));
+    assert_eq!(broker.depth("orders"), Some(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn x_022_x_036_in_mode_second_a_posting_is_settled_after_the_discharge() {
+    let broker = broker().await;
+    let (mut peer, txn_id) = scripted_transaction(&broker).await;
+    attach_posting(&mut peer, ReceiverSettleMode::Second).await;
+    peer.send_transfer(posting(1, &txn_id), &message()).await;
     let stated = peer.expect_disposition().await;
     assert_eq!((stated.first, stated.settled), (1, false));
     let accepted = in_transaction(&txn_id, Some(Outcome::Accepted));
     assert_eq!(stated.state, Some(accepted));
+    discharge(&mut peer, 2, &txn_id, false).await;
     let applied = peer.expect_disposition().await;
-    assert!(applied.settled);
-    assert_eq!((applied.first, applied.last), (1, Some(2)));
+    assert_eq!((applied.first, applied.settled), (1, false));
     assert_eq!(applied.state, Some(Outcome::Accepted.into()));
     assert_eq!(broker.depth("orders"), Some(1));
 }

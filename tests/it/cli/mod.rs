@@ -1,6 +1,7 @@
 //! The command-line tool as scripts see it: what it reads, prints and returns.
 
 mod broker;
+mod conform;
 mod hub;
 mod kept;
 mod node;

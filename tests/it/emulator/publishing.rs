@@ -6,7 +6,7 @@ use amqp10::{ReceiverOptions, SendError};
 use super::*;
 
 #[tokio::test]
-async fn a_batch_is_stored_as_its_events_in_order() {
+async fn z_104_a_batch_is_stored_as_its_events_in_order() {
     let emulator = emulator().await;
     let (_connection, session) = root(&emulator).await;
     let sender = session
@@ -83,7 +83,7 @@ async fn events_of_one_key_come_back_from_one_partition_with_their_key() {
 }
 
 #[tokio::test]
-async fn the_attach_says_what_clients_look_for() {
+async fn z_104_the_attach_says_what_clients_look_for() {
     let emulator = emulator().await;
     let (_connection, session) = root(&emulator).await;
     let options = SenderOptions::default().rcv_settle_mode(ReceiverSettleMode::Second);

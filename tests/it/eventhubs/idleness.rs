@@ -32,7 +32,7 @@ async fn observed(emulator: &Arc<Emulator>) -> (Client, Notes) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn after_hours_everything_works_at_once() {
+async fn z_107_after_hours_everything_works_at_once() {
     let emulator = strict().await;
     let (client, notes) = observed(&emulator).await;
     let producer = producer(&client);

@@ -6,7 +6,7 @@ use amqp10::eventhubs::{BatchOptions, ErrorKind, Event};
 use super::*;
 
 #[tokio::test]
-async fn an_event_goes_through_tcp_with_all_that_describes_it() {
+async fn z_105_an_event_goes_through_tcp_with_all_that_describes_it() {
     let emulator = emulator().await;
     let connection_string = emulator.connection_string_for(HUB);
     let client = Client::connect(&connection_string, ClientOptions::default())

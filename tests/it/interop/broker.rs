@@ -39,7 +39,18 @@ pub struct Links {
 
 impl Links {
     pub async fn open(connection: &Connection, address: &str, receiver: ReceiverOptions) -> Self {
-        let session = connection.begin(SessionOptions::default()).await.unwrap();
+        let options = SessionOptions::default();
+        Self::open_in(connection, options, address, receiver).await
+    }
+
+    /// Both in a session with options.
+    pub async fn open_in(
+        connection: &Connection,
+        session: SessionOptions,
+        address: &str,
+        receiver: ReceiverOptions,
+    ) -> Self {
+        let session = connection.begin(session).await.unwrap();
         let sender = session.attach_sender(address, SenderOptions::default());
         let sender = soon("the sender's attach", sender).await.unwrap();
         let receiver = session.attach_receiver(address, receiver);

@@ -382,7 +382,11 @@ fn fixed<const N: usize>(text: &str) -> [u8; N] {
 
 #[test]
 fn every_line_comes_back_from_a_message() {
-    for file in ["messages.jsonl", "messages-all-sections.jsonl"] {
+    for file in [
+        "messages.jsonl",
+        "messages-compound-arrays.jsonl",
+        "messages-all-sections.jsonl",
+    ] {
         for line in lines_of(file) {
             let message = from_json(&line);
             let decoded = Message::decode(message.to_bytes().unwrap()).unwrap();

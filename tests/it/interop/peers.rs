@@ -55,6 +55,11 @@ pub fn certificates() -> Option<String> {
     find("AMQP10_CERTIFICATES")
 }
 
+/// The folder of Cyrus SASL's configuration for Proton's server.
+pub fn cyrus() -> Option<String> {
+    find("AMQP10_CYRUS")
+}
+
 /// Host and port of RabbitMQ 3.10 with TLS.
 pub fn rabbitmq3_tls() -> Option<String> {
     find("AMQP10_RABBITMQ3_TLS")
@@ -79,6 +84,16 @@ pub fn python() -> Option<String> {
 /// The folder that holds the Node modules.
 pub fn node_modules() -> Option<String> {
     find("AMQP10_NODE_MODULES")
+}
+
+/// The program on fe2o3-amqp, built.
+pub fn fe2o3() -> Option<String> {
+    find("AMQP10_FE2O3")
+}
+
+/// The program on ramqp, built.
+pub fn ramqp() -> Option<String> {
+    find("AMQP10_RAMQP")
 }
 
 /// The program on Microsoft's Rust client, built.

@@ -44,24 +44,36 @@ impl Program {
         })
     }
 
+    /// A program that needs no interpreter.
+    fn executable(path: impl Into<String>) -> Self {
+        Self {
+            executable: path.into(),
+            file: None,
+            environment: Vec::new(),
+        }
+    }
+
     /// The program on Microsoft's Rust client; `None` if the test is to be skipped.
     #[cfg(feature = "emulator")]
     pub fn microsoft_rust() -> Option<Self> {
-        Some(Self {
-            executable: peers::microsoft_rust()?,
-            file: None,
-            environment: Vec::new(),
-        })
+        peers::microsoft_rust().map(Self::executable)
+    }
+
+    /// The program on fe2o3-amqp; `None` if the test is to be skipped.
+    pub fn fe2o3() -> Option<Self> {
+        peers::fe2o3().map(Self::executable)
+    }
+
+    /// The program on ramqp; `None` if the test is to be skipped.
+    pub fn ramqp() -> Option<Self> {
+        peers::ramqp().map(Self::executable)
     }
 
     /// An example of Qpid Proton C++, as it comes; `None` if the test is to be skipped.
     #[cfg(feature = "cli")]
     pub fn proton_cpp_example(name: &str) -> Option<Self> {
-        Some(Self {
-            executable: format!("{}/{name}", peers::proton_cpp_examples()?),
-            file: None,
-            environment: Vec::new(),
-        })
+        let folder = peers::proton_cpp_examples()?;
+        Some(Self::executable(format!("{folder}/{name}")))
     }
 
     /// An example of Qpid Proton for Python, as it comes; `None` if the test is to be skipped.
@@ -79,11 +91,7 @@ impl Program {
     /// Our own command-line tool.
     #[cfg(feature = "cli")]
     pub fn amqp10() -> Self {
-        Self {
-            executable: env!("CARGO_BIN_EXE_amqp10").into(),
-            file: None,
-            environment: Vec::new(),
-        }
+        Self::executable(env!("CARGO_BIN_EXE_amqp10"))
     }
 
     /// The same with one more variable in its environment.

@@ -7,7 +7,7 @@ use super::broker::{connect, options};
 use super::{peers, soon};
 
 #[tokio::test]
-async fn an_address_that_makes_no_sense_is_refused() {
+async fn z_097_an_address_of_another_form_is_refused() {
     let Some(url) = peers::rabbitmq3() else {
         return;
     };

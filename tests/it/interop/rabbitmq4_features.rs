@@ -2,14 +2,17 @@
 
 use std::time::Duration;
 
-use amqp10::codec::{Annotations, Properties};
+use amqp10::codec::{Annotations, Fields, Properties, ReceiverSettleMode, Value, condition};
 use amqp10::filter::{Filter, StreamOffset};
 use amqp10::rabbitmq::{Binding, ExchangeOptions, Management, QueueOptions, address};
 use amqp10::request::RequestOptions;
+use amqp10::transaction::{TransactionController, TransactionControllerOptions, TransactionError};
 use amqp10::{
     Connection, Credit, FilterSet, Message, Outcome, ReceiverOptions, SenderOptions, Session,
     SessionOptions, Symbol,
 };
+
+use bytes::Bytes;
 
 use super::broker::{close, connect, options};
 use super::{peers, soon};
@@ -42,6 +45,13 @@ impl Scene {
     async fn session(&self) -> Session {
         let begun = self.connection.begin(SessionOptions::default());
         soon("the begin", begun).await.unwrap()
+    }
+
+    /// Makes a classic queue.
+    async fn declare(&self, name: &str) {
+        let options = QueueOptions::classic();
+        let declared = self.management.declare_queue(name, &options);
+        soon("the queue", declared).await.unwrap();
     }
 
     async fn send(&self, address: &str, message: impl Into<Message>) -> Outcome {
@@ -240,10 +250,7 @@ async fn z_010_z_011_z_015_z_090_an_anonymous_sender_reaches_every_address() {
         return;
     };
     let management = &scene.management;
-    management
-        .declare_queue(&scene.name, &QueueOptions::classic())
-        .await
-        .unwrap();
+    scene.declare(&scene.name).await;
     let session = scene.session().await;
     let sender = session.attach_anonymous_sender(SenderOptions::default());
     let sender = soon("the sender", sender).await.unwrap();
@@ -262,5 +269,147 @@ async fn z_010_z_011_z_015_z_090_an_anonymous_sender_reaches_every_address() {
         Outcome::Released
     );
     assert_eq!(management.delete_queue(&scene.name).await.unwrap(), 1);
+    scene.close().await;
+}
+
+#[tokio::test]
+async fn q_004_a_foreign_user_id_ends_the_session() {
+    let Some(scene) = Scene::open().await else {
+        return;
+    };
+    let management = &scene.management;
+    scene.declare(&scene.name).await;
+    let signed = |user: &'static str| {
+        Message::from("x").with_properties(Properties {
+            user_id: Some(Bytes::from_static(user.as_bytes())),
+            ..Properties::default()
+        })
+    };
+    let address = address::queue(&scene.name);
+    assert_eq!(
+        scene.send(&address, signed("guest")).await,
+        Outcome::Accepted
+    );
+    let session = scene.session().await;
+    let sender = session.attach_sender(address, SenderOptions::default());
+    let sender = soon("the sender", sender).await.unwrap();
+    let error = soon("the refusal", sender.send(signed("somebody"))).await;
+    let error = error.unwrap_err();
+    let condition = &error.remote_error().expect("a reason").condition;
+    assert_eq!(*condition, condition::UNAUTHORIZED_ACCESS);
+    assert_eq!(management.delete_queue(&scene.name).await.unwrap(), 1);
+    scene.close().await;
+}
+
+#[tokio::test]
+async fn z_093_its_limits_are_those_of_its_open() {
+    let Some(scene) = Scene::open().await else {
+        return;
+    };
+    let open = scene.connection.remote_open();
+    assert_eq!((open.channel_max, open.idle_time_out), (63, Some(30_000)));
+    scene.close().await;
+}
+
+/// A copy for each queue that `x-cc` names, with annotations that say which way it came.
+#[tokio::test]
+async fn z_094_annotations_route_messages_and_say_how_they_were() {
+    let Some(scene) = Scene::open().await else {
+        return;
+    };
+    let management = &scene.management;
+    let copies = format!("{}-copies", scene.name);
+    for name in [&scene.name, &copies] {
+        scene.declare(name).await;
+    }
+    let mut message = Message::from("x");
+    let more = Value::List(vec![copies.as_str().into()]);
+    message.message_annotations =
+        Some(Annotations::default().with(Symbol::from_static("x-cc"), more));
+    let sent = scene.send(&address::queue(&scene.name), message).await;
+    assert_eq!(sent, Outcome::Accepted);
+    for name in [&scene.name, &copies] {
+        let session = scene.session().await;
+        let receiver = session.attach_receiver(address::queue(name), ReceiverOptions::default());
+        let receiver = soon("the receiver", receiver).await.unwrap();
+        let delivery = soon("the message", receiver.recv()).await.unwrap();
+        let annotations = delivery.message().unwrap().message_annotations.unwrap();
+        assert_eq!(annotations.get("x-exchange"), Some(&"".into()));
+        assert_eq!(
+            annotations.get("x-routing-key"),
+            Some(&scene.name.as_str().into())
+        );
+        delivery.accept().unwrap();
+        receiver.close().await.unwrap();
+        management.delete_queue(name).await.unwrap();
+    }
+    scene.close().await;
+}
+
+/// A consumer of the higher priority gets everything while it has credit.
+#[tokio::test]
+async fn z_095_consumers_have_priorities() {
+    let Some(scene) = Scene::open().await else {
+        return;
+    };
+    let management = &scene.management;
+    scene.declare(&scene.name).await;
+    let (session, address) = (scene.session().await, address::queue(&scene.name));
+    let mut receivers = Vec::new();
+    for priority in [1, 9] {
+        let property = Symbol::from_static("rabbitmq:priority");
+        let options = ReceiverOptions::default()
+            .properties(Fields::new().with(property, Value::Int(priority)));
+        let receiver = session.attach_receiver(address.as_str(), options);
+        receivers.push(soon("the receiver", receiver).await.unwrap());
+    }
+    for _ in 0..5 {
+        assert_eq!(scene.send(&address, "x").await, Outcome::Accepted);
+        let delivery = soon("the message", receivers[1].recv()).await.unwrap();
+        delivery.accept().unwrap();
+    }
+    assert!(receivers[0].try_recv().unwrap().is_none());
+    for receiver in receivers {
+        receiver.close().await.unwrap();
+    }
+    management.delete_queue(&scene.name).await.unwrap();
+    scene.close().await;
+}
+
+/// What a link leaves unsettled goes back to the queue, and there are no transactions.
+#[tokio::test]
+async fn z_096_nothing_is_resumed_and_nothing_is_transactional() {
+    let Some(scene) = Scene::open().await else {
+        return;
+    };
+    let management = &scene.management;
+    scene.declare(&scene.name).await;
+    let address = address::queue(&scene.name);
+    assert_eq!(scene.send(&address, "x").await, Outcome::Accepted);
+    for is_last in [false, true] {
+        let session = scene.session().await;
+        let receiver = session.attach_receiver(address.as_str(), ReceiverOptions::default());
+        let receiver = soon("the receiver", receiver).await.unwrap();
+        let delivery = soon("the message", receiver.recv()).await.unwrap();
+        if is_last {
+            delivery.accept().unwrap();
+        }
+        receiver.close().await.unwrap();
+    }
+    let session = scene.session().await;
+    let second = SenderOptions::default().rcv_settle_mode(ReceiverSettleMode::Second);
+    let sender = session.attach_sender(address.as_str(), second);
+    let sender = soon("the sender", sender).await.unwrap();
+    let answered = sender.remote_attach().rcv_settle_mode;
+    assert_eq!(answered, ReceiverSettleMode::First);
+    let options = TransactionControllerOptions::default();
+    let session = scene.session().await;
+    let refused = TransactionController::attach(&session, options);
+    let refused = soon("the refusal", refused).await.unwrap_err();
+    assert!(
+        matches!(refused, TransactionError::ControlLink(_)),
+        "{refused}"
+    );
+    management.delete_queue(&scene.name).await.unwrap();
     scene.close().await;
 }

@@ -114,14 +114,6 @@ async fn c_007_c_008_channel_max_zero_is_one_session() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn c_009_a_frame_above_our_channel_max_is_a_framing_error() {
-    let options = peer::listener_options().connection(peer::client_options().channel_max(3));
-    let (mut peer, _connection) = Peer::opened_listener(options, peer::open()).await;
-    peer.send_on(4, peer::begin()).await;
-    peer.expect_close_with(condition::FRAMING_ERROR).await;
-}
-
-#[tokio::test(start_paused = true)]
 async fn c_010_an_idle_time_out_of_zero_is_none() {
     let open = Open {
         idle_time_out: Some(0),
@@ -198,22 +190,6 @@ async fn c_017_empty_frames_keep_the_connection_up() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn c_018_no_heartbeat_after_our_close() {
-    let open = Open {
-        idle_time_out: Some(1000),
-        ..peer::open()
-    };
-    let (mut peer, connection) = Peer::opened_client(peer::client_options(), open).await;
-    let closing = tokio::spawn(async move { connection.close().await });
-    peer.expect_close().await;
-    tokio::time::sleep(Duration::from_secs(5)).await;
-    peer.expect_nothing().await;
-    peer.send_on(0, Close::default()).await;
-    peer.expect_eof().await;
-    closing.await.unwrap().unwrap();
-}
-
-#[tokio::test(start_paused = true)]
 async fn c_018_no_heartbeat_before_our_open() {
     let (near, far) = amqp10::memory::pipe(1 << 16);
     let mut options = peer::listener_options();
@@ -264,28 +240,6 @@ async fn c_023_properties_of_the_peers_open_are_readable() {
         Some("test")
     );
     assert!(remote.properties.get("x-unknown").is_some());
-}
-
-#[tokio::test(start_paused = true)]
-async fn c_024_c_025_c_034_c_035_open_begin_end_and_close_in_one_segment() {
-    let (mut peer, opening) = Peer::of_listener(peer::listener_options());
-    let mut octets = amqp10::codec::frame::ProtocolHeader::AMQP
-        .to_bytes()
-        .to_vec();
-    for performative in [
-        peer::open().into(),
-        peer::begin().into(),
-        End::default().into(),
-        Close::default().into(),
-    ] {
-        octets.extend_from_slice(&peer::encode(0, &performative, b""));
-    }
-    peer.exchange_headers_with(&octets).await;
-    peer.expect_open().await;
-    // What else is answered is of no interest to a peer that has closed; but close is the last word.
-    while !matches!(peer.expect().await.1, amqp10::codec::Performative::Close(_)) {}
-    peer.expect_eof().await;
-    let _ = opening.await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
@@ -382,15 +336,6 @@ async fn c_032_after_our_error_close_everything_but_close_is_dropped() {
     peer.send_on(0, Close::default()).await;
     peer.expect_eof().await;
     assert!(connection.is_closed());
-}
-
-#[tokio::test(start_paused = true)]
-async fn c_039_a_frame_on_a_channel_without_session_closes_the_connection() {
-    let (mut peer, _connection) =
-        Peer::opened_listener(peer::listener_options(), peer::open()).await;
-    let flow = peer.flow();
-    peer.send(flow).await;
-    peer.expect_close_with(condition::FRAMING_ERROR).await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -51,39 +51,6 @@ async fn k_011_nothing_is_sent_before_a_flow() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn k_006_three_credits_are_three_deliveries() {
-    let (mut peer, sender) = scene::sender().await;
-    peer.grant(0, 3).await;
-    let sending = send(&sender, 10);
-    for id in 0..3 {
-        assert_eq!(peer.expect_transfer().await.0.delivery_id, Some(id));
-    }
-    peer.expect_nothing().await;
-    peer.grant(3, 7).await;
-    for id in 3..10 {
-        assert_eq!(peer.expect_transfer().await.0.delivery_id, Some(id));
-    }
-    sending.await.unwrap();
-}
-
-#[tokio::test(start_paused = true)]
-async fn k_003_credit_of_a_flow_that_crossed_deliveries_is_what_is_left_of_it() {
-    let (mut peer, sender) = scene::sender().await;
-    peer.grant(0, 10).await;
-    send(&sender, 3).await.unwrap();
-    for _ in 0..3 {
-        peer.expect_transfer().await;
-    }
-    // The peer had seen none of the three when it said this.
-    peer.grant(0, 5).await;
-    let sending = send(&sender, 5);
-    peer.expect_transfer().await;
-    peer.expect_transfer().await;
-    peer.expect_nothing().await;
-    sending.abort();
-}
-
-#[tokio::test(start_paused = true)]
 async fn k_004_k_001_a_null_delivery_count_is_the_initial_one_also_near_the_wrap() {
     let options = SenderOptions::default().initial_delivery_count(u32::MAX - 1);
     let (mut peer, sender) = scene::sender_with(options).await;
@@ -97,35 +64,6 @@ async fn k_004_k_001_a_null_delivery_count_is_the_initial_one_also_near_the_wrap
     peer.expect_transfer().await;
     peer.expect_nothing().await;
     sending.abort();
-}
-
-#[tokio::test(start_paused = true)]
-async fn k_007_a_delivery_that_began_goes_on_when_credit_is_taken_back() {
-    let open = amqp10::codec::Open {
-        max_frame_size: 512,
-        ..peer::open()
-    };
-    let (mut peer, connection) = Peer::opened_client(peer::client_options(), open).await;
-    let begin = amqp10::codec::Begin {
-        incoming_window: 1,
-        ..peer::begin()
-    };
-    let (session, _) = tokio::join!(
-        connection.begin(Default::default()),
-        peer.answer_begin(begin)
-    );
-    let session = session.unwrap();
-    let sender = scene::attach_sender(&mut peer, &session, SenderOptions::default()).await;
-    peer.send(Flow {
-        incoming_window: 1,
-        ..link_flow(&peer, Some(0), 1)
-    })
-    .await;
-    let sending = tokio::spawn(async move { sender.send_settled(vec![1; 2000]).await });
-    assert!(peer.expect_transfer().await.0.more);
-    peer.send(link_flow(&peer, Some(1), 0)).await;
-    while peer.expect_transfer().await.0.more {}
-    sending.await.unwrap().unwrap();
 }
 
 #[tokio::test(start_paused = true)]
@@ -232,19 +170,6 @@ async fn k_012_drain_with_nothing_to_send_moves_the_count() {
     peer.grant(9, 1).await;
     peer.expect_transfer().await;
     sending.await.unwrap();
-}
-
-#[tokio::test(start_paused = true)]
-async fn k_016_drain_without_credit_is_answered_too() {
-    let (mut peer, _sender) = scene::sender().await;
-    peer.send(Flow {
-        drain: true,
-        ..link_flow(&peer, Some(0), 0)
-    })
-    .await;
-    let flow = peer.expect_flow().await;
-    assert_eq!((flow.delivery_count, flow.link_credit), (Some(0), Some(0)));
-    peer.expect_nothing().await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -442,29 +367,6 @@ async fn k_002_credit_that_the_sender_gives_back_unasked_is_granted_again() {
     peer.send(link_flow(&peer, Some(8), 2)).await;
     let flow = peer.expect_flow().await;
     assert_eq!((flow.delivery_count, flow.link_credit), (Some(8), Some(10)));
-}
-
-#[tokio::test(start_paused = true)]
-async fn k_024_k_023_credit_without_window_sends_nothing() {
-    let (mut peer, session) = scene::session_with(
-        Default::default(),
-        amqp10::codec::Begin {
-            incoming_window: 0,
-            ..peer::begin()
-        },
-    )
-    .await;
-    let sender = scene::attach_sender(&mut peer, &session, SenderOptions::default()).await;
-    peer.send(Flow {
-        incoming_window: 0,
-        ..link_flow(&peer, Some(0), 10)
-    })
-    .await;
-    let sending = send(&sender, 1);
-    peer.expect_nothing().await;
-    peer.send(peer.flow()).await; // the session alone: it restarts senders
-    peer.expect_transfer().await;
-    sending.await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]

@@ -419,6 +419,34 @@ async fn a_dropped_delivery_is_settled_as_the_options_say() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_023_what_is_dropped_gets_an_outcome_that_the_source_lists() {
+    let accepted = || amqp10::Symbol::from_static("amqp:accepted:list");
+    let released = || amqp10::Symbol::from_static("amqp:released:list");
+    for (listed, outcome) in [
+        (vec![accepted(), released()], Some(Outcome::Released)),
+        (vec![accepted()], None),
+    ] {
+        let (mut peer, session) = scene::session().await;
+        let attaching = session.attach_receiver("node", ReceiverOptions::default());
+        let (receiver, ()) = tokio::join!(attaching, async {
+            let mut answer = peer::answer_to(&peer.expect_attach().await);
+            answer.source.as_mut().unwrap().outcomes = listed;
+            peer.send(answer).await;
+            peer.expect_flow().await;
+        });
+        peer.send_transfer(peer::transfer(0), b"x").await;
+        drop(receiver.unwrap().recv().await.unwrap());
+        match outcome {
+            Some(outcome) => {
+                assert_eq!(peer.expect_disposition().await.state, Some(outcome.into()));
+            }
+            // The link goes with its last handle, and with it what was left unsettled.
+            None => assert!(peer.expect_detach().await.closed),
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn automatic_acceptance_settles_what_is_handed_out() {
     let options = ReceiverOptions::default().auto_accept(true);
     let (mut peer, receiver) = scene::receiver(options).await;

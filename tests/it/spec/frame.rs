@@ -1,7 +1,7 @@
 //! Protocol headers and frames [2.2, 2.3].
 
 use amqp10::codec::frame::ProtocolHeader;
-use amqp10::codec::{Begin, Performative, condition};
+use amqp10::codec::{Begin, condition};
 use amqp10::{LinkError, SenderOptions, SessionOptions, Symbol};
 
 use crate::support::peer::{self, CHANNEL, Peer, encode};
@@ -81,18 +81,6 @@ async fn f_004_a_data_offset_behind_the_frame_is_a_framing_error() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn f_005_an_extended_header_is_skipped() {
-    let (mut peer, _connection) =
-        Peer::opened_listener(peer::listener_options(), peer::open()).await;
-    let plain = encode(CHANNEL, &peer::begin().into(), b"");
-    let mut extended = (plain.len() as u32 + 4).to_be_bytes().to_vec();
-    extended.extend_from_slice(&[3, 0, 0, CHANNEL as u8, 0xde, 0xad, 0xbe, 0xef]);
-    extended.extend_from_slice(&plain[8..]);
-    peer.send_bytes(&extended).await;
-    assert_eq!(peer.expect_begin().await.1.remote_channel, Some(CHANNEL));
-}
-
-#[tokio::test(start_paused = true)]
 async fn f_007_an_unknown_frame_type_is_a_framing_error() {
     expect_refused(b"\0\0\0\x08\x02\x02\0\0", condition::FRAMING_ERROR).await;
 }
@@ -149,36 +137,6 @@ async fn f_013_an_open_of_ours_above_512_octets_fails_before_it_is_sent() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn f_014_every_frame_keeps_to_the_peers_512_octets() {
-    let open = amqp10::codec::Open {
-        max_frame_size: 512,
-        ..peer::open()
-    };
-    let (mut peer, connection) = Peer::opened_client(peer::client_options(), open).await;
-    let beginning = tokio::spawn(async move { connection.begin(SessionOptions::default()).await });
-    peer.answer_begin(peer::begin()).await;
-    let session = beginning.await.unwrap().unwrap();
-    let sender = scene::attach_sender(&mut peer, &session, SenderOptions::default()).await;
-    peer.grant(0, 10).await;
-    let sending = tokio::spawn(async move { sender.send_settled(vec![7; 5000]).await });
-    let mut octets = 0;
-    loop {
-        let frame = peer.next_frame().await.unwrap();
-        let Some(Performative::Transfer(transfer)) = frame.performative else {
-            panic!("not a transfer");
-        };
-        let size = encode(0, &transfer.clone().into(), &frame.payload).len();
-        assert!(size <= 512, "{size}");
-        octets += frame.payload.len();
-        if !transfer.more {
-            break;
-        }
-    }
-    assert_eq!(octets, 5000 + 8);
-    sending.await.unwrap().unwrap();
-}
-
-#[tokio::test(start_paused = true)]
 async fn f_015_a_frame_above_our_limit_is_refused_from_its_size_alone() {
     expect_refused(b"\x7f\xff\xff\xff", condition::FRAMING_ERROR).await;
 }
@@ -210,18 +168,6 @@ async fn f_015_a_frame_just_above_our_limit_is_refused_and_one_at_the_limit_is_t
             peer.expect_close_with(condition::FRAMING_ERROR).await;
         }
     }
-}
-
-#[tokio::test(start_paused = true)]
-async fn f_016_frames_of_512_octets_are_taken_whatever_we_announce() {
-    let options = peer::listener_options().connection(peer::client_options().max_frame_size(512));
-    let (mut peer, _connection) = Peer::opened_listener(options, peer::open()).await;
-    let begin = Begin {
-        properties: amqp10::codec::Fields::new().with(Symbol::from_static("name"), "x".repeat(400)),
-        ..peer::begin()
-    };
-    peer.send(begin).await;
-    peer.expect_begin().await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -939,24 +939,3 @@ async fn l_046_links_in_both_directions_work_side_by_side() {
         assert_eq!(transfer.delivery_id, Some(number as u32));
     }
 }
-
-#[tokio::test(start_paused = true)]
-async fn l_047_a_half_attached_sender_sends_nothing() {
-    let (mut peer, session) = scene::session().await;
-    let attaching = tokio::spawn({
-        let session = session.clone();
-        async move {
-            let sender = session
-                .attach_sender("node", SenderOptions::default())
-                .await?;
-            Ok::<_, LinkError>(sender.send_settled("x").await)
-        }
-    });
-    let asked = peer.expect_attach().await;
-    peer.expect_nothing().await;
-    peer.send(peer::answer_to(&asked)).await;
-    peer.expect_nothing().await;
-    peer.grant(0, 1).await;
-    peer.expect_transfer().await;
-    attaching.await.unwrap().unwrap().unwrap();
-}

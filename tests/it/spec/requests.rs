@@ -143,6 +143,33 @@ async fn z_022_statuses_are_read_in_both_spellings() {
     }
 }
 
+/// The names that the drafts give; what a node makes of them is its own affair.
+#[tokio::test(start_paused = true)]
+async fn z_032_operations_are_asked_for_by_name() {
+    let pair = Pair::new().await;
+    let session = session(&pair).await;
+    let (client, node) = tokio::join!(
+        ManagementClient::attach(&session, "$management", RequestOptions::default()),
+        Node::accept(&pair.server)
+    );
+    let client = client.unwrap();
+    for operation in ["CREATE", "READ", "UPDATE", "DELETE", "QUERY", "GET-TYPES"] {
+        let none = ApplicationProperties::new();
+        let request = client.request(operation, "org.example:queue", "orders", none, Value::Null);
+        let (answer, ()) = tokio::join!(request, async {
+            let asked = node.next().await;
+            let said = asked.application_properties.clone().unwrap();
+            assert_eq!(said.get("operation"), Some(&operation.into()));
+            assert_eq!(said.get("type"), Some(&"org.example:queue".into()));
+            assert_eq!(said.get("name"), Some(&"orders".into()));
+            let status = ApplicationProperties::new().with("statusCode", 200);
+            let reply = Message::value("done").with_application_properties(status);
+            node.answer(&asked, reply).await;
+        });
+        assert_eq!(answer.unwrap().body, Body::Value("done".into()));
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn z_036_replies_come_by_a_node_that_the_peer_made() {
     let pair = Pair::new().await;

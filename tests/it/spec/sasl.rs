@@ -1,11 +1,9 @@
 //! The SASL layer in front of a connection [5.3]. The exchange itself is tested where it lives, in `src/transport/handshake`.
 
 use amqp10::codec::frame::ProtocolHeader;
-use amqp10::codec::sasl::{SaslCode, SaslFrame, SaslInit, SaslMechanisms, SaslOutcome};
+use amqp10::codec::sasl::{SaslCode, SaslFrame, SaslInit};
 use amqp10::codec::{Symbol, condition};
-use amqp10::{
-    ConnectError, Credentials, ListenerOptions, SaslMechanism, SaslServerOptions, StaticUsers,
-};
+use amqp10::{ConnectError, ListenerOptions, SaslMechanism, SaslServerOptions, StaticUsers};
 use bytes::{Bytes, BytesMut};
 
 use crate::support::peer::{self, Peer, encode};
@@ -20,19 +18,6 @@ fn anonymous() -> SaslFrame {
     })
 }
 
-fn mechanisms() -> SaslFrame {
-    SaslFrame::Mechanisms(SaslMechanisms {
-        sasl_server_mechanisms: vec![ANONYMOUS],
-    })
-}
-
-fn outcome(code: SaslCode) -> SaslFrame {
-    SaslFrame::Outcome(SaslOutcome {
-        code,
-        additional_data: None,
-    })
-}
-
 fn sasl(frame: &SaslFrame) -> BytesMut {
     let mut octets = BytesMut::new();
     amqp10::codec::frame::encode_sasl(&mut octets, frame);
@@ -41,50 +26,6 @@ fn sasl(frame: &SaslFrame) -> BytesMut {
 
 fn listener() -> ListenerOptions {
     ListenerOptions::default()
-}
-
-#[tokio::test(start_paused = true)]
-async fn y_023_v_012_outcome_header_and_open_in_one_segment() {
-    let options = peer::client_options().credentials(Credentials::Anonymous);
-    let (mut peer, opening) = Peer::of_client(options);
-    peer.expect_header(ProtocolHeader::SASL).await;
-    peer.send_bytes(&ProtocolHeader::SASL.to_bytes()).await;
-    peer.send_sasl(&mechanisms()).await;
-    assert!(matches!(peer.expect_sasl().await, SaslFrame::Init(_)));
-    let rest = [
-        sasl(&outcome(SaslCode::Ok)).as_ref(),
-        &ProtocolHeader::AMQP.to_bytes(),
-        &encode(0, &peer::open().into(), b""),
-    ]
-    .concat();
-    peer.send_bytes(&rest).await;
-    peer.expect_header(ProtocolHeader::AMQP).await;
-    peer.expect_open().await;
-    assert!(!opening.await.unwrap().unwrap().is_closed());
-}
-
-#[tokio::test(start_paused = true)]
-async fn y_025_a_client_may_send_everything_up_to_its_begin_in_one_segment() {
-    let (mut peer, opening) = Peer::of_listener(listener());
-    let all = [
-        ProtocolHeader::SASL.to_bytes().as_slice(),
-        &sasl(&anonymous()),
-        &ProtocolHeader::AMQP.to_bytes(),
-        &encode(0, &peer::open().into(), b""),
-        &encode(peer::CHANNEL, &peer::begin().into(), b""),
-    ]
-    .concat();
-    peer.send_bytes(&all).await;
-    peer.expect_header(ProtocolHeader::SASL).await;
-    assert!(matches!(peer.expect_sasl().await, SaslFrame::Mechanisms(_)));
-    match peer.expect_sasl().await {
-        SaslFrame::Outcome(outcome) => assert_eq!(outcome.code, SaslCode::Ok),
-        other => panic!("{other:?}"),
-    }
-    peer.expect_header(ProtocolHeader::AMQP).await;
-    peer.expect_open().await;
-    peer.expect_begin().await;
-    opening.await.unwrap().unwrap();
 }
 
 #[tokio::test(start_paused = true)]
@@ -137,20 +78,4 @@ async fn y_012_an_amqp_frame_in_place_of_a_sasl_frame_is_fatal() {
     peer.expect_sasl().await;
     peer.send_on(0, peer::open()).await;
     assert!(opening.await.unwrap().is_err());
-}
-
-#[tokio::test(start_paused = true)]
-async fn y_009_the_channel_of_a_sasl_frame_is_ignored() {
-    let (mut peer, opening) = Peer::of_listener(listener());
-    let mut init = sasl(&anonymous());
-    (init[6], init[7]) = (0xca, 0xfe);
-    peer.send_bytes(&ProtocolHeader::SASL.to_bytes()).await;
-    peer.send_bytes(&init).await;
-    peer.expect_header(ProtocolHeader::SASL).await;
-    peer.expect_sasl().await;
-    peer.expect_sasl().await;
-    peer.exchange_headers().await;
-    peer.send_on(0, peer::open()).await;
-    peer.expect_open().await;
-    opening.await.unwrap().unwrap();
 }

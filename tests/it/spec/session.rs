@@ -71,17 +71,6 @@ async fn s_003_answers_are_matched_by_remote_channel_in_any_order() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn s_004_an_answer_to_nothing_closes_the_connection() {
-    let (mut peer, _connection) = client().await;
-    peer.send(Begin {
-        remote_channel: Some(3),
-        ..peer::begin()
-    })
-    .await;
-    peer.expect_close_with(condition::FRAMING_ERROR).await;
-}
-
-#[tokio::test(start_paused = true)]
 async fn s_005_s_011_the_lowest_free_channel_is_used_and_reused_after_both_ends() {
     let (mut peer, connection) = client().await;
     let mut sessions = Vec::new();
@@ -125,19 +114,6 @@ async fn s_005_s_011_the_lowest_free_channel_is_used_and_reused_after_both_ends(
 }
 
 #[tokio::test(start_paused = true)]
-async fn s_006_a_begin_without_its_mandatory_fields_is_refused() {
-    let (mut peer, _connection) =
-        Peer::opened_listener(peer::listener_options(), peer::open()).await;
-    peer.send_bytes(b"\0\0\0\x0c\x02\0\0\x07\0\x53\x11\x45")
-        .await;
-    let error = peer.expect_close().await.error.unwrap();
-    assert!(
-        [condition::DECODE_ERROR, condition::INVALID_FIELD].contains(&error.condition),
-        "{error:?}"
-    );
-}
-
-#[tokio::test(start_paused = true)]
 async fn s_007_s_008_handle_max_zero_is_one_link() {
     let begin = Begin {
         handle_max: 0,
@@ -153,17 +129,6 @@ async fn s_007_s_008_handle_max_zero_is_one_link() {
         matches!(error, LinkError::TooManyLinks { limit: 1 }),
         "{error:?}"
     );
-}
-
-#[tokio::test(start_paused = true)]
-async fn s_009_a_handle_above_our_handle_max_closes_the_connection() {
-    let (mut peer, _connection) = scene::incoming_session().await;
-    let attach = amqp10::codec::Attach {
-        handle: 1_000_000,
-        ..peer::attach_sender("link")
-    };
-    peer.send(attach).await;
-    peer.expect_close_with(condition::FRAMING_ERROR).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -217,36 +182,6 @@ async fn s_010_an_end_that_is_never_answered_meets_the_deadline() {
         ),
         "{error:?}"
     );
-}
-
-#[tokio::test(start_paused = true)]
-async fn s_011_a_channel_is_begun_and_ended_again_and_again() {
-    let (mut peer, connection) =
-        Peer::opened_listener(peer::listener_options(), peer::open()).await;
-    for _ in 0..1000 {
-        peer.begin_session().await;
-        peer.send(End::default()).await;
-        peer.expect_end().await;
-    }
-    assert!(!connection.is_closed());
-}
-
-#[tokio::test(start_paused = true)]
-async fn s_012_after_our_end_with_error_everything_is_dropped_until_the_peers_end() {
-    let (mut peer, connection) = scene::incoming_session().await;
-    let unattached = amqp10::codec::Detach {
-        handle: 9,
-        ..Default::default()
-    };
-    peer.send(unattached.clone()).await;
-    peer.expect_end_with(condition::UNATTACHED_HANDLE).await;
-    peer.send(unattached).await;
-    peer.send(peer::attach_sender("link")).await;
-    peer.send_transfer(peer::transfer(0), b"late").await;
-    peer.expect_nothing().await;
-    peer.send(End::default()).await;
-    peer.begin_session().await;
-    assert!(!connection.is_closed());
 }
 
 #[tokio::test(start_paused = true)]
@@ -392,13 +327,6 @@ async fn a_begin_that_is_never_answered_meets_the_deadline_and_is_ended_when_it_
     let again = tokio::spawn(async move { connection.begin(SessionOptions::default()).await });
     assert_eq!(peer.answer_begin(peer::begin()).await, channel);
     again.await.unwrap().unwrap();
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_begin_on_a_channel_in_use_closes_the_connection() {
-    let (mut peer, _connection) = scene::incoming_session().await;
-    peer.send(peer::begin()).await;
-    peer.expect_close_with(condition::ILLEGAL_STATE).await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -459,6 +459,21 @@ async fn x_024_x_026_a_retirement_is_provisional_until_the_commit() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn x_024_what_is_retired_goes_before_the_discharge_that_follows_at_once() {
+    let (mut peer, session, controller) = controller().await;
+    let transaction = declare(&mut peer, &controller).await;
+    let receiver = work_receiver(&mut peer, &session, ReceiverOptions::default()).await;
+    let delivery = delivered(&mut peer, &receiver, 0).await;
+    transaction.accept(delivery).unwrap();
+    let (committed, ()) = tokio::join!(transaction.commit(), async {
+        let stated = peer.expect_disposition().await;
+        assert_eq!(stated.state, Some(in_transaction(Some(Outcome::Accepted))));
+        answer_request(&mut peer, Outcome::Accepted).await;
+    });
+    committed.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn x_026_x_027_after_a_rollback_a_delivery_can_be_disposed_of_again() {
     let (mut peer, session, controller) = controller().await;
     let transaction = declare(&mut peer, &controller).await;

@@ -72,31 +72,6 @@ async fn w_001_w_002_w_005_the_window_counts_frames_and_ids_wrap() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn w_008_frames_in_flight_are_taken_off_the_window() {
-    let (mut peer, sender) = sender_with_window(10, 0).await;
-    for _ in 0..3 {
-        sender.send_settled("x").await.unwrap();
-    }
-    // This flow left before any of the three arrived.
-    peer.send(Flow {
-        next_incoming_id: Some(0),
-        ..window(&peer, 4, None)
-    })
-    .await;
-    for _ in 0..3 {
-        peer.expect_transfer().await;
-    }
-    let sending = tokio::spawn(async move {
-        sender.send_settled("fourth").await.unwrap();
-        sender.send_settled("fifth").await.unwrap();
-    });
-    peer.expect_transfer().await;
-    peer.expect_nothing().await;
-    assert!(!sending.is_finished());
-    sending.abort();
-}
-
-#[tokio::test(start_paused = true)]
 async fn w_009_a_flow_without_next_incoming_id_counts_from_our_begin() {
     let (mut peer, sender) = sender_with_window(0, 500).await;
     peer.send(Flow {
@@ -113,45 +88,6 @@ async fn w_009_a_flow_without_next_incoming_id_counts_from_our_begin() {
     peer.expect_transfer().await;
     peer.expect_nothing().await;
     sending.abort();
-}
-
-#[tokio::test(start_paused = true)]
-async fn w_010_a_window_that_comes_out_negative_is_shut() {
-    let (mut peer, sender) = sender_with_window(10, 0).await;
-    for _ in 0..5 {
-        sender.send_settled("x").await.unwrap();
-        peer.expect_transfer().await;
-    }
-    peer.send(Flow {
-        next_incoming_id: Some(0),
-        ..window(&peer, 2, None)
-    })
-    .await;
-    tokio::task::yield_now().await;
-    let sending = tokio::spawn(async move { sender.send_settled("sixth").await });
-    peer.expect_nothing().await;
-    peer.send(window(&peer, 1, None)).await;
-    peer.expect_transfer().await;
-    sending.await.unwrap().unwrap();
-}
-
-#[tokio::test(start_paused = true)]
-async fn w_011_a_window_of_one_carries_a_delivery_of_three_frames() {
-    let (mut peer, sender) = sender_with_window(1, 0).await;
-    let sending = tokio::spawn(async move { sender.send(vec![1; 1200]).await });
-    let mut frames = 0;
-    loop {
-        let (transfer, _) = peer.expect_transfer().await;
-        frames += 1;
-        if !transfer.more {
-            break;
-        }
-        peer.expect_nothing().await;
-        peer.send(window(&peer, 1, None)).await;
-    }
-    assert_eq!(frames, 3);
-    peer.send(peer::accept(0, 0)).await;
-    assert_eq!(sending.await.unwrap().unwrap(), Outcome::Accepted);
 }
 
 #[tokio::test(start_paused = true)]
@@ -218,18 +154,6 @@ async fn w_014_only_transfers_wait_for_the_window() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn w_015_a_next_outgoing_id_that_goes_back_ends_the_session() {
-    let (mut peer, _receiver) = scene::receiver(ReceiverOptions::default()).await;
-    peer.send_transfer(peer::transfer(0), b"x").await;
-    peer.send(Flow {
-        next_outgoing_id: 0,
-        ..peer.flow()
-    })
-    .await;
-    peer.expect_end_with(condition::WINDOW_VIOLATION).await;
-}
-
-#[tokio::test(start_paused = true)]
 async fn w_003_w_004_w_007_w_016_our_flow_says_what_came_since_the_peers_begin() {
     let begin = Begin {
         next_outgoing_id: u32::MAX,
@@ -258,29 +182,6 @@ async fn w_003_w_004_w_007_w_016_our_flow_says_what_came_since_the_peers_begin()
         ),
         (None, None, None, None)
     );
-}
-
-#[tokio::test(start_paused = true)]
-async fn w_017_a_flow_without_its_mandatory_fields_is_refused() {
-    let (mut peer, _connection) = scene::incoming_session().await;
-    peer.send_bytes(b"\0\0\0\x0c\x02\0\0\x07\0\x53\x13\x45")
-        .await;
-    let error = peer.expect_close().await.error.unwrap();
-    assert!(
-        [condition::DECODE_ERROR, condition::INVALID_FIELD].contains(&error.condition),
-        "{error:?}"
-    );
-}
-
-#[tokio::test(start_paused = true)]
-async fn w_019_a_flow_for_an_unattached_handle_ends_the_session() {
-    let (mut peer, _connection) = scene::incoming_session().await;
-    peer.send(Flow {
-        handle: Some(3),
-        ..peer.flow()
-    })
-    .await;
-    peer.expect_end_with(condition::UNATTACHED_HANDLE).await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,6 +1,10 @@
 //! What lies between TCP and AMQP: WebSocket, TLS, proxies.
 
+#[cfg(feature = "tls")]
+mod abrupt;
 mod proxy;
+#[cfg(all(feature = "tls", feature = "websocket"))]
+mod rough;
 #[cfg(feature = "websocket")]
 mod websocket;
 

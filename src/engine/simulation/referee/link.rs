@@ -1,6 +1,6 @@
 //! One link on the wire: its two handles, its credit, and the delivery that is under way.
 
-use crate::codec::{Attach, Flow, Role, SenderSettleMode, Str, Transfer};
+use crate::codec::{Attach, Flow, Role, SenderSettleMode, Str, TargetArchetype, Transfer};
 
 /// One side's half of the link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +36,8 @@ pub(super) struct LinkView {
     has_heard_drain: bool,
     owes_echo: bool,
     is_partial: bool,
+    /// It ends at a coordinator.
+    pub(super) is_control: bool,
     /// The delivery under way, or the last one.
     pub(super) delivery_id: u32,
 }
@@ -55,6 +57,7 @@ impl LinkView {
             has_heard_drain: false,
             owes_echo: false,
             is_partial: false,
+            is_control: false,
             delivery_id: 0,
         }
     }
@@ -85,6 +88,7 @@ impl LinkView {
 
     pub(super) fn on_attach_written(&mut self, attach: &Attach) {
         self.output = Attachment::Handle(attach.handle);
+        self.is_control = matches!(attach.target, Some(TargetArchetype::Coordinator(_)));
         if self.role == Role::Sender {
             self.snd_settle_mode = attach.snd_settle_mode;
             self.count_from(attach);
@@ -97,8 +101,9 @@ impl LinkView {
         self.delivery_count = self.initial_delivery_count;
     }
 
-    pub(super) fn detach_output(&mut self) {
-        let is_half = self.is_partial && self.role == Role::Sender && self.input.is_attached();
+    pub(super) fn detach_output(&mut self, is_read: bool) {
+        let is_half =
+            is_read && self.is_partial && self.role == Role::Sender && self.input.is_attached();
         assert!(!is_half, "{}: half a delivery on {}", self.side, self.name);
         self.output = Attachment::Detached;
     }

@@ -37,6 +37,8 @@ pub(super) struct SessionView {
     received: Settlements,
     owes_echo: bool,
     pub(super) has_ended: bool,
+    /// The connection ends: what is under way may be given up.
+    pub(super) is_ending: bool,
     pub(super) has_heard_end: bool,
 }
 
@@ -55,6 +57,7 @@ impl SessionView {
             received: Settlements::default(),
             owes_echo: false,
             has_ended: false,
+            is_ending: false,
             has_heard_end: false,
         }
     }
@@ -101,6 +104,11 @@ impl SessionView {
             .unwrap_or_else(|| panic!("{name}: handle {handle} is not attached"))
     }
 
+    pub(super) fn is_control(&self, handle: u32) -> bool {
+        let is_one = |link: &LinkView| link.output.is(handle) && link.is_control;
+        self.links.iter().any(is_one)
+    }
+
     /// The link that the other side names; None if its attach is not answered yet.
     fn heard_link(&mut self, handle: u32) -> Option<(usize, &mut LinkView)> {
         let mut links = self.links.iter_mut().enumerate();
@@ -116,8 +124,9 @@ impl SessionView {
             Performative::Transfer(transfer) => self.on_transfer_written(transfer),
             Performative::Disposition(disposition) => self.on_disposition_written(disposition),
             Performative::Detach(detach) => {
+                let is_read = !self.has_heard_end && !self.is_ending;
                 let (position, link) = self.written_link(detach.handle);
-                link.detach_output();
+                link.detach_output(is_read);
                 self.forget_link(position);
             }
             Performative::End(_) => self.has_ended = true,

@@ -8,12 +8,14 @@
 
 mod access;
 mod client;
+mod fe2o3;
 mod listener;
 mod our_broker;
 mod proton_broker;
 mod proton_python;
 mod rabbitmq3;
 mod rabbitmq4;
+mod ramqp;
 mod rhea;
 
 use std::path::PathBuf;

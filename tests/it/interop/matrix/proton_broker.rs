@@ -5,6 +5,10 @@ use super::client::{Listening, Outcome};
 use super::{Peer, cells};
 use crate::interop::peers;
 
+/// Proton moves the rest of a message at each window in which it sends a part of it, so that a hundred windows take minutes. This
+/// many frames are more than the largest message has.
+pub const MESSAGE_IN_FRAMES: u32 = 1 << 17;
+
 struct ProtonBroker {
     address: String,
 }
@@ -21,7 +25,8 @@ impl Listening for ProtonBroker {
         (Outcome::Released, false),
         (Outcome::Modified, false),
     ];
-    const MESSAGES: &'static [&'static str] = &["messages.jsonl"];
+    const INCOMING_WINDOW: u32 = MESSAGE_IN_FRAMES;
+    const MESSAGES: &'static [&'static str] = &["messages.jsonl", "messages-compound-arrays.jsonl"];
 
     async fn start(_: Access) -> Option<Self> {
         let url = peers::proton_broker()?;
@@ -34,5 +39,5 @@ impl Listening for ProtonBroker {
     }
 }
 
-cells!(client of ProtonBroker: plain sasl_anonymous ten_thousand_small hundred_of_one_mebibyte outcomes presettled
+cells!(client of ProtonBroker: plain sasl_anonymous ten_thousand_small hundred_of_one_mebibyte fifty_mebibytes_at_512 outcomes presettled
     settled_first every_type);

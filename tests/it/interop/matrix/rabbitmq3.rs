@@ -47,5 +47,5 @@ impl Listening for RabbitMq3 {
     }
 }
 
-cells!(client of RabbitMq3: plain tls sasl_plain sasl_external ten_thousand_small hundred_of_one_mebibyte
+cells!(client of RabbitMq3: plain tls sasl_anonymous sasl_plain sasl_external ten_thousand_small hundred_of_one_mebibyte
     fifty_mebibytes_at_512 outcomes presettled settled_first every_type);

@@ -25,7 +25,7 @@ impl Listening for Rhea {
 
     async fn start(access: Access) -> Option<Self> {
         let program = Program::node("rhea_server.js")?;
-        let (server, port) = start(&program, access).await;
+        let (server, port) = start(&program, access, &[]).await;
         Some(Self {
             _server: server,
             port,

@@ -14,7 +14,7 @@ static DEFAULT_PORT: Mutex<()> = Mutex::const_new(());
 
 /// `amqp10 broker`, which runs until it is dropped.
 struct Served {
-    program: Running,
+    _program: Running,
     /// Host and port.
     address: String,
     _default_port: Option<MutexGuard<'static, ()>>,
@@ -38,10 +38,8 @@ impl Served {
             panic!("the broker does not start: {:?}", program.end().await);
         };
         Self {
-            address: url
-                .replace("amqp://localhost", "127.0.0.1")
-                .replace("amqps://", ""),
-            program,
+            address: url.replace("amqp://localhost", "127.0.0.1"),
+            _program: program,
             _default_port: None,
         }
     }

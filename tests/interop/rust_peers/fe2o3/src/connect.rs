@@ -22,7 +22,7 @@ impl Client {
         if let Some(octets) = arguments.max_frame_size {
             builder = builder.max_frame_size(octets);
         }
-        if let Some(profile) = profile(arguments)? {
+        if let Some(profile) = profile(&arguments.mechanism, node)? {
             builder = builder.sasl_profile(profile);
         }
         let mut connection = match node.url.scheme() {
@@ -46,9 +46,9 @@ impl Client {
     }
 }
 
-fn profile(arguments: &Arguments) -> Result<Option<SaslProfile>> {
-    let (username, password) = arguments.login();
-    Ok(match arguments.mechanism.as_str() {
+fn profile(mechanism: &str, node: &Node) -> Result<Option<SaslProfile>> {
+    let (username, password) = node.login();
+    Ok(match mechanism {
         "NONE" => None,
         "ANONYMOUS" => Some(SaslProfile::Anonymous),
         "PLAIN" => Some(SaslProfile::Plain { username, password }),

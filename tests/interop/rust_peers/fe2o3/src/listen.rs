@@ -1,4 +1,4 @@
-//! `listen`: queues over the acceptors of the stack.
+//! A server of queues, over the acceptors of the stack.
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt::Debug;
@@ -9,6 +9,7 @@ use fe2o3_amqp::acceptor::{
     ConnectionAcceptor, LinkAcceptor, LinkEndpoint, ListenerConnectionHandle,
     ListenerSessionHandle, SaslAnonymousMechanism, SaslPlainMechanism, SessionAcceptor,
 };
+use fe2o3_amqp::auth::scram::{ScramAuthenticator, ScramVersion};
 use fe2o3_amqp::connection::OpenError;
 use fe2o3_amqp::{Receiver, Sender};
 use fe2o3_amqp_types::messaging::{Body, Outcome};
@@ -32,7 +33,7 @@ struct Queues(Arc<Mutex<HashMap<String, Arc<Queue>>>>);
 pub async fn listen(arguments: &Arguments) -> Result<()> {
     let tls = accept_tls(arguments)?;
     let listener = TcpListener::bind("127.0.0.1:0").await?;
-    println!("{}", serde_json::json!({ "port": listener.local_addr()?.port() }));
+    println!("{}", listener.local_addr()?.port());
     let queues = Queues::default();
     let mechanism: Arc<str> = arguments.mechanism.as_str().into();
     let max_frame_size = arguments.max_frame_size.unwrap_or(65536);
@@ -71,9 +72,20 @@ async fn open(
             let plain = SaslPlainMechanism::new(user, password);
             builder.sasl_acceptor(plain).build().accept(stream).await
         }
+        "SCRAM-SHA-256" => {
+            let credential = SingleScramCredential::new(user, password, ScramVersion::Sha256);
+            let credential = credential
+                .map_err(|error| OpenError::Io(std::io::Error::other(format!("{error:?}"))))?;
+            let scram = ScramAuthenticator::new(Arc::new(credential));
+            builder.sasl_acceptor(scram).build().accept(stream).await
+        }
         _ => {
             let anonymous = SaslAnonymousMechanism::new();
-            builder.sasl_acceptor(anonymous).build().accept(stream).await
+            builder
+                .sasl_acceptor(anonymous)
+                .build()
+                .accept(stream)
+                .await
         }
     }
 }
@@ -100,7 +112,10 @@ async fn serve_session(mut session: ListenerSessionHandle, queues: Queues) {
 impl Queues {
     fn get(&self, address: Option<&String>) -> Arc<Queue> {
         let name = address.cloned().unwrap_or_default();
-        let mut queues = self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut queues = self
+            .0
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
         queues.entry(name).or_default().clone()
     }
 }
@@ -117,12 +132,17 @@ impl Queue {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, VecDeque<AnyMessage>> {
-        self.messages.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        self.messages
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }
 
 async fn keep(mut receiver: Receiver, queues: Queues) {
-    let address = receiver.target().as_ref().and_then(|target| target.address.clone());
+    let address = receiver
+        .target()
+        .as_ref()
+        .and_then(|target| target.address.clone());
     let queue = queues.get(address.as_ref());
     while let Ok(delivery) = receiver.recv::<Body<Value>>().await {
         if receiver.accept(&delivery).await.is_err() {
@@ -135,7 +155,10 @@ async fn keep(mut receiver: Receiver, queues: Queues) {
 
 /// Hands out each message once, and again if it is released or modified.
 async fn hand_out(mut sender: Sender, queues: Queues) {
-    let address = sender.source().as_ref().and_then(|source| source.address.clone());
+    let address = sender
+        .source()
+        .as_ref()
+        .and_then(|source| source.address.clone());
     let queue = queues.get(address.as_ref());
     loop {
         let next = queue.lock().pop_front();

@@ -1,4 +1,4 @@
-//! fe2o3-amqp, with the command line that `tests/interop/README.md` describes, and `listen`.
+//! fe2o3-amqp, with the command line that `tests/interop/README.md` describes.
 
 mod connect;
 mod listen;
@@ -15,15 +15,29 @@ use connect::Client;
 #[tokio::main]
 async fn main() -> Result<()> {
     let arguments = Arguments::parse();
-    match &arguments.verb {
-        Verb::Listen => listen::listen(&arguments).await,
-        Verb::Send { node, messages, count, size, settling } => {
+    let Some(verb) = &arguments.verb else {
+        return listen::listen(&arguments).await;
+    };
+    match verb {
+        Verb::Send {
+            node,
+            messages,
+            count,
+            size,
+            settling,
+        } => {
             let messages = send::messages(messages.as_deref(), *count, *size)?;
             let mut client = Client::open(&arguments, node).await?;
             send::send(&mut client, messages, *settling).await?;
             client.close().await
         }
-        Verb::Receive { node, count, size, outcome, settling } => {
+        Verb::Receive {
+            node,
+            count,
+            size,
+            outcome,
+            settling,
+        } => {
             let mut client = Client::open(&arguments, node).await?;
             receive::receive(&mut client, *count, *size, *outcome, *settling).await?;
             client.close().await
@@ -38,7 +52,12 @@ async fn main() -> Result<()> {
             receive::get(&mut client).await?;
             client.close().await
         }
-        Verb::Transact { node, work, end, count } => {
+        Verb::Transact {
+            node,
+            work,
+            end,
+            count,
+        } => {
             let mut client = Client::open(&arguments, node).await?;
             transact::transact(&mut client, *work, *end, *count).await?;
             client.close().await

@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 use std::path::Path;
 
-use fe2o3_amqp::link::delivery::Sendable;
 use fe2o3_amqp::Sender;
+use fe2o3_amqp::link::delivery::Sendable;
 use fe2o3_amqp_types::definitions::{ReceiverSettleMode, SenderSettleMode};
 use fe2o3_amqp_types::messaging::{
     Batch, Body, Data, Message, MessageId, Outcome as State, Properties,
@@ -20,7 +20,10 @@ const IN_FLIGHT: usize = 1000;
 
 pub fn messages(file: Option<&Path>, count: usize, size: usize) -> Result<Vec<AnyMessage>> {
     match file {
-        Some(path) => json::lines_of(path)?.iter().map(message_from_json).collect(),
+        Some(path) => json::lines_of(path)?
+            .iter()
+            .map(message_from_json)
+            .collect(),
         None => Ok((0..count).map(|number| numbered(number, size)).collect()),
     }
 }
@@ -36,7 +39,11 @@ pub fn numbered(number: usize, size: usize) -> AnyMessage {
         .build()
 }
 
-pub async fn send(client: &mut Client, messages: Vec<AnyMessage>, settling: Settling) -> Result<()> {
+pub async fn send(
+    client: &mut Client,
+    messages: Vec<AnyMessage>,
+    settling: Settling,
+) -> Result<()> {
     let mut sender = attach(client, settling).await?;
     let mut outcomes = Outcomes::default();
     let mut unsettled = VecDeque::new();
@@ -46,7 +53,9 @@ pub async fn send(client: &mut Client, messages: Vec<AnyMessage>, settling: Sett
             .settled(settling.settled)
             .build();
         unsettled.push_back(sender.send_batchable(sendable).await?);
-        if unsettled.len() == IN_FLIGHT && let Some(first) = unsettled.pop_front() {
+        if unsettled.len() == IN_FLIGHT
+            && let Some(first) = unsettled.pop_front()
+        {
             outcomes.count(outcome(first.await?, settling)?);
         }
     }

@@ -4,14 +4,14 @@ use fe2o3_amqp_types::messaging::{AmqpSequence, AmqpValue, Batch, Body, Data, Me
 use fe2o3_amqp_types::primitives::{Array, Binary, OrderedMap, Symbol, Timestamp, Uuid};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_amqp::Value;
 use serde_amqp::described::Described;
 use serde_amqp::descriptor::Descriptor;
-use serde_amqp::Value;
 use serde_json::{Map, Value as Json, json};
+use shared::Result;
 use shared::json::{
     self, HEADER, PROPERTIES, elements, from_exact, from_octets, number, octets, text,
 };
-use shared::Result;
 
 pub type AnyMessage = Message<Body<Value>>;
 
@@ -171,10 +171,22 @@ pub fn message_to_json(message: &AnyMessage) -> Result<Json> {
     let mut object = Map::new();
     let mut put = |name, section| json::put(&mut object, name, section);
     put("header", fields_to_json(&message.header, HEADER)?);
-    put("properties", fields_to_json(&message.properties, PROPERTIES)?);
-    put("delivery_annotations", map_to_json(&message.delivery_annotations)?);
-    put("message_annotations", map_to_json(&message.message_annotations)?);
-    put("application_properties", map_to_json(&message.application_properties)?);
+    put(
+        "properties",
+        fields_to_json(&message.properties, PROPERTIES)?,
+    );
+    put(
+        "delivery_annotations",
+        map_to_json(&message.delivery_annotations)?,
+    );
+    put(
+        "message_annotations",
+        map_to_json(&message.message_annotations)?,
+    );
+    put(
+        "application_properties",
+        map_to_json(&message.application_properties)?,
+    );
     put("footer", map_to_json(&message.footer)?);
     put("body", Some(body_to_json(&message.body)));
     Ok(Json::Object(object))

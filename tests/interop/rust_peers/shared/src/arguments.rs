@@ -9,8 +9,9 @@ use crate::Result;
 
 #[derive(Parser)]
 pub struct Arguments {
+    /// What to do as a client. Without it the program serves queues, and prints its port
     #[command(subcommand)]
-    pub verb: Verb,
+    pub verb: Option<Verb>,
     /// This SASL mechanism and no other; NONE for no SASL layer
     #[arg(long, global = true, default_value = "ANONYMOUS")]
     pub mechanism: String,
@@ -76,8 +77,6 @@ pub enum Verb {
         end: End,
         count: usize,
     },
-    /// Serves queues that are made when they are used, on a free port of this machine, and prints the port
-    Listen,
 }
 
 #[derive(Args)]
@@ -118,24 +117,18 @@ pub enum End {
     Rollback,
 }
 
-/// The only user there is, for `listen`.
+/// The only user there is of a server.
 pub const USER: (&str, &str) = ("tim", "secret");
 
-impl Arguments {
-    /// User and password: those of the URL.
+impl Node {
+    /// User and password of the URL.
     pub fn login(&self) -> (String, String) {
-        let url = match &self.verb {
-            Verb::Send { node, .. }
-            | Verb::Receive { node, .. }
-            | Verb::Drain { node, .. }
-            | Verb::Get { node }
-            | Verb::Transact { node, .. } => &node.url,
-            Verb::Listen => return (USER.0.into(), USER.1.into()),
-        };
-        let password = url.password().unwrap_or_default();
-        (url.username().into(), password.into())
+        let password = self.url.password().unwrap_or_default();
+        (self.url.username().into(), password.into())
     }
+}
 
+impl Arguments {
     /// The octets of a file that an option names.
     pub fn file(path: &Option<PathBuf>) -> Result<Option<Vec<u8>>> {
         Ok(path.as_ref().map(std::fs::read).transpose()?)

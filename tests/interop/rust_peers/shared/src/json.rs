@@ -8,7 +8,13 @@ use serde_json::{Map, Value as Json, json};
 use crate::Result;
 
 /// The fields of the sections that are lists, in their order.
-pub const HEADER: &[&str] = &["durable", "priority", "ttl", "first_acquirer", "delivery_count"];
+pub const HEADER: &[&str] = &[
+    "durable",
+    "priority",
+    "ttl",
+    "first_acquirer",
+    "delivery_count",
+];
 pub const PROPERTIES: &[&str] = &[
     "message_id",
     "user_id",
@@ -68,7 +74,8 @@ pub fn parts(typed: &Json) -> Result<(&str, &Json)> {
 /// A number that is written as text.
 pub fn number<T: FromStr>(content: &Json) -> Result<T> {
     let text = content.as_str().ok_or("a number is not text")?;
-    text.parse().map_err(|_| format!("no number: {text}").into())
+    text.parse()
+        .map_err(|_| format!("no number: {text}").into())
 }
 
 /// The octets of a UUID, or of what is written in hexadecimal.
@@ -85,7 +92,9 @@ pub fn from_octets(content: &Json) -> Result<Vec<u8>> {
 /// The same, where their number is known.
 pub fn from_exact<const N: usize>(content: &Json) -> Result<[u8; N]> {
     let octets = from_octets(content)?;
-    octets.try_into().map_err(|_| "too few or many octets".into())
+    octets
+        .try_into()
+        .map_err(|_| "too few or many octets".into())
 }
 
 /// Elements of a list, an array or a map's pair.

@@ -7,7 +7,7 @@ use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use tokio_rustls::rustls::server::WebPkiClientVerifier;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore, ServerConfig};
-use tokio_rustls::{TlsAcceptor, TlsConnector, client, server};
+use tokio_rustls::{TlsAcceptor, TlsConnector, client};
 
 use crate::{Arguments, Result};
 
@@ -51,21 +51,19 @@ pub async fn connect_tls(
         .await?)
 }
 
-/// TLS of a server, with `--certificate`; `None` without it. With `--authority` clients need a certificate too.
+/// TLS of a server, with `--certificate`; `None` without it. For EXTERNAL clients need a certificate of `--authority`.
 pub fn accept_tls(arguments: &Arguments) -> Result<Option<TlsAcceptor>> {
     let Some((chain, key)) = identity(arguments)? else {
         return Ok(None);
     };
     let config = ServerConfig::builder();
-    let config = match arguments.authority {
-        Some(_) => {
+    let config = match arguments.mechanism.as_str() {
+        "EXTERNAL" => {
             let roots = Arc::new(authority(arguments)?);
             config.with_client_cert_verifier(WebPkiClientVerifier::builder(roots).build()?)
         }
-        None => config.with_no_client_auth(),
+        _ => config.with_no_client_auth(),
     };
     let config = config.with_single_cert(chain, key)?;
     Ok(Some(TlsAcceptor::from(Arc::new(config))))
 }
-
-pub type ServerStream = server::TlsStream<TcpStream>;

@@ -1,7 +1,7 @@
 //! Many and large messages: all come, once, in order and with equal octets.
 
 use amqp10::codec::{MessageId, Properties};
-use amqp10::{Body, Message, Outcome};
+use amqp10::{Body, Message, Outcome, ReceiverOptions, SessionOptions};
 
 use super::{Access, Listening, Scene};
 use crate::interop::broker::Links;
@@ -25,26 +25,30 @@ pub fn number_of(message: &Message, size: usize) -> u64 {
     number
 }
 
-/// In flight in both directions at once.
+/// Many in flight to the peer.
+async fn send(links: &Links, count: usize, size: usize) {
+    let mut receipts = Vec::new();
+    for number in 0..count {
+        let message = numbered(number, size);
+        receipts.push(links.sender.send_with_receipt(message).await.unwrap());
+    }
+    for receipt in receipts {
+        assert_eq!(receipt.await.unwrap(), Outcome::Accepted);
+    }
+}
+
+async fn receive(links: &Links, count: usize, size: usize) {
+    for number in 0..count {
+        let delivery = links.receiver.recv().await.unwrap();
+        assert_eq!(number_of(&delivery.message().unwrap(), size), number as u64);
+        delivery.accept().unwrap();
+    }
+}
+
+/// Both at once.
 async fn pipelined(links: &Links, count: usize, size: usize) {
-    let sending = async {
-        let mut receipts = Vec::new();
-        for number in 0..count {
-            let message = numbered(number, size);
-            receipts.push(links.sender.send_with_receipt(message).await.unwrap());
-        }
-        for receipt in receipts {
-            assert_eq!(receipt.await.unwrap(), Outcome::Accepted);
-        }
-    };
-    let receiving = async {
-        for number in 0..count {
-            let delivery = links.receiver.recv().await.unwrap();
-            assert_eq!(number_of(&delivery.message().unwrap(), size), number as u64);
-            delivery.accept().unwrap();
-        }
-    };
-    soon("the messages", async { tokio::join!(sending, receiving) }).await;
+    let both = async { tokio::join!(send(links, count, size), receive(links, count, size)) };
+    soon("the messages", both).await;
     links.expect_silence().await;
 }
 
@@ -60,7 +64,10 @@ pub async fn ten_thousand_small<P: Listening>() -> Option<()> {
 async fn pipelined_at<P: Listening>(octets: u32, count: usize, size: usize) -> Option<()> {
     let access = Access::plaintext(P::LOGIN).max_frame_size(octets);
     let scene = Scene::<P>::with(access).await?;
-    let links = scene.links().await;
+    let connection = scene.connect().await;
+    let session = SessionOptions::default().incoming_window(P::INCOMING_WINDOW);
+    let (address, receiver) = (scene.peer.queue().await, ReceiverOptions::default());
+    let links = Links::open_in(&connection, session, &address, receiver).await;
     pipelined(&links, count, size).await;
     links.close().await;
     Some(())

@@ -2,7 +2,7 @@
 //! starts empty.
 
 mod credit;
-mod messages;
+pub mod messages;
 mod outcomes;
 mod transactions;
 mod values;
@@ -22,7 +22,7 @@ use crate::interop::broker::{self, Links};
 use crate::interop::program::{Program, Running};
 use crate::interop::{pattern, peers};
 
-/// A peer that listens. All it has said of itself here is what differs between peers.
+/// A peer that listens. What it says of itself here is what differs between peers.
 pub trait Listening: Peer + Sized {
     /// As whom one connects where that is not what is tried.
     const LOGIN: Login = Login::Anonymous;
@@ -36,7 +36,14 @@ pub trait Listening: Peer + Sized {
     /// Addresses at which each message sent gets an outcome other than accepted.
     const ANSWERS: &'static [(&'static str, Outcome)] = &[];
     /// Files of messages that it passes on as they are, but for what [`strip`](Self::strip) takes away.
-    const MESSAGES: &'static [&'static str] = &["messages.jsonl", "messages-all-sections.jsonl"];
+    const MESSAGES: &'static [&'static str] = &[
+        "messages.jsonl",
+        "messages-compound-arrays.jsonl",
+        "messages-all-sections.jsonl",
+    ];
+
+    /// How many frames it may send us before we let it send more, where messages are large.
+    const INCOMING_WINDOW: u32 = 1024;
 
     /// Finds or starts it, such that it takes this access; `None` if the test is to be skipped. A server that always runs takes
     /// several; a program that is started for the test offers this one alone.
@@ -64,7 +71,7 @@ pub enum Outcome {
 }
 
 /// Starts a program that listens with what the access needs, and prints its port.
-pub async fn start(program: &Program, access: Access) -> (Running, u64) {
+pub async fn start(program: &Program, access: Access, more: &[&str]) -> (Running, u64) {
     let mut arguments = vec!["--mechanism", access.login.mechanism()];
     let files = [
         ("--certificate", "localhost.pem"),
@@ -79,6 +86,7 @@ pub async fn start(program: &Program, access: Access) -> (Running, u64) {
     if let Some(octets) = &octets {
         arguments.extend(["--max-frame-size", octets]);
     }
+    arguments.extend(more);
     let mut running = program.start(&arguments);
     let port = running.next().await.expect("its port");
     (running, port.as_u64().unwrap())

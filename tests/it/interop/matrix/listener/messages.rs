@@ -1,11 +1,11 @@
 //! Many messages, large ones, and every type of value.
 
 use amqp10::Outcome;
-use amqp10::codec::MessageId;
 
 use super::{Access, Connecting, NODE, Scene};
+use crate::interop::all_pairs;
 use crate::interop::json::{lines_of, to_json};
-use crate::interop::pattern;
+use crate::interop::matrix::client::messages::{number_of, numbered};
 use crate::interop::program::path_of;
 
 /// The peer sends, we look at what came, and it gets the same back.
@@ -17,13 +17,15 @@ async fn there_and_back(scene: Scene, count: usize, size: usize) {
     let messages = server.messages(NODE);
     assert_eq!(messages.len(), count);
     for (number, message) in messages.iter().enumerate() {
-        let body = message.body.as_data().unwrap();
-        assert!(body == &pattern(number, size), "the body of {number}");
-        let id = &message.properties.as_ref().unwrap().message_id;
-        assert_eq!(*id, Some(MessageId::Ulong(number as u64)));
+        assert_eq!(number_of(message, size), number as u64);
     }
-    client.receive_numbered(count, size, &[]).await;
-    let outcomes = server.outcomes(NODE, count).await;
+    back(scene, count, size).await;
+}
+
+/// The peer gets what the node holds.
+async fn back(scene: Scene, count: usize, size: usize) {
+    scene.client.receive_numbered(count, size, &[]).await;
+    let outcomes = scene.server.outcomes(NODE, count).await;
     assert_eq!(outcomes, vec![Outcome::Accepted; count]);
     scene.close().await;
 }
@@ -41,7 +43,13 @@ pub async fn hundred_of_one_mebibyte<C: Connecting>() -> Option<()> {
 /// Neither side takes larger frames.
 pub async fn fifty_mebibytes_at_512<C: Connecting>() -> Option<()> {
     let access = Access::plaintext(C::LOGIN).max_frame_size(512);
-    there_and_back(Scene::with::<C>(access).await?, 1, 50 << 20).await;
+    let scene = Scene::with::<C>(access).await?;
+    if C::SENDS_MANY_FRAMES || all_pairs() {
+        there_and_back(scene, 1, 50 << 20).await;
+    } else {
+        scene.server.put(NODE, numbered(0, 50 << 20));
+        back(scene, 1, 50 << 20).await;
+    }
     Some(())
 }
 

@@ -24,12 +24,20 @@ use crate::interop::node::Server;
 use crate::interop::peers;
 use crate::interop::program::Program;
 
-/// A peer that connects. All it has said of itself here is what differs between peers.
+/// A peer that connects. What it says of itself here is what differs between peers.
 pub trait Connecting: Peer {
     /// As whom it connects where that is not what is tried.
     const LOGIN: Login = Login::Anonymous;
     /// Files of messages that it reads and writes with every type.
-    const MESSAGES: &'static [&'static str] = &["messages.jsonl", "messages-all-sections.jsonl"];
+    const MESSAGES: &'static [&'static str] = &[
+        "messages.jsonl",
+        "messages-compound-arrays.jsonl",
+        "messages-all-sections.jsonl",
+    ];
+
+    /// Whether it sends a message in a hundred thousand frames within seconds. Where it takes minutes, only `AMQP10_ALL_PAIRS`
+    /// makes it send one; it receives one in any case.
+    const SENDS_MANY_FRAMES: bool = true;
 
     /// The program; `None` if the test is to be skipped.
     fn program() -> Option<Program>;

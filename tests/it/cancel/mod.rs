@@ -1,5 +1,10 @@
 //! Every public future dropped after each of its polls: what it promises for that case holds, and the connection lives on.
 
+mod handshakes;
+mod requests;
+#[cfg(feature = "broker")]
+mod transactions;
+
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
@@ -11,8 +16,8 @@ use std::time::Duration;
 use amqp10::codec::{ReceiverSettleMode, condition};
 use amqp10::{
     AcceptLinkOptions, AcceptedLink, AmqpError, Body, Connection, ConnectionOptions, Credit,
-    Delivery, Limits, LinkError, Listener, ListenerOptions, Outcome, Receiver, ReceiverOptions,
-    Sender, SenderOptions, Session, SessionOptions, memory,
+    Delivery, Limits, LinkError, ListenerOptions, Outcome, Receiver, ReceiverOptions, Sender,
+    SenderOptions, Session, SessionOptions,
 };
 use futures_core::Stream;
 use tokio::time::timeout;
@@ -136,82 +141,6 @@ async fn manual_link(pair: &Pair) -> (Sender, Receiver) {
     match accepted {
         AcceptedLink::Receiver(receiver) => (sender.unwrap(), receiver),
         AcceptedLink::Sender(_) => panic!("a receiver"),
-    }
-}
-
-#[tokio::test]
-async fn open_and_its_acceptance() {
-    for polls in 0..MANY {
-        let (near, far) = memory::pipe(1000);
-        let server = tokio::spawn(async move {
-            let incoming = Listener::accept_stream(far, &ListenerOptions::default())
-                .await
-                .ok()?;
-            let connection = incoming.accept().await.ok()?;
-            Some(connection.closed().await)
-        });
-        let opened = Connection::open_with_stream(near, ConnectionOptions::default());
-        let opened = poll_times(polls, opened).await;
-        let is_over = opened.is_some();
-        drop(opened.map(Result::unwrap));
-        timeout(LONG, server)
-            .await
-            .expect("the server's end too")
-            .unwrap();
-        if is_over {
-            assert!(polls > 2, "nothing was dropped in the middle");
-            return;
-        }
-    }
-    panic!("never open");
-}
-
-#[tokio::test]
-async fn acceptance_of_a_stream() {
-    for polls in 0..MANY {
-        let (near, far) = memory::pipe(1000);
-        let client = tokio::spawn(Connection::open_with_stream(
-            near,
-            ConnectionOptions::default(),
-        ));
-        let options = ListenerOptions::default();
-        let accepted = poll_times(polls, Listener::accept_stream(far, &options)).await;
-        let Some(incoming) = accepted else {
-            let opened = timeout(LONG, client).await.expect("the client's end too");
-            assert!(opened.unwrap().is_err());
-            continue;
-        };
-        let connection = incoming.unwrap().accept().await.unwrap();
-        drop(client.await.unwrap().unwrap());
-        connection.closed().await;
-        return;
-    }
-    panic!("never accepted");
-}
-
-#[tokio::test]
-async fn listener_accept() {
-    let listener = Listener::bind("127.0.0.1:0", ListenerOptions::default())
-        .await
-        .unwrap();
-    let url = format!("amqp://{}", listener.local_addr().unwrap());
-    for polls in 0..MANY {
-        let opening = tokio::spawn({
-            let url = url.clone();
-            async move { Connection::open(&url, ConnectionOptions::default()).await }
-        });
-        let accepted = match poll_times(polls, listener.accept()).await {
-            Some(accepted) => accepted,
-            None => timeout(LONG, listener.accept())
-                .await
-                .expect("the next call goes on"),
-        };
-        let server = accepted.unwrap().accept().await.unwrap();
-        drop(opening.await.unwrap().unwrap());
-        server.closed().await;
-        if polls > 12 {
-            return;
-        }
     }
 }
 

@@ -1,0 +1,124 @@
+//! Futures that make connections, on either side.
+
+use amqp10::{
+    AmqpError, Connection, ConnectionOptions, Listener, ListenerOptions, codec::condition, memory,
+};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use super::{LONG, MANY, poll_times};
+
+#[tokio::test]
+async fn open_and_its_acceptance() {
+    for polls in 0..MANY {
+        let (near, far) = memory::pipe(1000);
+        let server = tokio::spawn(async move {
+            let incoming = Listener::accept_stream(far, &ListenerOptions::default())
+                .await
+                .ok()?;
+            let connection = incoming.accept().await.ok()?;
+            Some(connection.closed().await)
+        });
+        let opened = Connection::open_with_stream(near, ConnectionOptions::default());
+        let opened = poll_times(polls, opened).await;
+        let is_over = opened.is_some();
+        drop(opened.map(Result::unwrap));
+        timeout(LONG, server)
+            .await
+            .expect("the server's end too")
+            .unwrap();
+        if is_over {
+            assert!(polls > 2, "nothing was dropped in the middle");
+            return;
+        }
+    }
+    panic!("never open");
+}
+
+#[tokio::test]
+async fn acceptance_of_a_stream() {
+    for polls in 0..MANY {
+        let (near, far) = memory::pipe(1000);
+        let client = tokio::spawn(Connection::open_with_stream(
+            near,
+            ConnectionOptions::default(),
+        ));
+        let options = ListenerOptions::default();
+        let accepted = poll_times(polls, Listener::accept_stream(far, &options)).await;
+        let Some(incoming) = accepted else {
+            let opened = timeout(LONG, client).await.expect("the client's end too");
+            assert!(opened.unwrap().is_err());
+            continue;
+        };
+        let connection = incoming.unwrap().accept().await.unwrap();
+        drop(client.await.unwrap().unwrap());
+        connection.closed().await;
+        return;
+    }
+    panic!("never accepted");
+}
+
+#[tokio::test]
+async fn listener_accept() {
+    let listener = Listener::bind("127.0.0.1:0", ListenerOptions::default())
+        .await
+        .unwrap();
+    let url = format!("amqp://{}", listener.local_addr().unwrap());
+    for polls in 0..MANY {
+        let opening = tokio::spawn({
+            let url = url.clone();
+            async move { Connection::open(&url, ConnectionOptions::default()).await }
+        });
+        let accepted = match poll_times(polls, listener.accept()).await {
+            Some(accepted) => accepted,
+            None => timeout(LONG, listener.accept())
+                .await
+                .expect("the next call goes on"),
+        };
+        let server = accepted.unwrap().accept().await.unwrap();
+        drop(opening.await.unwrap().unwrap());
+        server.closed().await;
+        if polls > 12 {
+            return;
+        }
+    }
+}
+
+#[tokio::test]
+async fn listener_accept_socket() {
+    let listener = Listener::bind("127.0.0.1:0", ListenerOptions::default())
+        .await
+        .unwrap();
+    let address = listener.local_addr().unwrap();
+    assert!(poll_times(1, listener.accept_socket()).await.is_none());
+    let client = TcpStream::connect(address).await.unwrap();
+    let (_stream, peer) = timeout(LONG, listener.accept_socket())
+        .await
+        .expect("what the first call did not take")
+        .unwrap();
+    assert_eq!(peer, client.local_addr().unwrap());
+}
+
+#[tokio::test]
+async fn a_refusal_is_sent_in_any_case() {
+    for polls in 0..4 {
+        let (near, far) = memory::pipe(1000);
+        let opening = tokio::spawn(Connection::open_with_stream(
+            near,
+            ConnectionOptions::default(),
+        ));
+        let options = ListenerOptions::default();
+        let incoming = Listener::accept_stream(far, &options).await.unwrap();
+        let denied = AmqpError::new(condition::UNAUTHORIZED_ACCESS, "not you");
+        drop(poll_times(polls, incoming.refuse(denied)).await);
+        let opened = timeout(LONG, opening).await.expect("an answer").unwrap();
+        // Never polled, it is an incoming connection that was dropped: closed, without the reason.
+        if polls > 0 {
+            let error = opened.expect_err("a refusal");
+            assert_eq!(
+                error.remote_error().expect("the reason").condition,
+                condition::UNAUTHORIZED_ACCESS
+            );
+        }
+    }
+}
