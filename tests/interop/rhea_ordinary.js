@@ -35,12 +35,13 @@ function work(port) {
   receiver.on('receiver_drained', () => {
     sender.close();
     receiver.close();
-    connection.session.close();
+    sender.session.close();
     connection.close();
   });
   for (const scope of ['sender', 'receiver', 'session']) {
     container.on(`${scope}_error`, () => {});
-    container.on(`${scope}_close`, () => connection.close());
+    // Not before rhea has answered.
+    container.on(`${scope}_close`, () => setImmediate(() => connection.close()));
   }
   for (const event of ['connection_error', 'protocol_error', 'error']) container.on(event, () => {});
   container.on('disconnected', () => {});

@@ -16,6 +16,10 @@ mod emulator;
 mod eventhubs;
 mod handles;
 mod hostile;
+#[cfg_attr(
+    not(all(feature = "blob", feature = "cli", feature = "scram")),
+    allow(dead_code) // much of what runs the peers is for tests of these features alone
+)]
 mod interop;
 mod layering;
 mod spec;

@@ -27,7 +27,33 @@ pub(super) const CASES: &[Case] = &[
         side: Side::Client,
         level: Level::Must,
         needs: &[Need::Receiver],
-        stimulus: "a message in frames of one octet each, the first and the last without any",
+        stimulus: "a message in frames of one octet each",
+        expected: "one outcome, accepted",
+        play: |client| {
+            Box::pin(async move {
+                let link = client.open_receiver().await?;
+                let first = more(client.next_transfer(&link)?);
+                let id = first.delivery_id.unwrap_or(0);
+                let text = frames::text("hello");
+                let last = text.len() - 1;
+                client.send_transfer(first, &text[..1]).await?;
+                for octet in &text[1..last] {
+                    let frame = more(frames::continuation(&link));
+                    client.send_transfer(frame, &[*octet]).await?;
+                }
+                let frame = frames::continuation(&link);
+                client.send_transfer(frame, &text[last..]).await?;
+                expect_accepted(client, id).await
+            })
+        },
+    },
+    Case {
+        name: "d_011_frames_of_a_delivery_may_be_without_an_octet",
+        rows: &["D-011"],
+        side: Side::Client,
+        level: Level::Should,
+        needs: &[Need::Receiver],
+        stimulus: "a message in three frames, the first and the last without a payload",
         expected: "one outcome, accepted",
         play: |client| {
             Box::pin(async move {
@@ -35,10 +61,8 @@ pub(super) const CASES: &[Case] = &[
                 let first = more(client.next_transfer(&link)?);
                 let id = first.delivery_id.unwrap_or(0);
                 client.send_transfer(first, b"").await?;
-                for octet in frames::text("hello").iter() {
-                    let frame = more(frames::continuation(&link));
-                    client.send_transfer(frame, &[*octet]).await?;
-                }
+                let middle = more(frames::continuation(&link));
+                client.send_transfer(middle, &frames::text("hello")).await?;
                 client
                     .send_transfer(frames::continuation(&link), b"")
                     .await?;

@@ -64,27 +64,6 @@ pub(super) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "p_004_t_066_the_largest_range_is_quick",
-        rows: &["P-004", "T-066"],
-        side: Side::Client,
-        level: Level::Must,
-        needs: &[Need::Sender],
-        stimulus: "a disposition about the next 2147483647 deliveries",
-        expected: "the client goes on sending",
-        play: |client| {
-            Box::pin(async move {
-                let link = client.open_sender().await?;
-                client.grant_more(&link, 1).await?;
-                let id = client.expect_delivery().await?.0.delivery_id.unwrap_or(0);
-                let last = id.wrapping_add(0x7fff_fffe);
-                client
-                    .send(frames::settle(id, last, Outcome::Accepted))
-                    .await?;
-                client.take(&link).await.map(drop)
-            })
-        },
-    },
-    Case {
         name: "p_004_a_last_before_the_first_is_refused",
         rows: &["P-004"],
         side: Side::Client,
@@ -310,6 +289,28 @@ pub(super) const CASES: &[Case] = &[
                         break;
                     }
                 }
+                client.take(&link).await.map(drop)
+            })
+        },
+    },
+    // The last of all: who walks through the range id by id is busy for minutes.
+    Case {
+        name: "p_004_t_066_the_largest_range_is_quick",
+        rows: &["P-004", "T-066"],
+        side: Side::Client,
+        level: Level::Should,
+        needs: &[Need::Sender],
+        stimulus: "a disposition about the next 2147483647 deliveries",
+        expected: "the client goes on sending",
+        play: |client| {
+            Box::pin(async move {
+                let link = client.open_sender().await?;
+                client.grant_more(&link, 1).await?;
+                let id = client.expect_delivery().await?.0.delivery_id.unwrap_or(0);
+                let last = id.wrapping_add(0x7fff_fffe);
+                client
+                    .send(frames::settle(id, last, Outcome::Accepted))
+                    .await?;
                 client.take(&link).await.map(drop)
             })
         },

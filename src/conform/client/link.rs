@@ -6,7 +6,7 @@ use crate::codec::{
     condition,
 };
 use crate::conform::case::{Case, Level, Need, Side, Stop};
-use crate::conform::dialogue::{Dialogue, Link, frames};
+use crate::conform::dialogue::{Dialogue, Link, Scope, frames};
 
 pub(super) const CASES: &[Case] = &[
     Case {
@@ -406,11 +406,7 @@ async fn refuse(client: &mut Dialogue, role: Role) -> Result<(), Stop> {
     client
         .send(frames::detach_for(&link, condition::NOT_FOUND))
         .await?;
-    let detach = client.expect_detach().await?;
-    match detach.handle == link.remote.handle {
-        true => Ok(()),
-        false => Err(Stop::fail(format!("detach of handle {}", detach.handle))),
-    }
+    client.expect_answer_to(Scope::Link).await.map(drop)
 }
 
 /// Two tags that nobody has used, one of which is said to have been received in part.

@@ -31,8 +31,8 @@ pub(super) const CHAPTERS: &[&[Case]] = &[
     credit::CASES,
     transfer::CASES,
     delivery::CASES,
-    disposition::CASES,
     message::CASES,
+    disposition::CASES,
 ];
 
 /// The client ends the stream; what it had said before, header or frame, is of no interest any more.

@@ -280,7 +280,7 @@ async fn end_by(client: &mut Dialogue, end: End) -> Result<(), Stop> {
     client.open_sender().await?;
     client.expect_silence().await?;
     client.send(end).await?;
-    client.expect_end().await.map(drop)
+    client.expect_answer_to(Scope::Session).await.map(drop)
 }
 
 /// The client goes on, or closes without an error.

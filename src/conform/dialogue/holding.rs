@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::hears::unexpected;
 use super::wire::Served;
-use super::{Dialogue, Link, frames};
+use super::{Dialogue, Link, Refusal, Scope, frames};
 use crate::codec::{
     Attach, Begin, DeliveryState, Disposition, Flow, Outcome, Performative, Role, Transfer,
 };
@@ -305,6 +305,31 @@ impl Dialogue {
             ids.retain(|id| !covers(&disposition, *id));
         }
         Ok(())
+    }
+
+    /// The client's answer to a detach or an end of this program; `None` if it ends the session or closes the connection in
+    /// place of it, which is remarked.
+    ///
+    /// # Errors
+    ///
+    /// [`Stop::Fail`] if it complains, or says nothing in time.
+    pub async fn expect_answer_to(&mut self, scope: Scope) -> Result<Option<Performative>, Stop> {
+        let is_answer = |heard: &Performative| Refusal::of(heard).is_some();
+        let heard = match self.serve_until("an answer", false, is_answer).await {
+            Ok((_, heard)) => heard,
+            Err(Stop::Skip(reason)) => return Err(Stop::Fail(reason)),
+            Err(other) => return Err(other),
+        };
+        match Refusal::of(&heard) {
+            Some(Refusal {
+                error: Some(error), ..
+            }) => Err(Stop::Fail(format!("the client complains: {error}"))),
+            Some(answer) if answer.scope == scope => Ok(Some(heard)),
+            _ => {
+                self.remark(format!("{} in place of an answer", heard.name()));
+                Ok(None)
+            }
+        }
     }
 
     /// The client comes to the end of its work, and closes without a complaint.

@@ -13,7 +13,8 @@ impl Side {
         let is_needed = matches!(wait.want, Want::Opened | Want::IncomingLink)
             || wait.want.sent().is_some_and(is_followed)
             || matches!(wait.want, Want::Delivery { link, .. } if self.is_coordinator(link))
-            || matches!(wait.want, Want::Attached(link) if self.held_link(link).is_kept);
+            || matches!(wait.want, Want::Attached(link) if self.held_link(link).is_kept)
+            || matches!(wait.want, Want::Begun(session) if self.holds_kept(session));
         match is_needed {
             true => self.waits.push(wait), // the run cannot go on without the answer
             false => self.abandon(wait, ledger),
@@ -106,24 +107,26 @@ impl Side {
         link
     }
 
+    fn holds_kept(&self, session: Key) -> bool {
+        let is_one = |link: &HeldLink| link.key.session == session && link.is_kept;
+        self.links.iter().any(is_one)
+    }
+
     /// Drops or ends a session of a random operation.
     pub(super) fn leave_session(&mut self, key: Key, ledger: &mut Ledger) {
-        let keeps = |link: &HeldLink| link.key.session == key && link.is_kept;
-        match self.links.iter().any(keeps) {
+        match self.holds_kept(key) {
             true => self.call(|engine| engine.end(key, None)),
             false => self.drop_session(key, ledger),
         }
     }
 
     pub(super) fn drop_session(&mut self, key: Key, ledger: &mut Ledger) {
-        let links: Vec<_> = self
-            .links
-            .iter()
-            .filter(|link| link.key.session == key && !link.holds_session)
-            .map(|link| link.key)
-            .collect();
-        for link in links {
-            drop(self.drop_link(link, ledger));
+        let is_dropped = |link: &&HeldLink| link.key.session == key && !link.holds_session;
+        while let Some(link) = self.links.iter().find(is_dropped) {
+            let (link, name, is_kept) = (link.key, link.name.clone(), link.is_kept);
+            if !is_kept || !self.collect(&name, ledger) {
+                drop(self.drop_link(link, ledger));
+            }
         }
         let is_of_session =
             |wait: &Wait| matches!(wait.want, Want::Begun(k) | Want::SessionEnded(k) if k == key);

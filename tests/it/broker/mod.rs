@@ -5,6 +5,7 @@ mod filters;
 mod lifecycle;
 mod limits;
 mod nodes;
+mod reconnecting;
 mod subscriptions;
 mod transactions;
 mod wire;

@@ -110,7 +110,7 @@ impl<'a> Notes<'a> {
 fn matrix(passed: &BTreeSet<Cell>, reasons: &BTreeMap<Cell, String>) -> String {
     let mut text = String::from(
         "\n## Interoperability\n\n✓: a test of `tests/it/interop/matrix` has passed, with no loss, no duplicate, equal values, and every connection closed \
-         without an error. –: the peer cannot do it.\n",
+         without an error. –: the peer cannot do it. Qpid Broker-J and qpid-jms are not among the peers: no registry of Java packages could be reached.\n",
     );
     let mut notes = Notes::default();
     for (role, title) in ROLES {

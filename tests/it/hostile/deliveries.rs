@@ -8,7 +8,7 @@ use crate::support::peer::{self, HANDLE};
 use crate::support::scene;
 
 #[tokio::test(start_paused = true)]
-async fn endless_more_is_bounded() {
+async fn d_035_endless_more_is_bounded() {
     for attacked in BOTH {
         endless_more(attacked).await;
     }

@@ -184,13 +184,10 @@ fn output_that_is_not_read_is_bounded() {
         let (mut peer, sender) = runtime.block_on(attacked.sender(peer::client_options()));
         runtime.block_on(peer.grant(0, 100_000));
         let limit = Limits::default().max_output_bytes as i64;
-        let (octets, sending) = held(&runtime, async {
-            let sending =
-                tokio::spawn(
-                    async move { while sender.send_settled(vec![0; 10_000]).await.is_ok() {} },
-                );
+        let sending = runtime
+            .spawn(async move { while sender.send_settled(vec![0; 10_000]).await.is_ok() {} });
+        let (octets, ()) = held(&runtime, async {
             tokio::time::sleep(std::time::Duration::from_secs(10)).await;
-            sending
         });
         sending.abort();
         // The pipe of this test holds a mebibyte of it.

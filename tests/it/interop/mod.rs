@@ -14,15 +14,7 @@ mod node;
 mod official_clients;
 #[cfg(feature = "broker")]
 mod our_broker;
-#[cfg_attr(
-    not(all(feature = "blob", feature = "emulator", feature = "tls")),
-    allow(dead_code) // some programs and what runs them are for tests of these features alone
-)]
 mod peers;
-#[cfg_attr(
-    not(all(feature = "blob", feature = "emulator", feature = "tls")),
-    allow(dead_code)
-)]
 mod program;
 mod proton_codec;
 mod rabbitmq3;

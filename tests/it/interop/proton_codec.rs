@@ -67,7 +67,7 @@ impl Dice {
         let number = self.number();
         match kind {
             0 => Value::Null,
-            1 => Value::Bool(number % 2 == 0),
+            1 => Value::Bool(number.is_multiple_of(2)),
             2 => Value::Ubyte(number as u8),
             3 => Value::Ushort(number as u16),
             4 => Value::Uint(number as u32),

@@ -18,6 +18,7 @@ use shared::{
     Arguments, End, Node, Outcome, Outcomes, Result, Settling, Work, expect_pattern, json, pattern,
     print_number,
 };
+use tokio::task::unconstrained;
 
 use crate::values::{message_from_json, message_to_json};
 
@@ -102,8 +103,9 @@ impl Client {
         let mut outcomes = Outcomes::default();
         let mut unsettled = VecDeque::new();
         for message in messages {
-            // Polled once, it has its place in the order.
-            let mut delivery = Box::pin(deliver(&producer, message, settling));
+            // Polled once, it has its place in the order; unless the runtime wants the task to yield.
+            let delivery = unconstrained(deliver(&producer, message, settling));
+            let mut delivery = Box::pin(delivery);
             match poll!(&mut delivery) {
                 Poll::Ready(outcome) => outcomes.count(outcome?),
                 Poll::Pending => unsettled.push_back(delivery),
