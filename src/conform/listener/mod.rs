@@ -1,10 +1,14 @@
 //! Cases for listeners, one file a chapter.
 
 mod connection;
+mod credit;
 mod frame;
 mod header;
+mod link;
 mod sasl;
 mod session;
+mod stock;
+mod transfer;
 mod window;
 
 use super::case::Case;
@@ -17,4 +21,7 @@ pub(super) const CHAPTERS: &[&[Case]] = &[
     connection::CASES,
     session::CASES,
     window::CASES,
+    link::CASES,
+    credit::CASES,
+    transfer::CASES,
 ];
