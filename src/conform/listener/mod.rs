@@ -2,9 +2,11 @@
 
 mod connection;
 mod credit;
+mod disposition;
 mod frame;
 mod header;
 mod link;
+mod message;
 mod sasl;
 mod session;
 mod stock;
@@ -24,4 +26,6 @@ pub(super) const CHAPTERS: &[&[Case]] = &[
     link::CASES,
     credit::CASES,
     transfer::CASES,
+    disposition::CASES,
+    message::CASES,
 ];
