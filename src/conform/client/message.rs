@@ -362,17 +362,17 @@ async fn survive(client: &mut Dialogue, message: &[u8]) -> Result<(), Stop> {
     Err(refusal)
 }
 
-fn encoded(message: &Message) -> Bytes {
+pub(in crate::conform) fn encoded(message: &Message) -> Bytes {
     // None of these is longer than a length field can say.
     message.to_bytes().unwrap_or_default()
 }
 
 /// These octets as the value of a message.
-fn as_value(octets: &[u8]) -> Bytes {
+pub(in crate::conform) fn as_value(octets: &[u8]) -> Bytes {
     [b"\x00\x53\x77", octets].concat().into()
 }
 
-fn of(body: Body) -> Message {
+pub(in crate::conform) fn of(body: Body) -> Message {
     Message {
         body,
         ..Message::default()
@@ -383,7 +383,7 @@ fn annotations() -> Annotations {
     Annotations::new().with(Symbol::from_static("x-opt-conform"), 7u32)
 }
 
-fn properties(id: MessageId) -> Properties {
+pub(in crate::conform) fn properties(id: MessageId) -> Properties {
     Properties {
         message_id: Some(id.clone()),
         user_id: Some(Bytes::from_static(b"user")),
@@ -402,7 +402,7 @@ fn properties(id: MessageId) -> Properties {
 }
 
 /// A value of each type that is no compound.
-fn simple_values() -> Vec<Value> {
+pub(in crate::conform) fn simple_values() -> Vec<Value> {
     vec![
         Value::Null,
         true.into(),
@@ -429,7 +429,7 @@ fn simple_values() -> Vec<Value> {
 }
 
 /// A value of each type.
-fn every_value() -> Vec<Value> {
+pub(in crate::conform) fn every_value() -> Vec<Value> {
     let mut all = simple_values();
     let list: Vec<Value> = vec![Value::Null, Vec::<Value>::new().into()];
     let array = |values: Vec<Value>| Array::try_from(values).map_or(Value::Null, Value::from);

@@ -8,7 +8,7 @@ mod disposition;
 mod frame;
 mod header;
 mod link;
-mod message;
+pub(super) mod message;
 mod sasl;
 mod session;
 mod transfer;

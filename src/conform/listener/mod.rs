@@ -1,10 +1,16 @@
 //! Cases for listeners, one file a chapter.
 
 mod connection;
+mod credit;
+mod disposition;
 mod frame;
 mod header;
+mod link;
+mod message;
 mod sasl;
 mod session;
+mod stock;
+mod transfer;
 mod window;
 
 use super::case::Case;
@@ -17,4 +23,9 @@ pub(super) const CHAPTERS: &[&[Case]] = &[
     connection::CASES,
     session::CASES,
     window::CASES,
+    link::CASES,
+    credit::CASES,
+    transfer::CASES,
+    disposition::CASES,
+    message::CASES,
 ];
