@@ -3,7 +3,8 @@
 
 use super::connection::WRONG_FIELD;
 use super::stock::{
-    consume, expect_error, expect_left, expect_text, header, post, receive, settle, stock,
+    consume, decoded, expect_error, expect_left, expect_text, header, initial, post, receive,
+    settle, stock,
 };
 use crate::codec::terminus::distribution_mode;
 use crate::codec::{
@@ -11,7 +12,7 @@ use crate::codec::{
     Rejected, Role, Symbol, Transfer,
 };
 use crate::conform::case::{Case, Level, Need, Side, Stop};
-use crate::conform::dialogue::{Dialogue, Link, frames};
+use crate::conform::dialogue::{Dialogue, Link, covers, frames};
 
 pub(super) const CASES: &[Case] = &[
     Case {
@@ -112,7 +113,7 @@ pub(super) const CASES: &[Case] = &[
                 settle(peer, &delivery, modified).await?;
                 more(peer, &link).await?;
                 let (_, payload) = peer.accept_delivery().await?;
-                let annotations = super::stock::decoded(payload)?.message_annotations;
+                let annotations = decoded(payload)?.message_annotations;
                 match annotations.unwrap_or_default().get("x-opt-conform") {
                     Some(value) if *value == 7u32.into() => Ok(()),
                     other => Err(Stop::fail(format!("x-opt-conform is {other:?}"))),
@@ -513,7 +514,7 @@ async fn more(peer: &mut Dialogue, link: &Link) -> Result<(), Stop> {
 }
 
 async fn more_from(peer: &mut Dialogue, link: &Link, count: u32) -> Result<(), Stop> {
-    let count = super::stock::initial(link).wrapping_add(count);
+    let count = initial(link).wrapping_add(count);
     peer.grant(link, count, 1).await
 }
 
@@ -535,10 +536,6 @@ async fn said_of(peer: &mut Dialogue, id: u32) -> Result<Disposition, Stop> {
         said.role == Role::Receiver && covers(said, id) && (said.settled || outcome.is_some())
     };
     peer.expect_disposition_that("the outcome", is_it).await
-}
-
-fn covers(said: &Disposition, id: u32) -> bool {
-    (said.first..=said.last.unwrap_or(said.first)).contains(&id)
 }
 
 fn in_second(link: Link) -> Result<Link, Stop> {

@@ -536,10 +536,11 @@ async fn expect_stolen(peer: &mut Dialogue) -> Result<(), Stop> {
             Some(Performative::Detach(Detach {
                 error: Some(error), ..
             })) if error.condition == condition::STOLEN => is_stolen = true,
-            Some(other) => match Refusal::of(&other) {
-                Some(refusal) => return Err(Stop::fail(refusal.to_string())),
-                None => {}
-            },
+            Some(other) => {
+                if let Some(refusal) = Refusal::of(&other) {
+                    return Err(Stop::fail(refusal.to_string()));
+                }
+            }
             None => {}
         }
     }

@@ -2,10 +2,10 @@
 
 use bytes::Bytes;
 
-use super::stock::{decoded, receive, stock};
+use super::stock::{decoded, header, post, receive, stock};
 use crate::codec::{
-    Annotations, Body, Header, Message, MessageId, Outcome, Sections, Symbol, Timestamp, Uuid,
-    Value,
+    Annotations, Body, Header, Message, MessageId, Outcome, Properties, Sections, Symbol,
+    Timestamp, Uuid, Value,
 };
 use crate::conform::case::{Case, Level, Need, Side, Stop};
 use crate::conform::client::message::{
@@ -80,13 +80,13 @@ pub(super) const CASES: &[Case] = &[
         expected: "a priority of 9",
         play: |peer| {
             Box::pin(async move {
-                let header = Header {
+                let highest = Header {
                     priority: 9,
                     ..Header::default()
                 };
-                let message = Message::value("a").with_header(header);
+                let message = Message::value("a").with_header(highest);
                 let payload = one_back(peer, encoded(&message)).await?;
-                match super::stock::header(payload)?.priority {
+                match header(payload)?.priority {
                     9 => Ok(()),
                     other => Err(Stop::fail(format!("a priority of {other}"))),
                 }
@@ -126,8 +126,10 @@ pub(super) const CASES: &[Case] = &[
         stimulus: "a message with a creation-time of -1",
         expected: "the same",
         play: |peer| {
-            let mut early = crate::codec::Properties::default();
-            early.creation_time = Some(Timestamp(-1));
+            let early = Properties {
+                creation_time: Some(Timestamp(-1)),
+                ..Properties::default()
+            };
             let message = Message::value("a").with_properties(early);
             Box::pin(come_back(peer, vec![encoded(&message)]))
         },
@@ -340,7 +342,7 @@ async fn survives(peer: &mut Dialogue, message: &[u8]) -> Result<(), Stop> {
 async fn unreadable(peer: &mut Dialogue, message: &[u8]) -> Result<Option<Outcome>, Stop> {
     peer.open_session().await?;
     let link = peer.attach_sender("link").await?;
-    let id = super::stock::post(peer, &link, message).await?;
+    let id = post(peer, &link, message).await?;
     match peer.expect_outcome_of(id).await {
         Ok(outcome) => Ok(Some(outcome)),
         Err(Stop::Fail(came)) if came.starts_with("detach") => {
@@ -353,6 +355,6 @@ async fn unreadable(peer: &mut Dialogue, message: &[u8]) -> Result<Option<Outcom
 
 async fn serves_others(peer: &mut Dialogue) -> Result<(), Stop> {
     let link = peer.attach_sender("next").await?;
-    let id = super::stock::post(peer, &link, &frames::text("a")).await?;
+    let id = post(peer, &link, &frames::text("a")).await?;
     peer.expect_accepted(id).await
 }

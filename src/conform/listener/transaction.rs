@@ -9,7 +9,7 @@ use crate::codec::{
     TargetArchetype, TransactionalState, Transfer, Writer, condition,
 };
 use crate::conform::case::{Case, Level, Need, Side, Stop};
-use crate::conform::dialogue::{Dialogue, Link, Refusal, frames};
+use crate::conform::dialogue::{Dialogue, Link, Refusal, covers, frames};
 
 /// What cases here need.
 const NEEDS: &[Need] = &[Need::Queue, Need::Transactions];
@@ -465,14 +465,13 @@ async fn expect_told_before(
     let mut is_told = false;
     loop {
         let said = peer.expect_disposition().await?;
-        let range = said.first..=said.last.unwrap_or(said.first);
         if said.role != Role::Receiver {
             continue;
         }
-        is_told |= range.contains(&posted)
+        is_told |= covers(&said, posted)
             && matches!(&said.state, Some(DeliveryState::Transactional(state))
                 if state.txn_id == txn_id && state.outcome.is_some());
-        if range.contains(&discharged) {
+        if covers(&said, discharged) {
             return match is_told {
                 true => Ok(()),
                 false => Err(Stop::fail("accepted before the outcome of the posting")),
@@ -507,7 +506,7 @@ async fn refusal_of(peer: &mut Dialogue, delivery_id: u32) -> Result<Option<Symb
         let Performative::Disposition(said) = performative else {
             continue;
         };
-        if !(said.first..=said.last.unwrap_or(said.first)).contains(&delivery_id) {
+        if !covers(&said, delivery_id) {
             continue;
         }
         let outcome = match &said.state {
