@@ -3,8 +3,8 @@
 
 use super::connection::WRONG_FIELD;
 use super::stock::{
-    consume, decoded, expect_error, expect_left, expect_text, header, initial, post, receive,
-    settle, stock,
+    attach_if_taken, consume, decoded, expect_error, expect_left, expect_text, header, initial,
+    post, receive, settle, stock,
 };
 use crate::codec::terminus::distribution_mode;
 use crate::codec::{
@@ -224,18 +224,20 @@ pub(super) const CASES: &[Case] = &[
         side: Side::Listener,
         level: Level::Must,
         needs: &[Need::Queue],
-        stimulus: "four messages, of which the second and the third are accepted by a range",
+        stimulus: "four messages, of which the second and the third are accepted by a range, and the others released",
         expected: "the first and the fourth again, over another link",
         play: |peer| {
             Box::pin(async move {
-                let link = consume(peer, &["a", "b", "c", "d"], 4).await?;
+                consume(peer, &["a", "b", "c", "d"], 4).await?;
                 let mut ids = Vec::new();
                 for _ in 0..4 {
                     ids.push(unsettled(peer).await?);
                 }
                 peer.send(frames::settle(ids[1], ids[2], Outcome::Accepted))
                     .await?;
-                peer.detach(&link).await?;
+                for id in [ids[0], ids[3]] {
+                    peer.send(frames::settle(id, id, Outcome::Released)).await?;
+                }
                 expect_left(peer, &["a", "d"]).await
             })
         },
@@ -246,18 +248,20 @@ pub(super) const CASES: &[Case] = &[
         side: Side::Listener,
         level: Level::Must,
         needs: &[Need::Queue],
-        stimulus: "two messages, of which the first is accepted by a disposition without last",
+        stimulus: "two messages, of which the first is accepted by a disposition without last, and the second released",
         expected: "the second again, over another link",
         play: |peer| {
             Box::pin(async move {
                 let link = consume(peer, &["a", "b"], 2).await?;
                 let first = unsettled(peer).await?;
-                peer.expect_delivery().await?;
+                let second = unsettled(peer).await?;
                 let accepted = Disposition {
                     last: None,
                     ..frames::settle(first, first, Outcome::Accepted)
                 };
                 peer.send(accepted).await?;
+                peer.send(frames::settle(second, second, Outcome::Released))
+                    .await?;
                 peer.detach(&link).await?;
                 expect_left(peer, &["b"]).await
             })
@@ -291,19 +295,14 @@ pub(super) const CASES: &[Case] = &[
         side: Side::Listener,
         level: Level::Must,
         needs: &[],
-        stimulus: "dispositions for deliveries that there never were, as sender and as receiver",
+        stimulus: "a disposition for deliveries that there never were",
         expected: "a session that goes on",
         play: |peer| {
             Box::pin(async move {
                 peer.open_session().await?;
                 peer.attach_receiver("in").await?;
-                let unknown = frames::settle(500, 600, Outcome::Accepted);
-                peer.send(unknown.clone()).await?;
-                let of_sender = Disposition {
-                    role: Role::Sender,
-                    ..unknown
-                };
-                peer.send(of_sender).await?;
+                peer.send(frames::settle(500, 600, Outcome::Accepted))
+                    .await?;
                 peer.attach_sender("out").await.map(drop)
             })
         },
@@ -365,7 +364,6 @@ pub(super) const CASES: &[Case] = &[
                     ..frames::settle(id, id, Outcome::Accepted)
                 };
                 peer.send(stateless).await?;
-                peer.detach(&link).await?;
                 expect_left(peer, &["a"]).await
             })
         },
@@ -415,7 +413,7 @@ pub(super) const CASES: &[Case] = &[
                     rcv_settle_mode: ReceiverSettleMode::Second,
                     ..peer.receiver("link")
                 };
-                let link = in_second(peer.attach(attach).await?)?;
+                let link = in_second(attach_if_taken(peer, attach).await?)?;
                 more_from(peer, &link, 0).await?;
                 let id = unsettled(peer).await?;
                 let accepted = Disposition {
@@ -447,7 +445,7 @@ pub(super) const CASES: &[Case] = &[
                     rcv_settle_mode: ReceiverSettleMode::Second,
                     ..peer.sender("link")
                 };
-                let link = in_second(peer.attach(attach).await?)?;
+                let link = in_second(attach_if_taken(peer, attach).await?)?;
                 let id = post(peer, &link, &frames::text("a")).await?;
                 let said = said_of(peer, id).await?;
                 if said.settled {

@@ -20,14 +20,14 @@ pub(super) const CASES: &[Case] = &[
         side: Side::Listener,
         level: Level::Must,
         needs: &[Need::Queue],
-        stimulus: "a message with every section there is",
+        stimulus: "a message with every section there is, and all properties but user-id",
         expected: "the same properties, application-properties and body, octet for octet",
         play: |peer| {
             let message = Message::data("body")
                 .with_header(Header::default())
                 .with_delivery_annotations(annotations())
                 .with_message_annotations(annotations())
-                .with_properties(properties(MessageId::Ulong(7)))
+                .with_properties(unowned(MessageId::Ulong(7)))
                 .with_application_property("key", 7u32)
                 .with_footer(annotations());
             Box::pin(come_back(peer, vec![encoded(&message)]))
@@ -108,12 +108,7 @@ pub(super) const CASES: &[Case] = &[
                 MessageId::Binary(Bytes::from_static(b"\xff\x00")),
                 MessageId::String("id".into()),
             ];
-            let messages = ids.map(|id| {
-                let mut all = properties(id);
-                // A listener may hold it against the login.
-                all.user_id = None;
-                encoded(&Message::data("a").with_properties(all))
-            });
+            let messages = ids.map(|id| encoded(&Message::data("a").with_properties(unowned(id))));
             Box::pin(come_back(peer, messages.into()))
         },
     },
@@ -281,6 +276,14 @@ pub(super) const CASES: &[Case] = &[
         },
     },
 ];
+
+/// All properties but the user-id, which a listener may hold against the login.
+fn unowned(id: MessageId) -> Properties {
+    Properties {
+        user_id: None,
+        ..properties(id)
+    }
+}
 
 fn annotations() -> Annotations {
     Annotations::new().with(Symbol::from_static("x-opt-conform"), 7u32)

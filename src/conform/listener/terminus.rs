@@ -1,7 +1,9 @@
 //! Sources and targets: what is asked for, and what the answer says there is [3.5].
 
 use super::connection::WRONG_FIELD;
-use super::stock::{consume, expect_error, expect_left, expect_text, initial, post, stock};
+use super::stock::{
+    attach_if_taken, consume, expect_error, expect_left, expect_text, initial, post, stock,
+};
 use crate::codec::terminus::{distribution_mode, outcomes};
 use crate::codec::{
     Attach, Described, FilterSet, LifetimePolicy, Source, Str, Symbol, Target, Value,
@@ -64,7 +66,7 @@ pub(super) const CASES: &[Case] = &[
                     target: Some(Target::dynamic(LifetimePolicy::DeleteOnClose).into()),
                     ..peer.sender("link")
                 };
-                let remote = peer.attach(attach).await?.remote;
+                let remote = attach_if_taken(peer, attach).await?.remote;
                 let target = remote.target.as_ref();
                 match target.and_then(|target| target.address()) {
                     Some(_) => Ok(()),
@@ -298,7 +300,7 @@ async fn attach_dynamic_source(peer: &mut Dialogue) -> Result<(Link, Str), Stop>
         source: Some(Source::dynamic(LifetimePolicy::DeleteOnClose)),
         ..attach
     };
-    let link = peer.attach(attach).await?;
+    let link = attach_if_taken(peer, attach).await?;
     let source = link.remote.source.clone().unwrap_or_default();
     if !source.dynamic {
         peer.remark("the answer is not dynamic");
@@ -314,7 +316,7 @@ async fn attach_from(peer: &mut Dialogue, name: &str, source: Source) -> Result<
         source: Some(source),
         ..peer.receiver(name)
     };
-    peer.attach(attach).await
+    attach_if_taken(peer, attach).await
 }
 
 /// A link that copies messages, if the listener says that it does.
