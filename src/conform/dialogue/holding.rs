@@ -349,7 +349,7 @@ impl Dialogue {
 }
 
 /// Whether a disposition is about this delivery.
-pub(super) fn covers(disposition: &Disposition, delivery_id: u32) -> bool {
+pub(in crate::conform) fn covers(disposition: &Disposition, delivery_id: u32) -> bool {
     let last = disposition.last.unwrap_or(disposition.first);
     let length = last.wrapping_sub(disposition.first);
     delivery_id.wrapping_sub(disposition.first) <= length

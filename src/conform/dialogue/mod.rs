@@ -26,6 +26,7 @@ use std::time::Duration;
 
 pub use self::frames::Link;
 pub use self::greeting::plain;
+pub(in crate::conform) use self::holding::covers;
 pub use self::refusal::{Refusal, Scope};
 use self::wire::Wire;
 use super::case::{Side, Stop};

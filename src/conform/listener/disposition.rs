@@ -3,7 +3,8 @@
 
 use super::connection::WRONG_FIELD;
 use super::stock::{
-    consume, expect_error, expect_left, expect_text, header, post, receive, settle, stock,
+    attach_if_taken, consume, decoded, expect_error, expect_left, expect_text, header, initial,
+    post, receive, settle, stock,
 };
 use crate::codec::terminus::distribution_mode;
 use crate::codec::{
@@ -11,7 +12,7 @@ use crate::codec::{
     Rejected, Role, Symbol, Transfer,
 };
 use crate::conform::case::{Case, Level, Need, Side, Stop};
-use crate::conform::dialogue::{Dialogue, Link, frames};
+use crate::conform::dialogue::{Dialogue, Link, covers, frames};
 
 pub(super) const CASES: &[Case] = &[
     Case {
@@ -112,7 +113,7 @@ pub(super) const CASES: &[Case] = &[
                 settle(peer, &delivery, modified).await?;
                 more(peer, &link).await?;
                 let (_, payload) = peer.accept_delivery().await?;
-                let annotations = super::stock::decoded(payload)?.message_annotations;
+                let annotations = decoded(payload)?.message_annotations;
                 match annotations.unwrap_or_default().get("x-opt-conform") {
                     Some(value) if *value == 7u32.into() => Ok(()),
                     other => Err(Stop::fail(format!("x-opt-conform is {other:?}"))),
@@ -223,18 +224,20 @@ pub(super) const CASES: &[Case] = &[
         side: Side::Listener,
         level: Level::Must,
         needs: &[Need::Queue],
-        stimulus: "four messages, of which the second and the third are accepted by a range",
+        stimulus: "four messages, of which the second and the third are accepted by a range, and the others released",
         expected: "the first and the fourth again, over another link",
         play: |peer| {
             Box::pin(async move {
-                let link = consume(peer, &["a", "b", "c", "d"], 4).await?;
+                consume(peer, &["a", "b", "c", "d"], 4).await?;
                 let mut ids = Vec::new();
                 for _ in 0..4 {
                     ids.push(unsettled(peer).await?);
                 }
                 peer.send(frames::settle(ids[1], ids[2], Outcome::Accepted))
                     .await?;
-                peer.detach(&link).await?;
+                for id in [ids[0], ids[3]] {
+                    peer.send(frames::settle(id, id, Outcome::Released)).await?;
+                }
                 expect_left(peer, &["a", "d"]).await
             })
         },
@@ -245,18 +248,20 @@ pub(super) const CASES: &[Case] = &[
         side: Side::Listener,
         level: Level::Must,
         needs: &[Need::Queue],
-        stimulus: "two messages, of which the first is accepted by a disposition without last",
+        stimulus: "two messages, of which the first is accepted by a disposition without last, and the second released",
         expected: "the second again, over another link",
         play: |peer| {
             Box::pin(async move {
                 let link = consume(peer, &["a", "b"], 2).await?;
                 let first = unsettled(peer).await?;
-                peer.expect_delivery().await?;
+                let second = unsettled(peer).await?;
                 let accepted = Disposition {
                     last: None,
                     ..frames::settle(first, first, Outcome::Accepted)
                 };
                 peer.send(accepted).await?;
+                peer.send(frames::settle(second, second, Outcome::Released))
+                    .await?;
                 peer.detach(&link).await?;
                 expect_left(peer, &["b"]).await
             })
@@ -290,19 +295,14 @@ pub(super) const CASES: &[Case] = &[
         side: Side::Listener,
         level: Level::Must,
         needs: &[],
-        stimulus: "dispositions for deliveries that there never were, as sender and as receiver",
+        stimulus: "a disposition for deliveries that there never were",
         expected: "a session that goes on",
         play: |peer| {
             Box::pin(async move {
                 peer.open_session().await?;
                 peer.attach_receiver("in").await?;
-                let unknown = frames::settle(500, 600, Outcome::Accepted);
-                peer.send(unknown.clone()).await?;
-                let of_sender = Disposition {
-                    role: Role::Sender,
-                    ..unknown
-                };
-                peer.send(of_sender).await?;
+                peer.send(frames::settle(500, 600, Outcome::Accepted))
+                    .await?;
                 peer.attach_sender("out").await.map(drop)
             })
         },
@@ -364,7 +364,6 @@ pub(super) const CASES: &[Case] = &[
                     ..frames::settle(id, id, Outcome::Accepted)
                 };
                 peer.send(stateless).await?;
-                peer.detach(&link).await?;
                 expect_left(peer, &["a"]).await
             })
         },
@@ -414,7 +413,7 @@ pub(super) const CASES: &[Case] = &[
                     rcv_settle_mode: ReceiverSettleMode::Second,
                     ..peer.receiver("link")
                 };
-                let link = in_second(peer.attach(attach).await?)?;
+                let link = in_second(attach_if_taken(peer, attach).await?)?;
                 more_from(peer, &link, 0).await?;
                 let id = unsettled(peer).await?;
                 let accepted = Disposition {
@@ -446,7 +445,7 @@ pub(super) const CASES: &[Case] = &[
                     rcv_settle_mode: ReceiverSettleMode::Second,
                     ..peer.sender("link")
                 };
-                let link = in_second(peer.attach(attach).await?)?;
+                let link = in_second(attach_if_taken(peer, attach).await?)?;
                 let id = post(peer, &link, &frames::text("a")).await?;
                 let said = said_of(peer, id).await?;
                 if said.settled {
@@ -513,7 +512,7 @@ async fn more(peer: &mut Dialogue, link: &Link) -> Result<(), Stop> {
 }
 
 async fn more_from(peer: &mut Dialogue, link: &Link, count: u32) -> Result<(), Stop> {
-    let count = super::stock::initial(link).wrapping_add(count);
+    let count = initial(link).wrapping_add(count);
     peer.grant(link, count, 1).await
 }
 
@@ -535,10 +534,6 @@ async fn said_of(peer: &mut Dialogue, id: u32) -> Result<Disposition, Stop> {
         said.role == Role::Receiver && covers(said, id) && (said.settled || outcome.is_some())
     };
     peer.expect_disposition_that("the outcome", is_it).await
-}
-
-fn covers(said: &Disposition, id: u32) -> bool {
-    (said.first..=said.last.unwrap_or(said.first)).contains(&id)
 }
 
 fn in_second(link: Link) -> Result<Link, Stop> {

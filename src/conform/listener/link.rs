@@ -510,7 +510,11 @@ async fn refused(peer: &mut Dialogue, attach: Attach) -> Result<AmqpError, Stop>
         Role::Receiver => answer.target.is_none(),
     };
     let detach = match peer.expect_detach().await {
-        Err(Stop::Fail(_)) if !is_null => return Err(Stop::skip("the listener has such a node")),
+        Err(Stop::Fail(came)) if !is_null => {
+            return Err(Stop::skip(format!(
+                "the listener attaches the link: {came}"
+            )));
+        }
         other => other?,
     };
     match detach.error {
@@ -536,10 +540,11 @@ async fn expect_stolen(peer: &mut Dialogue) -> Result<(), Stop> {
             Some(Performative::Detach(Detach {
                 error: Some(error), ..
             })) if error.condition == condition::STOLEN => is_stolen = true,
-            Some(other) => match Refusal::of(&other) {
-                Some(refusal) => return Err(Stop::fail(refusal.to_string())),
-                None => {}
-            },
+            Some(other) => {
+                if let Some(refusal) = Refusal::of(&other) {
+                    return Err(Stop::fail(refusal.to_string()));
+                }
+            }
             None => {}
         }
     }

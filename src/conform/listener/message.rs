@@ -2,10 +2,10 @@
 
 use bytes::Bytes;
 
-use super::stock::{decoded, receive, stock};
+use super::stock::{decoded, header, post, receive, stock};
 use crate::codec::{
-    Annotations, Body, Header, Message, MessageId, Outcome, Sections, Symbol, Timestamp, Uuid,
-    Value,
+    Annotations, Body, Header, Message, MessageId, Outcome, Properties, Sections, Symbol,
+    Timestamp, Uuid, Value,
 };
 use crate::conform::case::{Case, Level, Need, Side, Stop};
 use crate::conform::client::message::{
@@ -20,14 +20,14 @@ pub(super) const CASES: &[Case] = &[
         side: Side::Listener,
         level: Level::Must,
         needs: &[Need::Queue],
-        stimulus: "a message with every section there is",
+        stimulus: "a message with every section there is, and all properties but user-id",
         expected: "the same properties, application-properties and body, octet for octet",
         play: |peer| {
             let message = Message::data("body")
                 .with_header(Header::default())
                 .with_delivery_annotations(annotations())
                 .with_message_annotations(annotations())
-                .with_properties(properties(MessageId::Ulong(7)))
+                .with_properties(unowned(MessageId::Ulong(7)))
                 .with_application_property("key", 7u32)
                 .with_footer(annotations());
             Box::pin(come_back(peer, vec![encoded(&message)]))
@@ -80,13 +80,13 @@ pub(super) const CASES: &[Case] = &[
         expected: "a priority of 9",
         play: |peer| {
             Box::pin(async move {
-                let header = Header {
+                let highest = Header {
                     priority: 9,
                     ..Header::default()
                 };
-                let message = Message::value("a").with_header(header);
+                let message = Message::value("a").with_header(highest);
                 let payload = one_back(peer, encoded(&message)).await?;
-                match super::stock::header(payload)?.priority {
+                match header(payload)?.priority {
                     9 => Ok(()),
                     other => Err(Stop::fail(format!("a priority of {other}"))),
                 }
@@ -108,12 +108,7 @@ pub(super) const CASES: &[Case] = &[
                 MessageId::Binary(Bytes::from_static(b"\xff\x00")),
                 MessageId::String("id".into()),
             ];
-            let messages = ids.map(|id| {
-                let mut all = properties(id);
-                // A listener may hold it against the login.
-                all.user_id = None;
-                encoded(&Message::data("a").with_properties(all))
-            });
+            let messages = ids.map(|id| encoded(&Message::data("a").with_properties(unowned(id))));
             Box::pin(come_back(peer, messages.into()))
         },
     },
@@ -126,8 +121,10 @@ pub(super) const CASES: &[Case] = &[
         stimulus: "a message with a creation-time of -1",
         expected: "the same",
         play: |peer| {
-            let mut early = crate::codec::Properties::default();
-            early.creation_time = Some(Timestamp(-1));
+            let early = Properties {
+                creation_time: Some(Timestamp(-1)),
+                ..Properties::default()
+            };
             let message = Message::value("a").with_properties(early);
             Box::pin(come_back(peer, vec![encoded(&message)]))
         },
@@ -280,6 +277,14 @@ pub(super) const CASES: &[Case] = &[
     },
 ];
 
+/// All properties but the user-id, which a listener may hold against the login.
+fn unowned(id: MessageId) -> Properties {
+    Properties {
+        user_id: None,
+        ..properties(id)
+    }
+}
+
 fn annotations() -> Annotations {
     Annotations::new().with(Symbol::from_static("x-opt-conform"), 7u32)
 }
@@ -340,7 +345,7 @@ async fn survives(peer: &mut Dialogue, message: &[u8]) -> Result<(), Stop> {
 async fn unreadable(peer: &mut Dialogue, message: &[u8]) -> Result<Option<Outcome>, Stop> {
     peer.open_session().await?;
     let link = peer.attach_sender("link").await?;
-    let id = super::stock::post(peer, &link, message).await?;
+    let id = post(peer, &link, message).await?;
     match peer.expect_outcome_of(id).await {
         Ok(outcome) => Ok(Some(outcome)),
         Err(Stop::Fail(came)) if came.starts_with("detach") => {
@@ -353,6 +358,6 @@ async fn unreadable(peer: &mut Dialogue, message: &[u8]) -> Result<Option<Outcom
 
 async fn serves_others(peer: &mut Dialogue) -> Result<(), Stop> {
     let link = peer.attach_sender("next").await?;
-    let id = super::stock::post(peer, &link, &frames::text("a")).await?;
+    let id = post(peer, &link, &frames::text("a")).await?;
     peer.expect_accepted(id).await
 }

@@ -10,6 +10,8 @@ mod message;
 mod sasl;
 mod session;
 mod stock;
+mod terminus;
+mod transaction;
 mod transfer;
 mod window;
 
@@ -28,4 +30,6 @@ pub(super) const CHAPTERS: &[&[Case]] = &[
     transfer::CASES,
     disposition::CASES,
     message::CASES,
+    terminus::CASES,
+    transaction::CASES,
 ];

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::codec::{Header, Message, Outcome, Sections, Symbol, Transfer};
+use crate::codec::{Attach, Header, Message, Outcome, Sections, Symbol, Transfer};
 use crate::conform::case::Stop;
 use crate::conform::dialogue::{Dialogue, Link, Refusal, frames};
 
@@ -22,6 +22,16 @@ pub(super) async fn consume(
     let messages: Vec<Bytes> = texts.iter().map(|text| frames::text(text)).collect();
     stock(peer, &messages).await?;
     receive(peer, "link", link_credit).await
+}
+
+/// Attaches a link that a listener may refuse because it does not do such a thing: by whatever it ends then.
+pub(super) async fn attach_if_taken(peer: &mut Dialogue, attach: Attach) -> Result<Link, Stop> {
+    peer.attach(attach).await.map_err(|stop| match stop {
+        Stop::Fail(came) if came.starts_with("end ") || came.starts_with("close ") => {
+            Stop::skip(format!("the listener refuses the link: {came}"))
+        }
+        other => other,
+    })
 }
 
 /// Attaches a link to receive over, and grants it this much credit.
@@ -103,13 +113,15 @@ pub(super) fn header(payload: Bytes) -> Result<Header, Stop> {
     }
 }
 
-/// The listener refuses, of whatever scope, and says why; another condition than these is remarked.
+/// The listener refuses, of whatever scope, and says why; another condition than these is remarked,
+/// and so is a stream that ends without a word.
 pub(super) async fn expect_error(
     peer: &mut Dialogue,
     conditions: &[Symbol],
 ) -> Result<Refusal, Stop> {
     let refusal = peer.expect_refusal().await?;
     match &refusal.error {
+        None if !refusal.is_said => peer.remark("the stream ended without a close"),
         None => return Err(Stop::fail(format!("{refusal} in place of an error"))),
         Some(error) if conditions.contains(&error.condition) => {}
         Some(error) => peer.remark(format!("{} in place of {conditions:?}", error.condition)),

@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use bytes::Bytes;
 
 use super::connection::WRONG_FIELD;
-use super::stock::{consume, expect_error, expect_left, expect_text, post, receive, stock};
+use super::stock::{
+    consume, expect_error, expect_left, expect_text, initial, post, receive, stock,
+};
 use crate::codec::{Attach, DeliveryTag, SenderSettleMode, Transfer, condition};
 use crate::conform::case::{Case, Level, Need, Side, Stop};
 use crate::conform::dialogue::{Dialogue, Link, frames};
@@ -517,7 +519,7 @@ async fn receive_in(peer: &mut Dialogue, mode: SenderSettleMode) -> Result<(), S
     if link.remote.snd_settle_mode != mode {
         return Err(Stop::skip("the listener sends in another mode"));
     }
-    peer.grant(&link, super::stock::initial(&link), 1).await?;
+    peer.grant(&link, initial(&link), 1).await?;
     let delivery = expect_text(peer, "a").await?;
     match (delivery.settled == Some(true)) == (mode == SenderSettleMode::Settled) {
         true => Ok(()),
