@@ -372,10 +372,14 @@ fn no_coordinator(came: &str) -> Stop {
     Stop::skip(format!("the listener has no coordinator: {came}"))
 }
 
+/// A transaction, and its control link. That none is declared is another case's failure.
 async fn begin_transaction(peer: &mut Dialogue) -> Result<(Link, Bytes), Stop> {
     let control = attach_control(peer).await?;
-    let txn_id = declare(peer, &control).await?;
-    Ok((control, txn_id))
+    match declare(peer, &control).await {
+        Ok(txn_id) => Ok((control, txn_id)),
+        Err(Stop::Fail(came)) => Err(no_coordinator(&came)),
+        Err(other) => Err(other),
+    }
 }
 
 async fn declare(peer: &mut Dialogue, control: &Link) -> Result<Bytes, Stop> {
