@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
@@ -179,8 +180,22 @@ impl Target {
     }
 }
 
+/// How often, and after which pauses, a connection is tried that is refused: a listener that a case has ended may be started
+/// again by whoever looks after it.
+const DIALS: u32 = 20;
+const DIAL_PAUSE: Duration = Duration::from_millis(100);
+
 async fn dial(host: &str, port: u16) -> io::Result<TcpStream> {
-    let stream = TcpStream::connect((host, port)).await?;
+    let mut left = DIALS;
+    let stream = loop {
+        match TcpStream::connect((host, port)).await {
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused && left > 0 => {
+                left -= 1;
+                tokio::time::sleep(DIAL_PAUSE).await;
+            }
+            connected => break connected?,
+        }
+    };
     stream.set_nodelay(true)?;
     Ok(stream)
 }
