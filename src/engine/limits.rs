@@ -13,7 +13,7 @@
 /// | [`max_links_per_session`](Self::max_links_per_session) | 1024 | session | 4 KiB each, and the names and properties that the peer gave | 4 MiB |
 /// | [`max_pending_links`](Self::max_pending_links) | 128 | connection | a link each | 512 KiB |
 /// | [`max_unsettled_deliveries`](Self::max_unsettled_deliveries) | 262 144 | session | 128 octets each received, 192 each sent | 32 MiB and 48 MiB |
-/// | [`max_excess_deliveries`](Self::max_excess_deliveries) | 256 | link | nothing: they are queued like others | |
+/// | [`max_excess_deliveries`](Self::max_excess_deliveries) | 4096 | link | nothing: they are queued like others | |
 /// | [`max_abandoned_deliveries`](Self::max_abandoned_deliveries) | 8192 | session | 192 octets each, of those for unsettled ones | 1.5 MiB |
 /// | [`max_partial_delivery_bytes`](Self::max_partial_delivery_bytes) | 64 MiB | session | twice that: a buffer that grows is copied | 128 MiB |
 /// | [`max_queued_bytes`](Self::max_queued_bytes) | 16 MiB | session | twice that, and the frames of one incoming window | 32 MiB |
@@ -56,7 +56,8 @@ pub struct Limits {
     /// is detached. Default 262 144.
     pub max_unsettled_deliveries: usize,
     /// Deliveries that a sender may start beyond its credit between two grants; after one more the link is detached. The
-    /// standard allows none [2.6.7], but some brokers lose count of a few when credit arrives while they send. Default 256.
+    /// standard allows none [2.6.7], but some brokers (RabbitMQ 3) don't count what is under way inside them when credit
+    /// arrives, up to as many deliveries as they had credit for: choose no less than the links' credit. Default 4096.
     pub max_excess_deliveries: u32,
     /// Sent deliveries whose receipt was dropped and that the peer has not settled. Beyond it the oldest is settled by the
     /// sender, so that a peer that never settles costs bounded memory. Default 8192.
@@ -81,7 +82,7 @@ impl Default for Limits {
             max_links_per_session: 1024,
             max_pending_links: 128,
             max_unsettled_deliveries: 262_144,
-            max_excess_deliveries: 256,
+            max_excess_deliveries: 4096,
             max_abandoned_deliveries: 8192,
             max_partial_delivery_bytes: 64 << 20,
             max_queued_bytes: 16 << 20,

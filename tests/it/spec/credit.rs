@@ -99,6 +99,18 @@ async fn k_009_a_delivery_without_credit_detaches_the_link() {
     assert!(receiver.recv().await.is_err());
 }
 
+/// RabbitMQ 3 does: it doesn't count what is under way inside it when credit arrives.
+#[tokio::test(start_paused = true)]
+async fn k_009_a_sender_that_is_ahead_by_all_its_credit_loses_nothing() {
+    let (mut peer, receiver) = scene::receiver(ReceiverOptions::default()).await;
+    for id in 0..600 {
+        peer.send_transfer(settled(id), b"x").await;
+    }
+    for _ in 0..600 {
+        receiver.recv().await.unwrap();
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn k_009_a_delivery_on_a_link_that_is_not_accepted_yet_is_refused() {
     let (mut peer, connection) = scene::incoming_session().await;
