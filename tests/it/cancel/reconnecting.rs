@@ -154,14 +154,14 @@ impl Servers {
         links.iter().filter(is_open).count()
     }
 
-    /// The end by which the client was last sent something, or may be.
+    /// The end of the link on which the client receives.
     fn sender(&self) -> Sender {
         let links = self.links.lock().unwrap();
-        let senders = links.iter().rev().filter_map(|link| match link {
+        let mut senders = links.iter().filter_map(|link| match link {
             AcceptedLink::Sender(sender) if !sender.is_closed() => Some(sender.clone()),
             _ => None,
         });
-        senders.last().expect("the client receives")
+        senders.next().expect("the client receives")
     }
 
     /// All connections are lost.

@@ -2,6 +2,8 @@
 
 #[cfg(feature = "emulator")]
 pub mod delay;
+#[cfg(feature = "emulator")]
+pub mod folder;
 pub mod peer;
 pub mod reconnecting;
 pub mod scene;
