@@ -300,6 +300,6 @@ fn receiver_settings(attach: &Attach, random: &mut Random) -> EndSettings {
         max_partial_bytes: 1 << 20,
         prefetch_bytes: random.pick(&[None, None, Some(1), Some(1000)]),
         offers_acquisition: true,
-        available: 0,
+        available: None,
     }
 }
