@@ -305,7 +305,7 @@ async fn s_018_sessions_that_the_peer_begins_get_what_the_options_say() {
         .next_outgoing_id(5);
     let options = peer::client_options()
         .incoming_sessions(sessions)
-        .limits(amqp10::Limits::default().max_links_per_session(10));
+        .limits(amqp10::Limits::default().max_links_per_session(50));
     for listens in [true, false] {
         let (mut peer, connection) = match listens {
             true => {
@@ -322,7 +322,7 @@ async fn s_018_sessions_that_the_peer_begins_get_what_the_options_say() {
             Some("test")
         );
         assert_eq!((begin.incoming_window, begin.next_outgoing_id), (3, 5));
-        assert_eq!(begin.handle_max, 9);
+        assert_eq!(begin.handle_max, 49);
         let attach = peer::attach_sender("link");
         let accepted = scene::accept(&mut peer, &connection, attach, Default::default()).await;
         peer.expect_attach().await;
