@@ -150,7 +150,7 @@ impl AcceptLinkOptions {
     pub(crate) fn settings(&self, limits: &Limits) -> EndSettings {
         EndSettings {
             offers_acquisition: self.transactional_acquisition,
-            available: self.available,
+            available: (self.available > 0).then_some(self.available),
             ..EndSettings::new(self.credit, self.auto_accept, limits)
         }
     }
