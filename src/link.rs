@@ -76,7 +76,7 @@ impl LinkHandle {
         }
     }
 
-    pub(crate) async fn ended(&self) -> LinkError {
+    pub(crate) async fn detached(&self) -> LinkError {
         self.shared()
             .wait(|engine, watcher| engine.poll_link_ended(self.key, watcher))
             .await
@@ -92,7 +92,7 @@ impl LinkHandle {
             .with(|engine| engine.detach(self.key, true, Some(error)));
     }
 
-    pub(crate) fn is_closed(&self) -> bool {
+    pub(crate) fn is_detached(&self) -> bool {
         self.shared()
             .with(|engine| engine.link_ended(self.key).is_some())
     }

@@ -246,9 +246,9 @@ impl Receiver {
         self.link().name.as_str()
     }
 
-    /// Whether the link has ended, or is being detached.
-    pub fn is_closed(&self) -> bool {
-        self.link().is_closed()
+    /// Whether the link has ended, or is being detached: closed or not.
+    pub fn is_detached(&self) -> bool {
+        self.link().is_detached()
     }
 
     /// Waits until the link has ended, and says why. Has no time limit.
@@ -256,8 +256,8 @@ impl Receiver {
     /// # Cancel safety
     ///
     /// Nothing is lost by dropping the future.
-    pub async fn closed(&self) -> LinkError {
-        self.link().ended().await
+    pub async fn detached(&self) -> LinkError {
+        self.link().detached().await
     }
 
     /// Closes the link and waits for the peer's detach, at most `operation_timeout` [2.6.6]. What was not settled goes back

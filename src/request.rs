@@ -318,7 +318,7 @@ impl RequestClient {
 
     /// Whether one of the links has ended, so that no request can succeed any more.
     pub fn is_closed(&self) -> bool {
-        self.pair.sender.is_closed() || self.pair.receiver.is_closed()
+        self.pair.sender.is_detached() || self.pair.receiver.is_detached()
     }
 
     /// Detaches both links. Requests still waiting fail.

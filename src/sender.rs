@@ -235,9 +235,9 @@ impl Sender {
         self.link.name.as_str()
     }
 
-    /// Whether the link has ended, or is being detached.
-    pub fn is_closed(&self) -> bool {
-        self.link.is_closed()
+    /// Whether the link has ended, or is being detached: closed or not.
+    pub fn is_detached(&self) -> bool {
+        self.link.is_detached()
     }
 
     /// Waits until the link has ended, and says why. Has no time limit.
@@ -245,8 +245,8 @@ impl Sender {
     /// # Cancel safety
     ///
     /// Nothing is lost by dropping the future.
-    pub async fn closed(&self) -> LinkError {
-        self.link.ended().await
+    pub async fn detached(&self) -> LinkError {
+        self.link.detached().await
     }
 
     /// Closes the link and waits for the peer's detach, at most `operation_timeout` [2.6.6]. A delivery that is being sent

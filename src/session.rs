@@ -232,7 +232,7 @@ impl Session {
     /// # Cancel safety
     ///
     /// Nothing is lost by dropping the future.
-    pub async fn closed(&self) -> SessionError {
+    pub async fn ended(&self) -> SessionError {
         self.shared()
             .wait(|engine, watcher| engine.poll_session_ended(self.key(), watcher))
             .await

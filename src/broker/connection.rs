@@ -166,7 +166,7 @@ impl Service {
         let session = session.clone();
         self.sessions.insert(number, session.clone());
         self.turns.push(async move {
-            session.closed().await;
+            session.ended().await;
             Event::SessionEnded(number)
         });
         number

@@ -60,7 +60,7 @@ impl Consumer {
     ) -> Result<Option<SentDelivery>, ConsumerEnd> {
         let permit = tokio::select! {
             biased;
-            error = self.sender.closed() => return Err(error.into()),
+            error = self.sender.detached() => return Err(error.into()),
             permit = self.permit(peer) => permit?,
         };
         let acquired_by = self.sender.acquired_by();

@@ -255,7 +255,7 @@ impl RunningLink {
                 let end = tokio::select! {
                     biased;
                     error = place.gone(peer, &faults) => Some(error),
-                    _ = sender.closed() => None,
+                    _ = sender.detached() => None,
                     end = reader.run(&sender, &faults) => end,
                 };
                 if let Some(error) = end {

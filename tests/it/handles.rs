@@ -203,16 +203,16 @@ async fn watching_for_the_end_at_each_turn_keeps_nothing() {
             tokio::select! {
                 biased;
                 _ = connection.closed() => panic!("the connection lives"),
-                _ = sender.closed() => panic!("the link lives"),
+                _ = sender.detached() => panic!("the link lives"),
                 () = tokio::task::yield_now() => {}
             }
         });
         turn.await.unwrap();
     }
-    assert!(!sender.is_closed());
+    assert!(!sender.is_detached());
     assert!(!pair.client.is_closed());
     pair.client.close().await.unwrap();
-    assert!(sender.is_closed());
+    assert!(sender.is_detached());
 }
 
 /// A receiver of the client's on `session`, and the sender that feeds it.

@@ -314,7 +314,7 @@ impl IdempotentProducer {
 
     /// The link, attached in the same name if there is none that lives.
     async fn attached(&mut self) -> Result<&Attached<Sender>, EventHubsError> {
-        self.link.take_if(|attached| attached.link.is_closed());
+        self.link.take_if(|attached| attached.link.is_detached());
         let attached = match self.link.take() {
             Some(attached) => attached,
             None => {

@@ -168,7 +168,7 @@ async fn l_020_a_link_of_the_same_name_takes_the_place_of_the_other() {
         .await
         .unwrap();
     let new = receiver_with(&second, "orders", options()).await;
-    let error = old.closed().await;
+    let error = old.detached().await;
     assert_eq!(error.remote_error().unwrap().condition, condition::STOLEN);
     assert_eq!(taken(&new).await, "a");
     drop(delivery);
@@ -180,5 +180,5 @@ async fn l_020_a_link_of_the_same_name_takes_the_place_of_the_other() {
         .unwrap();
     let _other = receiver_with(&other, "orders", options()).await;
     settle_down().await;
-    assert!(!new.is_closed());
+    assert!(!new.is_detached());
 }

@@ -171,7 +171,7 @@ async fn a_007_delete_on_close_outlives_a_detach_but_not_the_close() {
     receiver.close().await.unwrap();
     settle_down().await;
     assert_eq!(broker.depth(&address), None);
-    let error = sender.closed().await;
+    let error = sender.detached().await;
     let remote = error.remote_error().unwrap();
     assert_eq!(remote.condition, condition::RESOURCE_DELETED);
 }
@@ -304,7 +304,7 @@ async fn z_013_z_014_what_has_no_way_is_rejected_or_ends_the_link() {
         }
     }
     anywhere.send_settled(to("no-such")).await.unwrap();
-    let error = anywhere.closed().await;
+    let error = anywhere.detached().await;
     let remote = error.remote_error().unwrap();
     assert_eq!(remote.condition, condition::NOT_FOUND);
     assert!(

@@ -155,7 +155,7 @@ async fn l_003_z_052_z_053_who_steals_a_link_takes_over_its_subscription() {
     let thief = subscriber(&broker).await;
     let options = durable(TerminusExpiryPolicy::Never, 0);
     let stolen = receiver_with(&thief, "", options).await;
-    let error = reader.closed().await;
+    let error = reader.detached().await;
     assert_eq!(error.remote_error().unwrap().condition, condition::STOLEN);
     settle_down().await;
     publish(&thief, "topic/news", "more").await;

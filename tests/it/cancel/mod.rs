@@ -514,7 +514,7 @@ async fn a_close_is_sent_although_nobody_waits_for_it() {
                 .await,
             ),
         }
-        let error = timeout(LONG, sender.closed())
+        let error = timeout(LONG, sender.detached())
             .await
             .expect("the peer's side ends");
         assert!(matches!(error, LinkError::RemoteDetached { .. }), "{error}");
@@ -538,8 +538,8 @@ async fn waits_for_an_end_can_be_dropped() {
     let pair = Pair::new().await;
     let (receiver, sender) = numbers(&pair).await;
     for _ in 0..3 {
-        assert!(poll_times(1, receiver.closed()).await.is_none());
-        assert!(poll_times(1, sender.closed()).await.is_none());
+        assert!(poll_times(1, receiver.detached()).await.is_none());
+        assert!(poll_times(1, sender.detached()).await.is_none());
         assert!(poll_times(1, pair.client.closed()).await.is_none());
         assert!(poll_times(1, pair.server.accept_link()).await.is_none());
     }
@@ -578,7 +578,7 @@ async fn incoming_links_that_are_dropped_are_refused() {
         });
         let error = match attached {
             Err(error) => error,
-            Ok(sender) => timeout(LONG, sender.closed()).await.expect("its end"), // echoed termini
+            Ok(sender) => timeout(LONG, sender.detached()).await.expect("its end"), // echoed termini
         };
         assert!(error.remote_error().is_some(), "{error}");
     }

@@ -180,7 +180,7 @@ async fn ends_with_a_reason_are_sent_although_nobody_waits() {
         let session = session(&pair).await;
         let reason = AmqpError::new(condition::RESOURCE_DELETED, "enough");
         drop(poll_times(polls, session.end_with_error(reason)).await);
-        timeout(LONG, session.closed()).await.expect("an end");
+        timeout(LONG, session.ended()).await.expect("an end");
     }
     let session = session(&pair).await;
     let options = SenderOptions::default();

@@ -156,7 +156,7 @@ impl Serving {
             };
             self.outcomes.lock().unwrap().push(outcome);
         }
-        sender.closed().await;
+        sender.detached().await;
     }
 
     async fn send_and_end_in_noise(self, sender: Sender) {

@@ -244,7 +244,7 @@ async fn hand_out(sender: Sender, node: Arc<Node>) {
         let Some(message) = next else {
             tokio::select! {
                 () = node.changed.notified() => continue,
-                _ = sender.closed() => return,
+                _ = sender.detached() => return,
             }
         };
         if sender.remote_attach().snd_settle_mode == SenderSettleMode::Settled {

@@ -95,7 +95,7 @@ async fn l_003_attaching_a_name_again_steals_the_link() {
             _ => {}
         }
     }
-    let error = old.closed().await;
+    let error = old.detached().await;
     assert_eq!(error.remote_error().unwrap().condition, condition::STOLEN);
 }
 
@@ -488,7 +488,7 @@ async fn l_026_l_027_detach_and_close_are_answered_in_kind() {
         let answer = peer.expect_detach().await;
         assert_eq!((answer.handle, answer.closed), (0, closed));
         assert_eq!(answer.error, None);
-        match sender.closed().await {
+        match sender.detached().await {
             LinkError::RemoteDetached {
                 closed: by_close,
                 error,
@@ -611,7 +611,7 @@ async fn l_044_a_redirect_is_shown_with_its_info() {
     };
     let (mut peer, sender) = scene::sender().await;
     peer.send(detach(true, Some(redirect.clone()))).await;
-    assert_eq!(sender.closed().await.remote_error(), Some(&redirect));
+    assert_eq!(sender.detached().await.remote_error(), Some(&redirect));
 }
 
 #[tokio::test(start_paused = true)]
@@ -888,7 +888,7 @@ async fn l_045_e_017_a_forced_detach_may_be_followed_by_another_attach() {
     let (mut peer, sender) = scene::sender().await;
     let error = AmqpError::new(condition::DETACH_FORCED, "maintenance");
     peer.send(detach(true, Some(error))).await;
-    assert!(sender.closed().await.is_retryable());
+    assert!(sender.detached().await.is_retryable());
 }
 
 #[tokio::test(start_paused = true)]

@@ -44,7 +44,7 @@ async fn expect_detached(
         peer.send_transfer(transfer, b"x").await;
     }
     peer.expect_detach_with(condition).await;
-    assert!(receiver.is_closed());
+    assert!(receiver.is_detached());
 }
 
 #[tokio::test(start_paused = true)]
