@@ -572,8 +572,8 @@ async fn incoming_links_that_are_dropped_are_refused() {
             match way % 4 {
                 0 => drop(link),
                 1 => drop(link.accept(AcceptLinkOptions::default())), // never polled
-                2 => link.refuse(denied()).await.unwrap(),
-                _ => link.refuse_with_termini(denied()).await.unwrap(),
+                2 => link.refuse(denied()),
+                _ => link.refuse_with_termini(denied()),
             }
         });
         let error = match attached {

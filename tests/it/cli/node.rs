@@ -96,7 +96,7 @@ impl Serving {
         while let Ok(link) = connection.accept_link().await {
             if self.manner == Manner::RefuseLinks {
                 let error = AmqpError::new(condition::NOT_FOUND, "no node called orders");
-                link.refuse(error).await.unwrap();
+                link.refuse(error);
                 continue;
             }
             let credit = match self.manner {

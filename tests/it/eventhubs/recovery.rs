@@ -272,7 +272,7 @@ async fn a_consumer_waits_for_its_place_after_a_loss() {
     let script = async {
         for _ in 0..3 {
             let full = AmqpError::new(condition::RESOURCE_LIMIT_EXCEEDED, "five are there");
-            service.link().await.refuse(full).await.unwrap();
+            service.link().await.refuse(full);
         }
         let link = service.link().await;
         link.accept(AcceptLinkOptions::default()).await.unwrap()

@@ -190,7 +190,7 @@ async fn serve_links(connection: &Connection, nodes: &Nodes) {
     while let Ok(link) = connection.accept_link().await {
         let Some(name) = node_of(&link).filter(|name| name != "unknown") else {
             let error = AmqpError::new(condition::NOT_FOUND, "there is no such node");
-            link.refuse(error).await.unwrap();
+            link.refuse(error);
             continue;
         };
         nodes.attaches.lock().unwrap().push(link.attach().clone());

@@ -208,7 +208,7 @@ async fn l_013_refusal_is_attach_with_null_terminus_then_detach() {
         let (mut peer, connection) = scene::incoming_session().await;
         peer.send(attach).await;
         let link = connection.accept_link().await.unwrap();
-        link.refuse(not_found()).await.unwrap();
+        link.refuse(not_found());
         let answer = peer.expect_attach().await;
         match role {
             Role::Sender => assert_eq!(answer.target, None),
@@ -231,7 +231,7 @@ async fn l_013_a_refusal_may_echo_the_termini() {
     let (mut peer, connection) = scene::incoming_session().await;
     peer.send(peer::attach_sender("x")).await;
     let link = connection.accept_link().await.unwrap();
-    link.refuse_with_termini(not_found()).await.unwrap();
+    link.refuse_with_termini(not_found());
     assert!(peer.expect_attach().await.target.is_some());
     peer.expect_detach_with(condition::NOT_FOUND).await;
 }
