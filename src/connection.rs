@@ -270,8 +270,8 @@ impl Connection {
     }
 
     /// What the peer said in its open: container-id, limits, capabilities, properties [2.7.1].
-    pub fn remote_open(&self) -> Arc<Open> {
-        self.handle.remote_open.clone()
+    pub fn remote_open(&self) -> &Open {
+        &self.handle.remote_open
     }
 
     /// Whether the connection has ended, or is being closed.

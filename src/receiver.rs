@@ -11,7 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_core::Stream;
 
-use crate::codec::{AmqpError, Attach, DeliveryState, Str, UnsettledMap};
+use crate::codec::{AmqpError, Attach, DeliveryState, UnsettledMap};
 use crate::delivery::Delivery;
 use crate::engine::Inbound;
 use crate::error::{LinkError, RecvError};
@@ -232,13 +232,13 @@ impl Receiver {
     }
 
     /// The peer's attach: its source, its limits, its properties [2.7.3].
-    pub fn remote_attach(&self) -> Arc<Attach> {
-        self.handle.remote.clone()
+    pub fn remote_attach(&self) -> &Attach {
+        &self.handle.remote
     }
 
     /// The address of the peer's source, such as one that it generated.
-    pub fn address(&self) -> Option<Str> {
-        self.handle.remote.source.as_ref()?.address.clone()
+    pub fn address(&self) -> Option<&str> {
+        self.handle.remote.source.as_ref()?.address.as_deref()
     }
 
     /// The link's name [2.6.1].

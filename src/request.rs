@@ -180,14 +180,7 @@ impl RequestClient {
             .unwrap_or_else(|| format!("{node}-{}", uuid::Uuid::new_v4()));
         let receiver_options = ReceiverOptions {
             name: Some(reply_to.clone()),
-            source: Some(Source {
-                address: Some(node.into()),
-                ..Source::default()
-            }),
-            target: Some(Target {
-                address: Some(reply_to.as_str().into()),
-                ..Target::default()
-            }),
+            target: Some(Target::new(reply_to.as_str())),
             credit: Credit::Auto(100),
             auto_accept: true,
             ..ReceiverOptions::default()
@@ -224,7 +217,7 @@ impl RequestClient {
             ..ReceiverOptions::default()
         };
         let receiver = session.attach_receiver("", receiver_options).await?;
-        let reply_to = receiver.address().ok_or(LinkError::NoDynamicNode)?;
+        let reply_to = Str::from(receiver.address().ok_or(LinkError::NoDynamicNode)?);
         let sender = session
             .attach_sender(node, SenderOptions::default())
             .await?;

@@ -221,13 +221,13 @@ impl Sender {
     }
 
     /// The peer's attach: its target, its limits, its properties [2.7.3].
-    pub fn remote_attach(&self) -> Arc<Attach> {
-        self.remote.clone()
+    pub fn remote_attach(&self) -> &Attach {
+        &self.remote
     }
 
     /// The address of the peer's target, such as one that it generated.
-    pub fn address(&self) -> Option<Str> {
-        self.remote.target.as_ref()?.address().cloned()
+    pub fn address(&self) -> Option<&str> {
+        self.remote.target.as_ref()?.address().map(Str::as_str)
     }
 
     /// The link's name [2.6.1].

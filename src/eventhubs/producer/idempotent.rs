@@ -351,7 +351,7 @@ async fn attach(
         .desired_capabilities([capability::GEOREPLICATION, capability::IDEMPOTENT_PRODUCER])
         .properties(link_properties(resume));
     let attached = namespace.attach_sender(address, options).await?;
-    match state_in_force(&attached.link.remote_attach(), resume) {
+    match state_in_force(attached.link.remote_attach(), resume) {
         Ok(state) => Ok((attached, state)),
         Err(cause) => Err(EventHubsError::new(format!("attach to {address}"), cause)),
     }

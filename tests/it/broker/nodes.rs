@@ -138,7 +138,7 @@ async fn a_003_a_dynamic_target_too() {
     let sender = session.attach_sender("", options).await.unwrap();
     let address = sender.address().unwrap();
     assert!(sender.send("a").await.unwrap().is_accepted());
-    assert_eq!(taken(&receiver(&session, &address).await).await, "a");
+    assert_eq!(taken(&receiver(&session, address).await).await, "a");
 }
 
 #[tokio::test(start_paused = true)]

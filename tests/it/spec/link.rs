@@ -336,7 +336,7 @@ async fn l_016_l_017_the_peers_termini_are_shown_as_it_describes_them() {
     })
     .await;
     let sender = attaching.await.unwrap().unwrap();
-    assert_eq!(sender.address().as_deref(), Some("generated-7"));
+    assert_eq!(sender.address(), Some("generated-7"));
 }
 
 #[tokio::test(start_paused = true)]
@@ -634,8 +634,8 @@ async fn l_048_answers_to_several_attaches_may_come_in_any_order() {
         .await;
     }
     let (one, two) = (one.await.unwrap(), two.await.unwrap());
-    assert_eq!(one.address().as_deref(), Some("one"));
-    assert_eq!(two.address().as_deref(), Some("two"));
+    assert_eq!(one.address(), Some("one"));
+    assert_eq!(two.address(), Some("two"));
 }
 
 #[tokio::test(start_paused = true)]

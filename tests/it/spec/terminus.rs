@@ -41,7 +41,7 @@ async fn a_002_a_005_a_request_for_a_node_has_properties_and_no_address() {
         .await;
         peer.expect_flow().await;
     });
-    assert_eq!(receiver.unwrap().address().as_deref(), Some("made"));
+    assert_eq!(receiver.unwrap().address(), Some("made"));
 }
 
 #[tokio::test(start_paused = true)]
