@@ -3,7 +3,8 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use crate::{SaslMechanism, SaslServerOptions, TlsServerConfig};
+use crate::sasl::SaslMechanism;
+use crate::{SaslServerOptions, TlsServerConfig};
 
 /// Options of a [`Broker`](super::Broker). The default listens on a free port of loopback without TLS, lets everyone in and
 /// creates nodes when they are used.
@@ -218,16 +219,16 @@ pub fn read_users(file: &str) -> Result<SaslServerOptions, UsersError> {
 }
 
 #[cfg(feature = "scram")]
-use crate::SaltedUsers as Users;
+use crate::sasl::SaltedUsers as Users;
 #[cfg(not(feature = "scram"))]
-use crate::StaticUsers as Users;
+use crate::sasl::StaticUsers as Users;
 
 /// The strongest first.
 #[cfg(feature = "scram")]
 const MECHANISMS: [SaslMechanism; 4] = [
-    SaslMechanism::Scram(crate::ScramHash::Sha512),
-    SaslMechanism::Scram(crate::ScramHash::Sha256),
-    SaslMechanism::Scram(crate::ScramHash::Sha1),
+    SaslMechanism::Scram(crate::sasl::ScramHash::Sha512),
+    SaslMechanism::Scram(crate::sasl::ScramHash::Sha256),
+    SaslMechanism::Scram(crate::sasl::ScramHash::Sha1),
     SaslMechanism::Plain,
 ];
 #[cfg(not(feature = "scram"))]

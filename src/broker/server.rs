@@ -16,9 +16,10 @@ use super::nodes::limit_exceeded;
 use super::{BrokerOptions, Shared};
 use crate::codec::AmqpError;
 use crate::memory::MemoryStream;
+use crate::sasl::{AllowEveryone, SaslMechanism};
 use crate::{
-    ANONYMOUS_RELAY, AcceptError, AllowEveryone, ConnectionOptions, IncomingConnection, Limits,
-    Listener, ListenerOptions, SaslMechanism, SaslServerOptions,
+    ANONYMOUS_RELAY, AcceptError, ConnectionOptions, IncomingConnection, Limits, Listener,
+    ListenerOptions, SaslServerOptions,
 };
 
 /// Why connections are closed when the broker ends.
@@ -57,7 +58,7 @@ fn listener_options(options: &BrokerOptions) -> ListenerOptions {
 pub(super) fn tcp_options(options: &BrokerOptions) -> ListenerOptions {
     let listener = listener_options(options);
     #[cfg(feature = "websocket")]
-    let listener = listener.websocket(crate::WebSocketServerOptions::default());
+    let listener = listener.websocket(crate::websocket::WebSocketServerOptions::default());
     match &options.tls {
         Some(tls) => listener.tls(tls.clone()),
         None => listener,

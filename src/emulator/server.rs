@@ -18,9 +18,10 @@ use super::namespace::Namespace;
 use crate::codec::{AmqpError, Layout, condition};
 use crate::eventhubs::wire::{MAX_SESSIONS, WEBSOCKET_PATH};
 use crate::memory::MemoryStream;
+use crate::websocket::WebSocketServerOptions;
 use crate::{
     AcceptError, ConnectionOptions, IncomingConnection, Limits, Listener, ListenerOptions,
-    SaslServerOptions, WebSocketServerOptions,
+    SaslServerOptions,
 };
 
 /// The pause after the system failed to give a connection, so that a lasting failure does not spin.

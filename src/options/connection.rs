@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::{Proxy, WebSocketOptions};
+use super::Proxy;
+use super::websocket::WebSocketOptions;
 use crate::codec::{Fields, Layout, Open, Symbol};
 use crate::engine::Limits;
 use crate::error::ConnectError;

@@ -7,7 +7,7 @@ mod proxy;
 mod receiver;
 mod sender;
 mod session;
-mod websocket;
+pub mod websocket;
 
 pub use accept::AcceptLinkOptions;
 pub use connection::ConnectionOptions;
@@ -16,10 +16,6 @@ pub use proxy::Proxy;
 pub use receiver::{OnDrop, ReceiverOptions};
 pub use sender::SenderOptions;
 pub use session::SessionOptions;
-pub use websocket::{
-    AMQP_SUB_PROTOCOL, AMQPWSB10_SUB_PROTOCOL, HttpRequest, HttpResponder, HttpResponse,
-    WebSocketOptions, WebSocketServerOptions,
-};
 
 use crate::codec::{Fields, Str};
 

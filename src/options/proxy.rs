@@ -14,7 +14,7 @@ const DEFAULT_PORT: u16 = 80;
 /// ```
 /// use amqp10::{ConnectionOptions, Proxy};
 ///
-/// # fn main() -> Result<(), amqp10::UrlError> {
+/// # fn main() -> Result<(), amqp10::error::UrlError> {
 /// let proxy = Proxy::http("http://alice:secret@proxy.example.com:3128")?.except("localhost,.internal");
 /// let options = ConnectionOptions::default().proxy(proxy);
 /// # let _ = options;

@@ -1,4 +1,26 @@
-//! The SASL exchange [5.3] as pure state: frames go in, frames come out, no I/O.
+//! Logging in by SASL [5.3]: as whom a client does, whom a listener lets in, and mechanisms of the application's own.
+//!
+//! A client chooses [`Credentials`]. A listener offers mechanisms and asks an [`Authenticator`]: [`StaticUsers`], `SaltedUsers`
+//! (feature `scram`), or one of the application's own.
+//!
+//! ```
+//! use amqp10::sasl::{SaslMechanism, StaticUsers};
+//! use amqp10::{ConnectionOptions, Credentials, ListenerOptions, SaslServerOptions};
+//!
+//! let users = StaticUsers::new().user("alice", "secret");
+//! let sasl = SaslServerOptions::default().mechanisms([SaslMechanism::Plain]).authenticator(users);
+//! let listener = ListenerOptions::default().sasl(sasl);
+//!
+//! let client = ConnectionOptions::default().credentials(Credentials::plain("alice", "secret"));
+//! # let _ = (listener, client);
+//! ```
+//!
+//! Mechanisms that are not here, such as OAUTHBEARER, are a trait on each side: [`SaslClientMechanism`] and
+//! [`SaslServerMechanism`].
+//!
+//! # How an exchange goes
+//!
+//! As pure state: frames go in, frames come out, no I/O. Each state consumes itself: what is not legal now cannot be called.
 //!
 //! ```text
 //! server                          client
@@ -8,10 +30,9 @@
 //! Challenge  <-- response -----   AwaitOutcome
 //! Attempt    -- outcome ------>   done
 //! ```
-//!
-//! Each state consumes itself: what is not legal now cannot be called. A mechanism is an enum on each side
-//! ([`client::Mechanism`], [`server::Exchange`]) with a step per challenge, so that one more is one more variant. Those of the
-//! application are one variant, too: a trait on each side.
+
+// A mechanism is an enum on each side (`client::Mechanism`, `server::Exchange`) with a step per challenge, so that one more is
+// one more variant. Those of the application are one variant, too.
 
 mod authenticator;
 pub(crate) mod client;

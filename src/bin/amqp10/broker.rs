@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use amqp10::broker::{Broker, BrokerOptions, read_users};
-use amqp10::{
+use amqp10::sasl::{
     AuthenticationFuture, Authenticator, Identity, LoginAttempt, PresentedCredentials,
-    SaslMechanism, SaslServerOptions, ScramHash, ScramKeysFuture, TlsServerConfig,
+    SaslMechanism, ScramHash, ScramKeysFuture,
 };
+use amqp10::{SaslServerOptions, TlsServerConfig};
 
 use crate::failure::{Context, Failure};
 use crate::signals::ended_from_outside;

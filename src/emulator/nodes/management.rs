@@ -118,12 +118,13 @@ fn map<const N: usize>(entries: [(&str, Value); N]) -> Map {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Clock;
     use crate::codec::{ApplicationProperties, Body};
     use crate::emulator::audience::Audience;
     use crate::emulator::config::EmulatorOptions;
     use crate::emulator::namespace::Namespace;
     use crate::emulator::publish::Publisher;
-    use crate::{Clock, Identity};
+    use crate::sasl::Identity;
     use std::sync::Arc;
     use std::time::{Duration, UNIX_EPOCH};
 

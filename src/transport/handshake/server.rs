@@ -7,7 +7,8 @@ use super::wire::Wire;
 use crate::codec::frame::ProtocolHeader;
 use crate::codec::sasl::{SaslCode, SaslFrame};
 use crate::error::{ConnectError, PeerProtocol, Stage};
-use crate::options::{ListenerOptions, WebSocketServerOptions};
+use crate::options::ListenerOptions;
+use crate::options::websocket::WebSocketServerOptions;
 use crate::sasl::server::{CustomLogin, Presented, Step, challenge, offer, outcome};
 #[cfg(feature = "scram")]
 use crate::sasl::{AuthenticationFailure, SaslMechanism};

@@ -78,7 +78,7 @@ impl TlsServerConfig {
     }
 
     /// Refuses clients that show no certificate issued by an authority in this PEM text. The certificate is handed to the
-    /// [`Authenticator`](crate::Authenticator) if the client chooses the mechanism EXTERNAL.
+    /// [`Authenticator`](crate::sasl::Authenticator) if the client chooses the mechanism EXTERNAL.
     ///
     /// # Errors
     /// [`TlsError::Pem`] if the text holds no certificate or a damaged one; [`TlsError::Configuration`] if this configuration

@@ -2,7 +2,8 @@
 
 use amqp10::broker::{BrokerError, read_users};
 use amqp10::codec::Value;
-use amqp10::{ConnectError, Credentials, Fields, SaslError, Symbol, condition};
+use amqp10::sasl::SaslError;
+use amqp10::{ConnectError, Credentials, Fields, Symbol, condition};
 
 use super::*;
 
@@ -80,9 +81,9 @@ fn login(
 #[cfg(feature = "scram")]
 #[tokio::test]
 async fn y_030_the_same_users_log_in_by_scram() {
-    for hash in amqp10::ScramHash::ALL {
+    for hash in amqp10::sasl::ScramHash::ALL {
         let users = read_users("ana:secret\n").unwrap();
-        let mechanism = amqp10::SaslMechanism::Scram(hash);
+        let mechanism = amqp10::sasl::SaslMechanism::Scram(hash);
         assert!(users.mechanisms.contains(&mechanism));
         let broker = broker_with(BrokerOptions::new().sasl(users.mechanisms([mechanism]))).await;
         let scram = |password| login(&broker, Credentials::scram("ana", password));

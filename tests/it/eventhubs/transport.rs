@@ -2,7 +2,8 @@
 
 use amqp10::emulator::{Emulator, EmulatorOptions};
 use amqp10::eventhubs::{Client, ClientOptions, Transport};
-use amqp10::{Listener, ListenerOptions, WebSocketServerOptions};
+use amqp10::websocket::WebSocketServerOptions;
+use amqp10::{Listener, ListenerOptions};
 
 use super::{HUB, from_start, next, producer, soon, text, to};
 

@@ -7,10 +7,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use amqp10::codec::{Attach, SenderSettleMode, condition};
+use amqp10::sasl::{SaslMechanism, StaticUsers};
+use amqp10::websocket::WebSocketServerOptions;
 use amqp10::{
     AcceptLinkOptions, AcceptedLink, AmqpError, Connection, ConnectionError, ConnectionOptions,
     IncomingConnection, IncomingLink, Listener, ListenerOptions, Message, Outcome, Receiver,
-    SaslMechanism, SaslServerOptions, Sender, StaticUsers, WebSocketServerOptions,
+    SaslServerOptions, Sender,
 };
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;

@@ -384,6 +384,6 @@ async fn z_059_an_open_names_servers_to_fail_over_to() {
         ..peer::open()
     };
     let (_peer, connection) = Peer::opened_client(peer::client_options(), open).await;
-    let servers = amqp10::Redirect::failover_servers(&connection.remote_open().properties);
+    let servers = amqp10::error::Redirect::failover_servers(&connection.remote_open().properties);
     assert_eq!(servers[0].host(), Some("10.0.0.3"));
 }

@@ -4,9 +4,10 @@ use amqp10::codec::{
     Attach, DeliveryState, Performative, Received, ReceiverSettleMode, SenderSettleMode, Transfer,
     condition,
 };
+use amqp10::error::SettleModeMismatch;
 use amqp10::{
     AcceptLinkOptions, Credit, Delivery, Message, Outcome, OutgoingMessage, Receiver,
-    ReceiverOptions, SenderOptions, SettleModeMismatch,
+    ReceiverOptions, SenderOptions,
 };
 use bytes::Bytes;
 

@@ -1,7 +1,8 @@
 //! Our own broker, of which the same is asked as of those of others.
 
+use amqp10::SaslServerOptions;
 use amqp10::broker::{Broker, BrokerOptions, read_users};
-use amqp10::{SaslMechanism, SaslServerOptions};
+use amqp10::sasl::SaslMechanism;
 use serde_json::Value as Json;
 
 use super::access::{Access, Login, PASSWORD, USER, server_tls};
