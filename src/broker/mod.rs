@@ -6,7 +6,7 @@
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let broker = Broker::start(BrokerOptions::new()).await?;
+//! let broker = Broker::start(BrokerOptions::default()).await?;
 //!
 //! let connection = Connection::open_with_stream(broker.connect(), Default::default()).await?;
 //! let session = connection.begin(SessionOptions::default()).await?;
@@ -263,7 +263,7 @@ impl Broker {
     }
 
     /// Stops: no new connections, the present ones are closed with `amqp:connection:forced`. Resolves when they have ended,
-    /// at the latest after [`shutdown_deadline`](BrokerOptions::shutdown_deadline).
+    /// at the latest after [`shutdown_timeout`](BrokerOptions::shutdown_timeout).
     ///
     /// # Cancel safety
     ///

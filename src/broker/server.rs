@@ -113,7 +113,7 @@ impl Server {
         drop(listener);
         self.closing.send_replace(STOPPED);
         let all_ended = async { while self.connections.join_next().await.is_some() {} };
-        let limit = self.options.shutdown_deadline;
+        let limit = self.options.shutdown_timeout;
         if tokio::time::timeout(limit, all_ended).await.is_err() {
             tracing::debug!("connections did not end within the deadline and were dropped");
         }

@@ -121,7 +121,7 @@ impl Server {
         }
         drop(sockets.amqp);
         self.closing.send_replace(STOPPED);
-        let deadline = self.namespace.options.shutdown_deadline;
+        let deadline = self.namespace.options.shutdown_timeout;
         let all_ended = async { while self.connections.join_next().await.is_some() {} };
         if tokio::time::timeout(deadline, all_ended).await.is_err() {
             tracing::debug!("connections did not end within the deadline and were dropped");

@@ -130,7 +130,7 @@ mod tests {
 
     fn peer(token_for: Option<&str>) -> Peer {
         let clock = Clock::new(|| UNIX_EPOCH + Duration::from_millis(1_700_000_000_123));
-        let namespace = Namespace::new(EmulatorOptions::new().hub("Orders", 2).clock(clock));
+        let namespace = Namespace::new(EmulatorOptions::default().hub("Orders", 2).clock(clock));
         let peer = Peer::new(Arc::new(namespace), &Identity::anonymous(), Arc::default());
         if let Some(resource) = token_for {
             peer.claims

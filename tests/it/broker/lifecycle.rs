@@ -9,7 +9,7 @@ use super::*;
 
 #[tokio::test]
 async fn a_broker_listens_on_tcp_and_says_why_it_closes() {
-    let broker = Broker::start(BrokerOptions::new()).await.unwrap();
+    let broker = Broker::start(BrokerOptions::default()).await.unwrap();
     let url = format!("amqp://{}", broker.local_addr().unwrap());
     let connection = Connection::open(&url, ConnectionOptions::default())
         .await
@@ -38,14 +38,14 @@ async fn queues_outlive_connections_and_dropping_the_broker_ends_all() {
 
 #[tokio::test]
 async fn wrong_options_say_so() {
-    let wrong = BrokerOptions::new().nodes(["orders", "no-such"]);
+    let wrong = BrokerOptions::default().nodes(["orders", "no-such"]);
     let error = Broker::in_process(wrong).await.unwrap_err();
     assert!(matches!(error, BrokerError::Node(_)), "{error}");
-    let too_large = BrokerOptions::new().max_message_size(65 << 20);
+    let too_large = BrokerOptions::default().max_message_size(65 << 20);
     let error = Broker::in_process(too_large).await.unwrap_err();
     assert!(matches!(error, BrokerError::MaxMessageSize(_)), "{error}");
-    let first = Broker::start(BrokerOptions::new()).await.unwrap();
-    let taken = BrokerOptions::new().address(first.local_addr().unwrap());
+    let first = Broker::start(BrokerOptions::default()).await.unwrap();
+    let taken = BrokerOptions::default().address(first.local_addr().unwrap());
     let error = Broker::start(taken).await.unwrap_err();
     assert!(matches!(error, BrokerError::Listen { .. }), "{error}");
 }
@@ -53,7 +53,7 @@ async fn wrong_options_say_so() {
 #[tokio::test(start_paused = true)]
 async fn y_028_with_users_only_they_get_in() {
     let users = read_users("ana:secret\n").unwrap();
-    let broker = broker_with(BrokerOptions::new().sasl(users)).await;
+    let broker = broker_with(BrokerOptions::default().sasl(users)).await;
     let login = |credentials| login(&broker, credentials);
     login(Credentials::plain("ana", "secret")).await.unwrap();
     let refused = login(Credentials::plain("ana", "wrong")).await.unwrap_err();
@@ -85,7 +85,8 @@ async fn y_030_the_same_users_log_in_by_scram() {
         let users = read_users("ana:secret\n").unwrap();
         let mechanism = amqp10::sasl::SaslMechanism::Scram(hash);
         assert!(users.mechanisms.contains(&mechanism));
-        let broker = broker_with(BrokerOptions::new().sasl(users.mechanisms([mechanism]))).await;
+        let broker =
+            broker_with(BrokerOptions::default().sasl(users.mechanisms([mechanism]))).await;
         let scram = |password| login(&broker, Credentials::scram("ana", password));
         scram("secret").await.unwrap();
         scram("wrong").await.unwrap_err();

@@ -46,7 +46,7 @@ async fn l_013_what_begins_with_no_such_does_not_exist() {
 
 #[tokio::test(start_paused = true)]
 async fn only_the_nodes_that_are_listed_are_there() {
-    let options = BrokerOptions::new().nodes(["orders", "topic/prices"]);
+    let options = BrokerOptions::default().nodes(["orders", "topic/prices"]);
     let broker = broker_with(options).await;
     let session = session(&broker).await;
     sender(&session, "queue/orders").await;

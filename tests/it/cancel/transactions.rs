@@ -16,7 +16,7 @@ struct Scene {
 
 impl Scene {
     async fn new() -> Self {
-        let broker = Broker::in_process(BrokerOptions::new()).await.unwrap();
+        let broker = Broker::in_process(BrokerOptions::default()).await.unwrap();
         let options = ConnectionOptions::default();
         let connection = Connection::open_with_stream(broker.connect(), options);
         let connection = connection.await.unwrap();
@@ -155,7 +155,7 @@ async fn a_rollback_happens_in_any_case() {
 #[tokio::test]
 async fn starting_and_stopping_a_broker() {
     for polls in 0..MANY {
-        let Some(broker) = poll_times(polls, Broker::start(BrokerOptions::new())).await else {
+        let Some(broker) = poll_times(polls, Broker::start(BrokerOptions::default())).await else {
             continue;
         };
         let url = format!("amqp://{}", broker.as_ref().unwrap().local_addr().unwrap());

@@ -192,7 +192,7 @@ async fn in_process_it_needs_no_port_and_no_time() {
 
 #[tokio::test]
 async fn wrong_options_and_taken_ports_are_errors() {
-    let error = Emulator::start(EmulatorOptions::new().hub("a/b", 1))
+    let error = Emulator::start(EmulatorOptions::default().hub("a/b", 1))
         .await
         .unwrap_err();
     assert!(

@@ -86,7 +86,7 @@ async fn live() {
     use base64::Engine;
     let clock = simulated_clock();
     let key = base64::engine::general_purpose::STANDARD.encode(SECRET);
-    let emulator = EmulatorOptions::new()
+    let emulator = EmulatorOptions::default()
         .key("policy", &key)
         .clock(clock.clone());
     let emulator = start(emulator).await;

@@ -111,7 +111,7 @@ async fn events_go_through_a_tunnel_with_a_login() {
         transports.push(Transport::WebSocket);
     }
     for transport in transports {
-        let emulator = Emulator::start(EmulatorOptions::new().hub("orders", 1)).await;
+        let emulator = Emulator::start(EmulatorOptions::default().hub("orders", 1)).await;
         let emulator = emulator.unwrap();
         let port = emulator.local_addr().unwrap().port();
         let target = format!("ns.example.com:{port}");

@@ -18,7 +18,7 @@ impl Peer for OurBroker {
 
 impl Listening for OurBroker {
     async fn start(access: Access) -> Option<Self> {
-        let mut options = BrokerOptions::new();
+        let mut options = BrokerOptions::default();
         if access.tls {
             options = options.tls(server_tls(access.login));
         }
