@@ -237,9 +237,9 @@ impl Connection {
             next_outgoing_id,
             properties,
         } = options;
-        let key = self
-            .shared()
-            .with(|engine| engine.begin(next_outgoing_id, incoming_window, properties))?;
+        let key = self.shared().with(|engine| {
+            engine.begin(next_outgoing_id, incoming_window, properties, clock::now())
+        })?;
         let session = Session::new(self.clone(), key);
         let begun = self
             .shared()

@@ -118,6 +118,7 @@ impl Engine {
         next_outgoing_id: u32,
         incoming_window: u32,
         properties: Fields,
+        now: Instant,
     ) -> Result<Key, SessionError> {
         if let Some(error) = &self.connection.ended {
             return Err(error.clone().into());
@@ -125,7 +126,7 @@ impl Engine {
         let handle_max = self.effects.limits.max_links_per_session.saturating_sub(1);
         let begin = Session::local_begin(next_outgoing_id, incoming_window, handle_max);
         let key = self
-            .new_session(begin)
+            .new_session(begin, now)
             .map_err(|limit| SessionError::TooManySessions { limit })?; // C-008
         if let Some(session) = self.sessions.get_mut(key) {
             session.holders = 1;

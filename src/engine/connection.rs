@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::channels::OutgoingChannels;
 use super::effects::Effects;
 use super::endpoint::{Endpoint, Half};
 use super::key::{Key, NumberTable};
@@ -44,7 +45,7 @@ pub(crate) struct ConnectionEnd {
     /// The stream is gone: nothing can be read or written any more.
     pub(crate) is_cut: bool,
     pub(crate) watchers: Watchers,
-    pub(crate) outgoing_channels: NumberTable,
+    pub(crate) outgoing_channels: OutgoingChannels,
     pub(crate) incoming_channels: NumberTable,
     heartbeat_interval: Option<Duration>,
     last_write: Instant,
@@ -64,7 +65,7 @@ impl ConnectionEnd {
             ended: None,
             is_cut: false,
             watchers: Watchers::default(),
-            outgoing_channels: NumberTable::default(),
+            outgoing_channels: OutgoingChannels::default(),
             incoming_channels: NumberTable::default(),
             heartbeat_interval: None,
             last_write: now,

@@ -31,6 +31,7 @@
 
 mod attaching;
 mod budget;
+mod channels;
 mod commands;
 mod connection;
 mod credit;
@@ -302,7 +303,7 @@ impl Engine {
             self.effects.limits.max_links_per_session.saturating_sub(1),
         );
         let key = self
-            .new_session(begin)
+            .new_session(begin, self.effects.now)
             .map_err(PeerFault::TooManySessions)?;
         if let Some(session) = self.sessions.get_mut(key) {
             session.is_remote_initiated = true;
@@ -310,13 +311,13 @@ impl Engine {
         Ok(key)
     }
 
-    /// Makes a session on the lowest free channel; the limit if there is none.
-    fn new_session(&mut self, begin: Begin) -> Result<Key, u32> {
+    /// Makes a session on a free channel; the limit if there is none.
+    fn new_session(&mut self, begin: Begin, now: Instant) -> Result<Key, u32> {
         let highest = self.connection.highest_outgoing_channel();
         let channels = &mut self.connection.outgoing_channels;
         let mut channel = None;
         let key = self.sessions.insert_with(|key| {
-            channel = channels.allocate(key, highest);
+            channel = channels.allocate(key, highest, now);
             Session::new(key, channel.unwrap_or(0) as u16, begin)
         });
         if channel.is_none() {
@@ -388,7 +389,8 @@ impl Engine {
         if session.endpoint.is_closed() {
             let channel = u32::from(session.outgoing_channel);
             if self.connection.outgoing_channels.get(channel) == Some(key) {
-                self.connection.outgoing_channels.clear(channel);
+                let now = self.effects.now;
+                self.connection.outgoing_channels.clear(channel, now);
             }
             session.watchers.wake_all(&mut self.effects.wakes);
         }

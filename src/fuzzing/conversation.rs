@@ -116,7 +116,7 @@ impl Conversation {
     fn begin(&mut self) {
         let session = self
             .engine
-            .begin(FIRST_NUMBER, 8, Fields::new())
+            .begin(FIRST_NUMBER, 8, Fields::new(), self.now)
             .expect("the first session fits");
         for role in [Role::Sender, Role::Receiver] {
             let key = self

@@ -1,5 +1,7 @@
 //! Sessions and links as an application holds them: how they come.
 
+use std::time::Instant;
+
 use super::super::{Credit, EndSettings, Key, LinkKey, Refusal};
 use super::ledger::Ledger;
 use super::random::Random;
@@ -54,10 +56,11 @@ fn is_kept(name: &str) -> bool {
 }
 
 impl Side {
-    pub(super) fn begin(&mut self, random: &mut Random) {
+    pub(super) fn begin(&mut self, now: Instant, random: &mut Random) {
         let next_outgoing_id = random.pick(&[0, 7, u32::MAX - 2]);
         let window = random.pick(&[1, 2, 3, 10, 2048]);
-        let begun = self.call(|engine| engine.begin(next_outgoing_id, window, Default::default()));
+        let begun =
+            self.call(|engine| engine.begin(next_outgoing_id, window, Default::default(), now));
         match begun {
             Ok(key) => {
                 self.sessions.push(BegunSession {

@@ -44,10 +44,11 @@ impl World {
             random,
             ledger,
             sides,
+            now,
             ..
         } = self;
         for side in sides {
-            side.begin(random);
+            side.begin(*now, random);
             let Some(session) = side.some_session(random) else {
                 continue;
             };
@@ -101,13 +102,14 @@ impl World {
             random,
             ledger,
             sides,
+            now,
             ..
         } = self;
         let this = &mut sides[side];
         match random.below(13) {
             0..3 => {
                 if this.sessions.len() < 3 {
-                    this.begin(random);
+                    this.begin(*now, random);
                 }
             }
             3..8 => {
