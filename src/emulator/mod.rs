@@ -374,7 +374,7 @@ impl fmt::Debug for Emulator {
 }
 
 async fn bind(options: &EmulatorOptions) -> Result<Sockets, EmulatorError> {
-    let failed = |address| move |reason| EmulatorError::Listen { address, reason };
+    let failed = |address| move |error| EmulatorError::Listen { address, error };
     let address = options.address;
     // How it listens is said for each connection.
     let amqp = Listener::bind(address, ListenerOptions::default()).await;

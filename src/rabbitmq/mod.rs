@@ -71,10 +71,12 @@ impl Management {
     /// The session should be used for nothing else: RabbitMQ ends it for whatever it dislikes about a link.
     ///
     /// # Errors
+    ///
     /// [`LinkError::MissingCapability`] if the peer does not offer [`LINK_PAIR`], as RabbitMQ 4 does; why the links could not be
     /// attached otherwise.
     ///
     /// # Cancel safety
+    ///
     /// Dropped, it detaches what was attached.
     pub async fn attach(session: &Session, options: RequestOptions) -> Result<Self, LinkError> {
         let peer = session.connection().remote_open();
@@ -88,9 +90,11 @@ impl Management {
     /// Declares a queue; one that is there already, with the same options, is fine.
     ///
     /// # Errors
+    ///
     /// Any [`RequestError`]; 409 if it is there with other options.
     ///
     /// # Cancel safety
+    ///
     /// Dropped, it may or may not be carried out.
     pub async fn declare_queue(
         &self,
@@ -104,9 +108,11 @@ impl Management {
     /// Tells about a queue.
     ///
     /// # Errors
+    ///
     /// 404 if there is none.
     ///
     /// # Cancel safety
+    ///
     /// Nothing happens by dropping the future.
     pub async fn queue(&self, name: &str) -> Result<QueueInfo, RequestError> {
         let path = address::queue(name);
@@ -116,9 +122,11 @@ impl Management {
     /// Deletes a queue; tells how many messages went with it. It is no error if there is no such queue.
     ///
     /// # Errors
+    ///
     /// Any [`RequestError`].
     ///
     /// # Cancel safety
+    ///
     /// Dropped, it may or may not be carried out.
     pub async fn delete_queue(&self, name: &str) -> Result<u64, RequestError> {
         let path = address::queue(name);
@@ -128,9 +136,11 @@ impl Management {
     /// Deletes the messages of a queue that nobody has acquired; tells how many.
     ///
     /// # Errors
+    ///
     /// 404 if there is no such queue.
     ///
     /// # Cancel safety
+    ///
     /// Dropped, it may or may not be carried out.
     pub async fn purge_queue(&self, name: &str) -> Result<u64, RequestError> {
         let path = format!("{}/messages", address::queue(name));
@@ -140,9 +150,11 @@ impl Management {
     /// Declares an exchange; one that is there already, with the same options, is fine.
     ///
     /// # Errors
+    ///
     /// 409 if it is there with other options.
     ///
     /// # Cancel safety
+    ///
     /// Dropped, it may or may not be carried out.
     pub async fn declare_exchange(
         &self,
@@ -156,9 +168,11 @@ impl Management {
     /// Deletes an exchange. It is no error if there is no such exchange.
     ///
     /// # Errors
+    ///
     /// Any [`RequestError`].
     ///
     /// # Cancel safety
+    ///
     /// Dropped, it may or may not be carried out.
     pub async fn delete_exchange(&self, name: &str) -> Result<(), RequestError> {
         let path = address::exchange(name);
@@ -168,9 +182,11 @@ impl Management {
     /// Makes a binding; one that is there already is fine.
     ///
     /// # Errors
+    ///
     /// 400 if one of its ends does not exist.
     ///
     /// # Cancel safety
+    ///
     /// Dropped, it may or may not be carried out.
     pub async fn bind(&self, binding: &Binding) -> Result<(), RequestError> {
         let body = binding.to_body();
@@ -180,9 +196,11 @@ impl Management {
     /// Deletes a binding. It is no error if there is no such binding.
     ///
     /// # Errors
+    ///
     /// Any [`RequestError`].
     ///
     /// # Cancel safety
+    ///
     /// Dropped, it may or may not be carried out.
     pub async fn unbind(&self, binding: &Binding) -> Result<(), RequestError> {
         let path = match binding.path() {
@@ -211,9 +229,11 @@ impl Management {
     /// Replaces the OAuth token that the connection was opened with, before it ends (Z-025, RabbitMQ 4.1).
     ///
     /// # Errors
+    ///
     /// If the broker does not accept it.
     ///
     /// # Cancel safety
+    ///
     /// Dropped, it may or may not be carried out.
     pub async fn renew_token(&self, token: &str) -> Result<(), RequestError> {
         let token = Value::Binary(Bytes::copy_from_slice(token.as_bytes()));
@@ -224,9 +244,11 @@ impl Management {
     /// body of the response.
     ///
     /// # Errors
+    ///
     /// Any [`RequestError`].
     ///
     /// # Cancel safety
+    ///
     /// Dropped, it may or may not be carried out.
     pub async fn ask(
         &self,
@@ -263,9 +285,11 @@ impl Management {
     /// Detaches both links. Requests still waiting fail.
     ///
     /// # Errors
+    ///
     /// If a link had ended with an error, or the peer does not answer.
     ///
     /// # Cancel safety
+    ///
     /// Dropped, the links are still detached, without waiting for the answer.
     pub async fn close(&self) -> Result<(), LinkError> {
         self.requests.close().await

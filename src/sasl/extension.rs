@@ -1,4 +1,4 @@
-//! Mechanisms that this crate does not have: OAUTHBEARER, XOAUTH2, GSSAPI and whatever else a server wants. Y-031
+//! Mechanisms that this crate does not have: OAUTHBEARER, XOAUTH2, GSSAPI and whatever else a server wants (Y-031).
 
 use std::fmt;
 use std::pin::Pin;

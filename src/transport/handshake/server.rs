@@ -19,7 +19,7 @@ use crate::transport::{tls, websocket};
 
 const PEER: &str = "the client";
 
-/// Shakes hands with a client; `options.handshake_timeout` begins now. V-013
+/// Shakes hands with a client; `options.handshake_timeout` begins now (V-013).
 pub(crate) async fn server(
     stream: Box<dyn Stream>,
     options: &ListenerOptions,
@@ -174,7 +174,7 @@ async fn start_tls(
 /// Who the client is, and what it is told along with the outcome.
 type Entry = (Identity, Option<Bytes>);
 
-/// The whole SASL exchange, its outcome included. A broken exchange gets none: it is cut. Y-015
+/// The whole SASL exchange, its outcome included. A broken exchange gets none: it is cut (Y-015).
 async fn authenticate(
     wire: &mut Wire,
     reached: &Reached,
@@ -261,7 +261,7 @@ async fn decide(
     }
 }
 
-/// A mechanism of the application, to its end. Y-031
+/// A mechanism of the application, to its end (Y-031).
 async fn custom(
     wire: &mut Wire,
     login: CustomLogin,

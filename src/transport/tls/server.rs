@@ -43,6 +43,7 @@ impl TlsServerConfig {
     /// Shows this certificate: the chain, own certificate first, and its key, both in PEM.
     ///
     /// # Errors
+    ///
     /// [`TlsError::Pem`] if either text does not hold what it should, [`TlsError::Configuration`] if the key does not fit,
     /// [`TlsError::ProcessorFeatures`] if the default cryptography cannot run here.
     pub fn from_pem(chain_pem: &[u8], key_pem: &[u8]) -> Result<TlsServerConfig, TlsError> {
@@ -52,6 +53,7 @@ impl TlsServerConfig {
     /// The same with another provider of cryptography.
     ///
     /// # Errors
+    ///
     /// [`TlsError::Pem`] if either text does not hold what it should, [`TlsError::Configuration`] if the key does not fit.
     pub fn with_provider(
         provider: Arc<CryptoProvider>,
@@ -81,6 +83,7 @@ impl TlsServerConfig {
     /// [`Authenticator`](crate::sasl::Authenticator) if the client chooses the mechanism EXTERNAL.
     ///
     /// # Errors
+    ///
     /// [`TlsError::Pem`] if the text holds no certificate or a damaged one; [`TlsError::Configuration`] if this configuration
     /// was handed in from rustls.
     pub fn require_client_certificates(
@@ -95,6 +98,7 @@ impl TlsServerConfig {
     /// decrypt a capture. **Whoever reads that file reads the traffic.**
     ///
     /// # Errors
+    ///
     /// [`TlsError::Configuration`] if this configuration was handed in from rustls.
     pub fn key_log_file(self) -> Result<TlsServerConfig, TlsError> {
         self.change(|settings| settings.key_log = true)
