@@ -108,8 +108,7 @@ impl Session {
         options: SenderOptions,
     ) -> Result<Sender, LinkError> {
         let attach = options.to_attach(address.into());
-        let settings = ReceiverOptions::default().settings(self.limits());
-        let (link, remote) = self.attach(attach, settings).await?;
+        let (link, remote) = self.attach(attach, EndSettings::new(self.limits())).await?;
         options.check(&remote).inspect_err(|_| link.refuse())?;
         Ok(Sender::new(link, remote))
     }
