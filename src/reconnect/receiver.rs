@@ -20,6 +20,10 @@ use crate::{Delivery, LinkError, Receiver, ReceiverOptions, RecvError};
 /// Handles are cheap to clone and can be used from any task; each delivery goes to one of those who wait. When the last handle is
 /// dropped, the link is closed in the background, or detached if its source is to outlive the session: a subscription stays
 /// until [`close`](Self::close) ends it.
+///
+/// On a link in receiver settle mode second whose source outlives the connection, deliveries are received exactly once: an
+/// outcome that was stated when the link was lost is stated again when the sender resumes it, and the delivery is not handed out
+/// again. [`Delivery::accept_confirmed`] waits for the sender besides [2.6.12].
 #[derive(Clone)]
 pub struct ReconnectingReceiver {
     link: Arc<LinkSlot<ReceiverAttaching>>,
@@ -142,22 +146,6 @@ impl ReconnectingReceiver {
             next: None,
             has_ended: false,
         }
-    }
-
-    /// Accepts a delivery and waits until the sender has settled, too [2.6.12]: exactly once, on a link in receiver settle mode
-    /// second whose source outlives the connection. If the link is lost meanwhile, its outcome is stated again when the sender
-    /// resumes it, and it is not handed out again. That holds for [`Delivery::accept`] and the other outcomes on such a link as
-    /// well; this one waits besides.
-    ///
-    /// # Errors
-    ///
-    /// Why the link ended. An outcome that was stated is kept, and stated on the next attachment.
-    ///
-    /// # Cancel safety
-    ///
-    /// The outcome is stated in any case; only the wait is given up.
-    pub async fn accept_confirmed(&self, delivery: &Delivery) -> Result<(), LinkError> {
-        delivery.accept_confirmed().await
     }
 
     /// The link's name, the same on each attachment [2.6.1].

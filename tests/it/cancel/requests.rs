@@ -135,7 +135,7 @@ async fn connections_that_are_opened_again() {
             .await
             .expect("a delivery")
             .unwrap();
-        drop(poll_times(polls, receiver.accept_confirmed(&delivery)).await);
+        drop(poll_times(polls, delivery.accept_confirmed()).await);
     }
     drop(poll_times(1, sender.close()).await);
     drop(poll_times(1, receiver.close()).await);
