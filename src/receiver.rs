@@ -274,7 +274,7 @@ impl Receiver {
         self.link().detach(true, None).await
     }
 
-    /// The same, telling the peer why.
+    /// As [`close`](Self::close), telling the peer why.
     ///
     /// # Errors
     ///

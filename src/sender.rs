@@ -263,7 +263,7 @@ impl Sender {
         self.link.detach(true, None).await
     }
 
-    /// The same, telling the peer why.
+    /// As [`close`](Self::close), telling the peer why.
     ///
     /// # Errors
     ///

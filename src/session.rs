@@ -195,7 +195,7 @@ impl Session {
         self.end_for(None).await
     }
 
-    /// The same, telling the peer why.
+    /// As [`end`](Self::end), telling the peer why.
     ///
     /// # Errors
     ///

@@ -64,7 +64,7 @@ impl ReconnectingConnection {
         Self::open_with(connect, options).await
     }
 
-    /// The same with connections that `connect` opens: through a tunnel, over a pipe, to one of several hosts.
+    /// As [`open`](Self::open), with connections that `connect` opens: through a tunnel, over a pipe, to one of several hosts.
     ///
     /// # Errors
     ///
