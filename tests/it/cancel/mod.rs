@@ -55,7 +55,10 @@ async fn poll_times<F: Future>(polls: usize, future: F) -> Option<F::Output> {
 /// The same for what may never come: drops the future, too, when nothing wakes it for a moment. For tests with paused time.
 async fn poll_briefly<F: Future>(polls: usize, future: F) -> Option<F::Output> {
     let moment = Duration::from_millis(100);
-    timeout(moment, poll_times(polls, future)).await.ok().flatten()
+    timeout(moment, poll_times(polls, future))
+        .await
+        .ok()
+        .flatten()
 }
 
 /// Calls `trial` with 0, 1, 2 and more polls, until the future that it drops came to its end within them: then it says so. Gives

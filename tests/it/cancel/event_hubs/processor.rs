@@ -330,7 +330,11 @@ impl PartitionHandler for Hasty {
         events: &[ReceivedEvent],
     ) -> Result<(), Box<dyn Error + Send + Sync>> {
         for event in events {
-            assert!(poll_briefly(self.polls, partition.stopped()).await.is_none());
+            assert!(
+                poll_briefly(self.polls, partition.stopped())
+                    .await
+                    .is_none()
+            );
             drop(poll_times(self.polls, partition.checkpoint(event)).await);
             drop(poll_times(self.polls, partition.processed(event)).await);
             sleep(Duration::from_millis(1)).await;
@@ -382,7 +386,11 @@ async fn handlers_are_dropped_and_their_partitions_given_up() {
                 polls: 1,
             }
         };
-        assert!(poll_briefly(polls, processor.run(handler())).await.is_none());
+        assert!(
+            poll_briefly(polls, processor.run(handler()))
+                .await
+                .is_none()
+        );
         rest().await;
         // What was handed out is free again; what was not is still there to be taken.
         let alive = Arc::strong_count(&handled) - 1;
