@@ -33,7 +33,7 @@ pub(super) async fn publisher(
         .and_then(|target| prepare_target(&mut lock(&peer.shared.nodes), target, id));
     let (destination, target) = match prepared {
         Ok(prepared) => prepared,
-        Err(error) => return Err(refuse(link, error).await),
+        Err(error) => return Err(refuse(link, error)),
     };
     let takes_rejected = attach.source.as_ref().is_none_or(Source::takes_rejected);
     let options = lock(&peer.shared.nodes).options().clone();
@@ -109,7 +109,7 @@ pub(super) async fn consumer(
     };
     let source = match prepared {
         Ok(source) => source,
-        Err(error) => return Err(refuse(link, error).await),
+        Err(error) => return Err(refuse(link, error)),
     };
     let default_outcome = source.default_outcome.clone().unwrap_or(Outcome::Released);
     let is_settled = attach.snd_settle_mode == SenderSettleMode::Settled;
@@ -225,10 +225,9 @@ fn kind_capability(kind: NodeKind) -> Symbol {
     })
 }
 
-async fn refuse(link: IncomingLink, error: AmqpError) -> LinkEnd {
+fn refuse(link: IncomingLink, error: AmqpError) -> LinkEnd {
     tracing::debug!(link = %link.attach().name, %error.condition, "refused a link");
-    // A peer that is gone needs no answer.
-    let _ = link.refuse(error).await;
+    link.refuse(error);
     LinkEnd::Expelled
 }
 

@@ -70,7 +70,7 @@ impl Consumer {
     ) -> Result<Option<SentDelivery>, ConsumerEnd> {
         let taken = tokio::select! {
             biased;
-            error = self.sender.closed() => return Err(error.into()),
+            error = self.sender.detached() => return Err(error.into()),
             taken = self.take_next(peer) => taken?,
         };
         let Taken {

@@ -136,7 +136,10 @@ impl Session {
         let Some(attach) = self.links.get(key).map(|link| (*link.attach).clone()) else {
             return;
         };
-        let settings = EndSettings::new(Credit::Manual, false, &effects.limits);
+        let settings = EndSettings {
+            credit: Credit::Manual,
+            ..EndSettings::new(&effects.limits)
+        };
         // Without a handle it cannot be said, and nothing depends on it.
         if let Ok(again) = self.attach(attach, settings, effects) {
             self.detach_link(again, true, None, LinkError::LocalDetached, effects);

@@ -50,10 +50,11 @@ pub(crate) struct EndSettings {
 }
 
 impl EndSettings {
-    pub(crate) fn new(credit: Credit, auto_accept: bool, limits: &Limits) -> Self {
+    /// What options that say nothing mean.
+    pub(crate) fn new(limits: &Limits) -> Self {
         Self {
-            credit,
-            auto_accept,
+            credit: Credit::default(),
+            auto_accept: false,
             max_partial_bytes: limits.max_partial_delivery_bytes,
             prefetch_bytes: None,
             offers_acquisition: false,

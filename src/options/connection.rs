@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::{Proxy, SessionOptions, WebSocketOptions};
+use super::websocket::WebSocketOptions;
+use super::{Proxy, SessionOptions};
 use crate::codec::{Fields, Layout, Open, Symbol};
 use crate::engine::Limits;
 use crate::error::ConnectError;

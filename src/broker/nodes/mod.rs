@@ -94,8 +94,8 @@ impl Nodes {
     fn new_queue(&mut self, node: &NodeName) -> QueueId {
         let limits = QueueLimits {
             messages: self.options.max_queue_messages,
-            octets: self.options.max_queue_octets,
-            total_octets: self.options.max_octets,
+            octets: self.options.max_queue_bytes,
+            total_octets: self.options.max_bytes,
         };
         let id = self.number();
         let queue = NamedQueue {

@@ -143,7 +143,7 @@ impl Namespace {
         };
         match timeout(limit + Duration::from_secs(1), opened).await {
             Ok(opened) => Ok(opened?),
-            Err(_) => Err(Cause::TimedOut(limit)),
+            Err(_) => Err(Cause::Timeout(limit)),
         }
     }
 

@@ -23,7 +23,7 @@ use amqp10::{
 const LONG: Duration = Duration::from_secs(5);
 
 async fn broker() -> Broker {
-    broker_with(BrokerOptions::new()).await
+    broker_with(BrokerOptions::default()).await
 }
 
 async fn broker_with(options: BrokerOptions) -> Broker {

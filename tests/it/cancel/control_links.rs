@@ -143,7 +143,7 @@ async fn an_end_is_sent_although_nobody_waits() {
         let receipt = sender.send_with_receipt("no request").await.unwrap();
         rest().await;
         drop(poll_times(polls, control.recv()).await);
-        let error = timeout(LONG, sender.closed()).await.expect("an end");
+        let error = timeout(LONG, sender.detached()).await.expect("an end");
         let told = error.remote_error().expect("the reason").condition.clone();
         assert_eq!(told, condition::DECODE_ERROR);
         assert!(receipt.await.is_err());
@@ -152,7 +152,7 @@ async fn an_end_is_sent_although_nobody_waits() {
         let (sender, control) = uncontrolled(&pair, &session).await;
         let reason = AmqpError::new(condition::TRANSACTION_ROLLBACK, "enough");
         drop(poll_times(polls, control.close_with_error(reason)).await);
-        let error = timeout(LONG, sender.closed()).await.expect("an end");
+        let error = timeout(LONG, sender.detached()).await.expect("an end");
         let told = error.remote_error().expect("the reason").condition.clone();
         assert_eq!(told, condition::TRANSACTION_ROLLBACK);
     }

@@ -44,7 +44,7 @@ pub(super) const COVERED: Covered = Covered {
             a_receipt_survives_a_loss_between_two_polls,
         ),
         (
-            "ReconnectingSender::closed",
+            "ReconnectingSender::detached",
             the_end_comes_although_nobody_waits,
         ),
         (
@@ -68,11 +68,7 @@ pub(super) const COVERED: Covered = Covered {
             no_delivery_is_lost_by_giving_up,
         ),
         (
-            "ReconnectingReceiver::accept_confirmed",
-            a_confirmation_comes_although_nobody_waited,
-        ),
-        (
-            "ReconnectingReceiver::closed",
+            "ReconnectingReceiver::detached",
             the_end_comes_although_nobody_waits,
         ),
         (
@@ -148,8 +144,8 @@ impl Servers {
     fn open_links(&self) -> usize {
         let links = self.links.lock().unwrap();
         let is_open = |link: &&AcceptedLink| match link {
-            AcceptedLink::Sender(sender) => !sender.is_closed(),
-            AcceptedLink::Receiver(receiver) => !receiver.is_closed(),
+            AcceptedLink::Sender(sender) => !sender.is_detached(),
+            AcceptedLink::Receiver(receiver) => !receiver.is_detached(),
         };
         links.iter().filter(is_open).count()
     }
@@ -158,7 +154,7 @@ impl Servers {
     fn sender(&self) -> Sender {
         let links = self.links.lock().unwrap();
         let senders = links.iter().rev().filter_map(|link| match link {
-            AcceptedLink::Sender(sender) if !sender.is_closed() => Some(sender.clone()),
+            AcceptedLink::Sender(sender) if !sender.is_detached() => Some(sender.clone()),
             _ => None,
         });
         senders.last().expect("the client receives")
@@ -359,10 +355,10 @@ async fn a_confirmation_comes_although_nobody_waited() {
     for polls in 1..4 {
         let receipt = servers.sender().send_with_receipt("x").await.unwrap();
         let delivery = receiver.recv().await.unwrap();
-        drop(poll_times(polls, receiver.accept_confirmed(&delivery)).await);
+        drop(poll_times(polls, delivery.accept_confirmed()).await);
         let outcome = timeout(LONG, receipt).await.expect("the outcome is stated");
         assert!(outcome.unwrap().is_accepted());
-        let confirmed = timeout(LONG, receiver.accept_confirmed(&delivery)).await;
+        let confirmed = timeout(LONG, delivery.accept_confirmed()).await;
         confirmed.expect("a confirmation").unwrap();
     }
 }
@@ -377,8 +373,8 @@ async fn the_end_comes_although_nobody_waits() {
             let receiver = connection.receiver("node", ReceiverOptions::default());
             assert!(sender.send("hello").await.unwrap().is_accepted());
             assert!(poll_briefly(10, receiver.recv()).await.is_none());
-            assert!(poll_times(1, sender.closed()).await.is_none());
-            assert!(poll_times(1, receiver.closed()).await.is_none());
+            assert!(poll_times(1, sender.detached()).await.is_none());
+            assert!(poll_times(1, receiver.detached()).await.is_none());
             rest().await;
             assert_eq!(servers.open_links(), 2);
             if is_closed {
@@ -390,7 +386,7 @@ async fn the_end_comes_although_nobody_waits() {
             }
             rest().await;
             assert_eq!(servers.open_links(), 0, "after {polls} polls");
-            let ends = tokio::join!(sender.closed(), receiver.closed());
+            let ends = tokio::join!(sender.detached(), receiver.detached());
             assert!(matches!(
                 ends,
                 (ReconnectError::Closed, ReconnectError::Closed)

@@ -53,7 +53,7 @@ pub(super) const COVERED: Covered = Covered {
         ("Management::bind", operations_on_a_rabbitmq),
         ("Management::unbind", operations_on_a_rabbitmq),
         ("Management::renew_token", operations_on_a_rabbitmq),
-        ("Management::ask", operations_on_a_rabbitmq),
+        ("Management::request", operations_on_a_rabbitmq),
     ],
 };
 
@@ -135,11 +135,11 @@ impl Desk {
         let replies = self.replies.lock().unwrap();
         let names: std::collections::BTreeSet<_> = replies
             .values()
-            .filter(|sender| !sender.is_closed())
+            .filter(|sender| !sender.is_detached())
             .map(|sender| sender.name().to_owned())
             .collect();
         let requests = self.requests.lock().unwrap();
-        let requests = requests.iter().filter(|receiver| !receiver.is_closed());
+        let requests = requests.iter().filter(|receiver| !receiver.is_detached());
         names.len() + requests.count()
     }
 }
@@ -316,6 +316,6 @@ async fn operations_on_a_rabbitmq() {
     ask_at_each_poll(async || client.bind(&binding).await).await;
     ask_at_each_poll(async || client.unbind(&binding).await).await;
     ask_at_each_poll(async || client.renew_token("token").await).await;
-    ask_at_each_poll(async || client.ask("GET", "/overview", Value::Null).await).await;
+    ask_at_each_poll(async || client.request("GET", "/overview", Value::Null).await).await;
     assert_eq!(desk.open_links(), 2);
 }

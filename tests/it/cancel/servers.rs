@@ -42,7 +42,7 @@ pub(super) const COVERED: Covered = Covered {
 #[tokio::test]
 async fn starting_and_stopping_a_broker() {
     after_each_poll(async |polls| {
-        let Some(broker) = poll_times(polls, Broker::start(BrokerOptions::new())).await else {
+        let Some(broker) = poll_times(polls, Broker::start(BrokerOptions::default())).await else {
             return false;
         };
         let url = format!("amqp://{}", broker.as_ref().unwrap().local_addr().unwrap());
@@ -59,7 +59,7 @@ async fn starting_and_stopping_a_broker() {
 #[cfg(feature = "broker")]
 #[tokio::test(start_paused = true)]
 async fn a_broker_in_process_starts_at_once() {
-    let broker = poll_times(1, Broker::in_process(BrokerOptions::new())).await;
+    let broker = poll_times(1, Broker::in_process(BrokerOptions::default())).await;
     broker.expect("a broker at the first poll").unwrap();
 }
 
@@ -76,7 +76,7 @@ impl Folder {
 
     fn options(&self) -> EmulatorOptions {
         let kept = Persistence::new(&self.0).file_bytes(64 * 1024);
-        EmulatorOptions::new()
+        EmulatorOptions::default()
             .hub("orders", 1)
             .port(0)
             .persistence(kept)

@@ -30,7 +30,7 @@ struct Scene {
 
 impl Scene {
     async fn new() -> Self {
-        let broker = Broker::in_process(BrokerOptions::new()).await.unwrap();
+        let broker = Broker::in_process(BrokerOptions::default()).await.unwrap();
         let options = ConnectionOptions::default();
         let connection = Connection::open_with_stream(broker.connect(), options);
         let connection = connection.await.unwrap();

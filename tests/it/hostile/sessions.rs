@@ -120,7 +120,7 @@ async fn d_035_deliveries_under_way_in_all_sessions_share_one_limit() {
             }
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
-        let alive = receivers.iter().filter(|receiver| !receiver.is_closed());
+        let alive = receivers.iter().filter(|receiver| !receiver.is_detached());
         assert_eq!(alive.count(), 256_000 / 20_000, "{attacked:?}");
         for _ in 12..20 {
             let detached = flood.peer.expect_detach();
@@ -148,11 +148,11 @@ async fn a_delivery_under_way_that_is_smaller_than_a_share_is_spared() {
         flood.peer.expect_nothing().await; // 96 000 and 9000, of which a tenth is a share
         flood.go_on(2, 5000).await;
         flood.peer.expect_nothing().await;
-        assert!(receivers.iter().all(|receiver| !receiver.is_closed()));
+        assert!(receivers.iter().all(|receiver| !receiver.is_detached()));
         flood.go_on(1, 3000).await;
         let Detach { handle, .. } = flood.peer.expect_detach().await;
         assert_eq!(handle, 0);
-        assert!(receivers[1].is_closed() && !receivers[0].is_closed());
+        assert!(receivers[1].is_detached() && !receivers[0].is_detached());
         // What it held is free again, though not for one that holds more than the rest.
         flood.go_on(2, 5000).await;
         flood.peer.expect_nothing().await;
@@ -245,7 +245,7 @@ async fn a_session_that_waits_for_room_is_told_when_another_one_is_dropped() {
         assert!(!flood.hear().await, "{attacked:?}");
         drop(receivers.remove(0));
         flood.hear().await;
-        assert!(!receivers[0].is_closed());
+        assert!(!receivers[0].is_detached());
         assert!(flood.has_window(1), "{attacked:?}: it is not told");
     }
 }
@@ -301,7 +301,7 @@ async fn large_deliveries_that_nobody_takes_wait_for_each_other() {
     let windows: usize = (1..=SESSIONS).map(|count| 4 * QUEUED / count).sum();
     println!("{octets} octets of large deliveries, with windows of {windows}");
     assert!(octets <= QUEUED + PARTIAL + windows, "{octets}");
-    assert!(receivers.iter().all(|receiver| !receiver.is_closed()));
+    assert!(receivers.iter().all(|receiver| !receiver.is_detached()));
     // What is taken makes room for the next ones.
     let waiting = (0..SESSIONS)
         .find(|session| !flood.has_window(*session))
@@ -335,7 +335,7 @@ async fn unsettled_deliveries_of_all_sessions_share_one_limit() {
             }
         }
         // The third one has its share, a tenth; now the limit holds for it.
-        assert!(receivers.iter().all(|receiver| !receiver.is_closed()));
+        assert!(receivers.iter().all(|receiver| !receiver.is_detached()));
         let transfer = peer::transfer(next[2]);
         flood.peer.send_transfer_on(2, transfer, b"x").await;
         let detach = flood
@@ -351,6 +351,6 @@ async fn unsettled_deliveries_of_all_sessions_share_one_limit() {
                 .await;
             drop(receivers[3].recv().await.unwrap());
         }
-        assert!(!receivers[3].is_closed());
+        assert!(!receivers[3].is_detached());
     }
 }

@@ -154,7 +154,7 @@ async fn s_010_the_peers_end_is_answered_and_ends_the_links() {
     let lost = receipt.await.unwrap_err();
     assert!(matches!(lost, SendError::Unknown(_)), "{lost:?}");
     assert_eq!(lost.remote_error(), Some(&error()));
-    let ended = sender.closed().await;
+    let ended = sender.detached().await;
     assert!(
         matches!(
             ended,
@@ -225,7 +225,7 @@ async fn s_014_ends_that_cross_answer_each_other() {
 async fn s_016_the_end_of_the_connection_ends_its_sessions() {
     let (peer, session) = scene::session().await;
     peer.hang_up();
-    let error = session.closed().await;
+    let error = session.ended().await;
     assert!(
         matches!(error, SessionError::Connection(ConnectionError::Lost(_))),
         "{error:?}"

@@ -22,7 +22,7 @@ pub(in crate::cancel) const COVERED: Covered = Covered {
 
 #[tokio::test(start_paused = true)]
 async fn connecting() {
-    let options = EmulatorOptions::new().hub(HUB, PARTITIONS);
+    let options = EmulatorOptions::default().hub(HUB, PARTITIONS);
     let emulator = Arc::new(Emulator::in_process(options).await.unwrap());
     let target = emulator.connection_string();
     for is_parsed in [false, true] {

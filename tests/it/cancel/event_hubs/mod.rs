@@ -44,7 +44,7 @@ impl Scene {
     }
 
     async fn with_sessions(sessions: u32) -> Self {
-        let options = EmulatorOptions::new().hub(HUB, PARTITIONS);
+        let options = EmulatorOptions::default().hub(HUB, PARTITIONS);
         let emulator = Arc::new(Emulator::in_process(options).await.unwrap());
         let (streams, told) = (Streams::default(), Arc::default());
         let client = connect(&emulator, &streams, &told, sessions).await;

@@ -106,7 +106,7 @@ async fn what_nobody_waits_for_ends() {
 async fn an_authorization_that_is_given_up_is_asked_for_again() {
     for way in ["send", "receive", "ask"] {
         let polls = after_each_poll(async |polls| {
-            let options = EmulatorOptions::new()
+            let options = EmulatorOptions::default()
                 .hub(HUB, PARTITIONS)
                 .accept_any_jwt(true);
             let emulator = Arc::new(Emulator::in_process(options).await.unwrap());
