@@ -233,14 +233,9 @@ impl Connection {
     ///
     /// Dropped before it resolves, the session is ended as soon as the peer has answered.
     pub async fn begin(&self, options: SessionOptions) -> Result<Session, SessionError> {
-        let SessionOptions {
-            incoming_window,
-            next_outgoing_id,
-            properties,
-        } = options;
-        let key = self.shared().with(|engine| {
-            engine.begin(next_outgoing_id, incoming_window, properties, clock::now())
-        })?;
+        let key = self
+            .shared()
+            .with(|engine| engine.begin(options.to_begin(), clock::now()))?;
         let session = Session::new(self.clone(), key);
         let begun = self
             .shared()

@@ -157,7 +157,7 @@ impl Sender {
     }
 
     /// How many messages there are for this link that wait for nothing but credit. Flows tell the peer, and when it drains
-    /// the link its credit is used up only once this is zero [2.6.7].
+    /// the link its credit is used up only once this is zero [2.6.7]. Where it is never said, they are the sends that wait.
     pub fn set_available(&self, messages: u32) {
         self.link
             .shared()

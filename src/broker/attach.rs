@@ -113,12 +113,10 @@ pub(super) async fn consumer(
     };
     let default_outcome = source.default_outcome.clone().unwrap_or(Outcome::Released);
     let is_settled = attach.snd_settle_mode == SenderSettleMode::Settled;
-    let now = tokio::time::Instant::now();
-    let has_message = lock(&peer.shared.nodes).look(id, &bell, now);
     let answer = AcceptLinkOptions::default()
         .source(source)
         .transactional_acquisition(true)
-        .available(has_message.into());
+        .available(1); // until it has looked: a drain that came with the attach waits for it (K-013)
     match link.accept(answer).await {
         Ok(AcceptedLink::Sender(sender)) => {
             bell.hang_at(&sender);

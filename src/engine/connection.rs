@@ -12,7 +12,7 @@ use super::timer::{Timer, Timers};
 use super::violation::PeerFault;
 use super::wait::Watchers;
 use crate::codec::frame::MIN_MAX_FRAME_SIZE;
-use crate::codec::{AmqpError, Close, Open};
+use crate::codec::{AmqpError, Begin, Close, Open};
 use crate::error::{ConnectionError, SessionError};
 
 /// Idle time-outs below this cannot be honoured: the heartbeat would be the traffic (C-015).
@@ -23,6 +23,8 @@ const SHORTEST_IDLE_TIME_OUT: u32 = 20;
 pub(crate) struct ConnectionSettings {
     /// Our open, complete. Its idle-time-out is half of `idle_time_out`, as it should be (C-012).
     pub(crate) open: Open,
+    /// What we say where the peer begins a session.
+    pub(crate) incoming_begin: Begin,
     /// How long we tolerate silence.
     pub(crate) idle_time_out: Option<Duration>,
     /// How long a closing waits for the peer's close, and an incoming link for being accepted.

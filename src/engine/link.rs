@@ -46,7 +46,7 @@ pub(crate) struct EndSettings {
     /// Whether a sending end can send on behalf of the receiver's transactions.
     pub(crate) offers_acquisition: bool,
     /// Messages that wait for credit from the start, where we send.
-    pub(crate) available: u32,
+    pub(crate) available: Option<u32>,
 }
 
 impl EndSettings {
@@ -58,7 +58,7 @@ impl EndSettings {
             max_partial_bytes: limits.max_partial_delivery_bytes,
             prefetch_bytes: None,
             offers_acquisition: false,
-            available: 0,
+            available: None,
         }
     }
 }
@@ -142,7 +142,7 @@ impl Link {
             prefetch_bytes: None,
             // What comes before the answer is kept, and looked at then.
             offers_acquisition: true,
-            available: 0,
+            available: None,
         };
         let mut link = Self::outgoing(draft, settings);
         link.endpoint = Endpoint {

@@ -172,7 +172,7 @@ impl AcceptLinkOptions {
             auto_accept: self.auto_accept,
             prefetch_bytes: self.prefetch_bytes,
             offers_acquisition: self.transactional_acquisition,
-            available: self.available,
+            available: (self.available > 0).then_some(self.available),
             ..EndSettings::new(limits)
         }
     }

@@ -231,6 +231,7 @@ impl World {
         }
         for side in &mut self.sides {
             side.check_wakes(&mut self.ledger);
+            agreement::check_quotas(&side.engine);
         }
         if self.sides.iter().all(Side::is_idle) {
             agreement::check_views(&self.sides);

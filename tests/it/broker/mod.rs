@@ -1,5 +1,6 @@
 //! The broker, seen by our client and, where frames matter, by a scripted peer.
 
+mod competing;
 mod deliveries;
 mod filters;
 mod lifecycle;

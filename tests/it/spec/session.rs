@@ -307,6 +307,45 @@ async fn s_018_properties_of_a_session_are_sent() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn s_018_sessions_that_the_peer_begins_get_what_the_options_say() {
+    let sessions = SessionOptions::default()
+        .properties(amqp10::codec::Fields::new().with(Symbol::from_static("purpose"), "test"))
+        .incoming_window(3)
+        .next_outgoing_id(5);
+    let options = peer::client_options()
+        .incoming_sessions(sessions)
+        .limits(amqp10::Limits::default().max_links_per_session(50));
+    for listens in [true, false] {
+        let (mut peer, connection) = match listens {
+            true => {
+                let options = peer::listener_options().connection(options.clone());
+                Peer::opened_listener(options, peer::open()).await
+            }
+            false => Peer::opened_client(options.clone(), peer::open()).await,
+        };
+        peer.send(peer::begin()).await;
+        let (_, begin) = peer.expect_begin().await;
+        assert_eq!(begin.remote_channel, Some(CHANNEL));
+        assert_eq!(
+            begin.properties.get("purpose").unwrap().as_str(),
+            Some("test")
+        );
+        assert_eq!((begin.incoming_window, begin.next_outgoing_id), (3, 5));
+        assert_eq!(begin.handle_max, 49);
+        let attach = peer::attach_sender("link");
+        let accepted = scene::accept(&mut peer, &connection, attach, Default::default()).await;
+        peer.expect_attach().await;
+        assert_eq!(peer.expect_flow().await.incoming_window, 3);
+        for id in 0..2 {
+            peer.send_transfer(peer::transfer(id), b"x").await;
+        }
+        let flow = peer.expect_flow().await;
+        assert_eq!((flow.next_incoming_id, flow.incoming_window), (Some(2), 3));
+        drop(accepted);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_begin_that_is_never_answered_meets_the_deadline_and_is_ended_when_it_is() {
     let (mut peer, connection) = client().await;
     let began = {
