@@ -332,8 +332,12 @@ impl RequestClient {
     ///
     /// Dropped, the links are still detached, without waiting for the answer.
     pub async fn close(&self) -> Result<(), LinkError> {
-        let sender = self.pair.sender.close().await;
-        self.pair.receiver.close().await.and(sender)
+        let Pair {
+            sender, receiver, ..
+        } = &*self.pair;
+        // Both detaches are sent before either answer is waited for.
+        let (sender, receiver) = tokio::join!(sender.close(), receiver.close());
+        receiver.and(sender)
     }
 }
 

@@ -149,6 +149,9 @@ pub trait TokenSource: Send + Sync {
     /// # Errors
     ///
     /// If there is no token; [`TokenError`] says whether to ask again.
+    ///
+    /// # Cancel safety
+    /// The client drops the future when nobody waits for the token any more, or the time for it is over, and asks anew.
     fn token<'a>(&'a self, resource: &'a str, now: SystemTime) -> TokenFuture<'a>;
 }
 

@@ -202,7 +202,7 @@ impl IdempotentProducer {
     /// # Cancel safety
     ///
     /// Dropped before the events were sent, they are not stored. Dropped later, they are as after an unknown outcome:
-    /// [`is_unsettled`](Self::is_unsettled) tells the two apart.
+    /// [`is_unsettled`](Self::is_unsettled) tells the two apart, where no earlier events were unsettled before the call.
     pub async fn send_batch(&mut self, mut batch: EventBatch) -> Result<(), EventHubsError> {
         if !batch.is_numbered() || *batch.route() != Route::partition(&self.partition) {
             let what = "the batch was not made by an idempotent producer of this partition";

@@ -175,7 +175,7 @@ fn futures_in(code: &str, module: &str, public_types: &BTreeSet<String>) -> Vec<
         } else if line.starts_with("pub trait ") || line.starts_with("trait ") {
             owner = Owner::Trait;
         }
-        if line == "}" || line.ends_with("{}") {
+        if line == "}" || (!line.starts_with(' ') && line.ends_with("{}")) {
             owner = Owner::Module;
         }
         let line = line.trim_start();

@@ -12,6 +12,7 @@ use amqp10::codec::{DeliveryState, TransactionalState};
 use bytes::Bytes;
 
 use super::*;
+use crate::support::scene;
 
 pub(super) const COVERED: Covered = Covered {
     file: file!(),
@@ -270,30 +271,28 @@ async fn a_permit_that_is_dropped_is_the_next_ones() {
 /// A permit whose credit the receiver took back waits for more, and if it does not wait, nothing was sent.
 #[tokio::test(start_paused = true)]
 async fn a_permit_whose_credit_was_taken_back_waits() {
-    let pair = Pair::new().await;
-    let (sender, receiver) = manual_link(&pair).await;
-    for is_settled in [true, false] {
-        receiver.add_credit(1).unwrap();
+    let (mut peer, sender) = scene::sender().await;
+    for sent in 0..4 {
+        peer.grant(sent, 1).await;
         let permit = sender.reserve().await.unwrap();
-        receiver.drain().await.unwrap();
-        let sent = match is_settled {
-            true => poll_briefly(3, permit.send_settled("dropped"))
-                .await
-                .is_some(),
-            false => {
-                let sending = permit.send_with_receipt("dropped");
+        peer.grant(sent, 0).await;
+        rest().await;
+        let is_sent = match sent % 2 {
+            0 => {
+                let sending = permit.send_settled("given up");
+                poll_briefly(3, sending).await.is_some()
+            }
+            _ => {
+                let sending = permit.send_with_receipt("given up");
                 poll_briefly(3, sending).await.is_some()
             }
         };
-        assert!(!sent, "there is no credit");
-        rest().await;
-        assert!(receiver.try_recv().unwrap().is_none());
-        receiver.add_credit(1).unwrap();
-        let receipt = sender.send_with_receipt("next").await.unwrap();
-        let delivery = receiver.recv().await.unwrap();
-        delivery.accept().unwrap();
-        assert!(receipt.await.unwrap().is_accepted());
-        assert_eq!(delivery.message().unwrap().body, Message::from("next").body);
+        assert!(!is_sent, "there is no credit");
+        peer.grant(sent, 1).await;
+        sender.send_settled("whole").await.unwrap();
+        let (_, payload) = peer.expect_transfer().await;
+        let message = Message::decode(payload).unwrap();
+        assert_eq!(message.body, Message::from("whole").body);
     }
 }
 

@@ -30,7 +30,7 @@ async fn connecting() {
         let polls = after_each_poll(async |polls| {
             let options = ClientOptions::default()
                 .hub(HUB)
-                .connector(connector(&emulator, &streams));
+                .connector(connector(&emulator, &streams, SESSIONS));
             let connected = match is_parsed {
                 true => {
                     let target: ConnectionString = target.parse().unwrap();
@@ -117,34 +117,38 @@ async fn a_loss_is_told_whoever_finds_out() {
 /// Nothing is answered, and whoever asks gives up sooner than the client would.
 #[tokio::test(start_paused = true)]
 async fn operations_on_a_stream_that_stalls() {
-    let scene = Scene::new().await;
+    // What was begun there and given up stays until the connection ends.
+    let scene = Scene::with_sessions(500).await;
     let mut consumer = scene.consumer().await;
+    let mut received = Vec::new();
     let producer = scene.producer();
+    let partition = || Route::partition("0");
     for round in 0..3 {
-        producer.send(format!("before {round}")).await.unwrap();
+        let text = format!("before {round}");
+        producer.send_to(partition(), text).await.unwrap();
         let stalled = scene.streams.lock().unwrap().iter().find_map(Weak::upgrade);
         stalled.unwrap().stall();
         for polls in 1..20 {
             drop(poll_briefly(polls, scene.client.hub_properties()).await);
-            drop(poll_briefly(polls, producer.send("dropped")).await);
+            drop(poll_briefly(polls, producer.send_to(partition(), "dropped")).await);
             let options = ConsumerOptions::default();
             drop(poll_briefly(polls, scene.client.consumer("0", options)).await);
-            drop(poll_briefly(polls, consumer.recv()).await);
+            received.extend(poll_briefly(polls, consumer.recv()).await);
         }
-        // The peer gets nothing, and ends the connection; so does the client.
+        // Who hears nothing from the other ends the connection, on either side.
         sleep(Duration::from_secs(600)).await;
-        let sent = producer.send(format!("after {round}")).await;
-        sent.unwrap();
+        let text = format!("after {round}");
+        producer.send_to(partition(), text.clone()).await.unwrap();
+        assert_eq!(scene.count(&text), 1);
         scene.check().await;
     }
-    let mut received = Vec::new();
-    let after = |round| format!("after {round}");
-    while !(0..3).all(|round| scene.count(&after(round)) == 1) || received.is_empty() {
-        received.push(
-            timeout(LONG, consumer.recv())
-                .await
-                .expect("an event")
-                .unwrap(),
-        );
+    let stored = scene.stored();
+    while received.len() < stored.len() {
+        let event = timeout(LONG, consumer.recv()).await;
+        received.push(event.expect("no event is lost"));
     }
+    let received = received
+        .into_iter()
+        .map(|event| event.unwrap().body().to_vec());
+    assert!(received.eq(stored.into_iter().map(String::into_bytes)));
 }

@@ -40,10 +40,14 @@ type Streams = Arc<Mutex<Vec<Weak<Control>>>>;
 
 impl Scene {
     async fn new() -> Self {
+        Self::with_sessions(SESSIONS).await
+    }
+
+    async fn with_sessions(sessions: u32) -> Self {
         let options = EmulatorOptions::default().hub(HUB, PARTITIONS);
         let emulator = Arc::new(Emulator::in_process(options).await.unwrap());
         let (streams, told) = (Streams::default(), Arc::default());
-        let client = connect(&emulator, &streams, &told).await;
+        let client = connect(&emulator, &streams, &told, sessions).await;
         Self {
             emulator,
             streams,
@@ -125,8 +129,8 @@ fn open(streams: &Streams) -> usize {
     streams.len()
 }
 
-/// Opens narrow connections over streams that split.
-fn connector(emulator: &Arc<Emulator>, streams: &Streams) -> Connector {
+/// Opens connections of so many sessions over streams that split.
+fn connector(emulator: &Arc<Emulator>, streams: &Streams, sessions: u32) -> Connector {
     let (emulator, streams) = (emulator.clone(), streams.clone());
     Connector::new(move |options| {
         let faults = Faults {
@@ -135,7 +139,7 @@ fn connector(emulator: &Arc<Emulator>, streams: &Streams) -> Connector {
         };
         let (stream, control) = RoughStream::new(emulator.connect(), faults);
         streams.lock().unwrap().push(Arc::downgrade(&control));
-        let limits = Limits::default().max_sessions(SESSIONS);
+        let limits = Limits::default().max_sessions(sessions);
         Connection::open_with_stream(stream, options.limits(limits))
     })
 }
@@ -144,13 +148,14 @@ fn connect(
     emulator: &Arc<Emulator>,
     streams: &Streams,
     told: &Arc<Mutex<Vec<String>>>,
+    sessions: u32,
 ) -> impl Future<Output = Client> {
     let told = told.clone();
     let observer =
         ClientObserver::new(move |event| told.lock().unwrap().push(format!("{event:?}")));
     let options = ClientOptions::default()
         .hub(HUB)
-        .connector(connector(emulator, streams))
+        .connector(connector(emulator, streams, sessions))
         .observer(observer)
         .seed(1);
     let target = emulator.connection_string();

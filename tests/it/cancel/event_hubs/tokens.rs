@@ -114,7 +114,7 @@ async fn an_authorization_that_is_given_up_is_asked_for_again() {
             let options = ClientOptions::default()
                 .hub(HUB)
                 .token_source(authority.source())
-                .connector(connector(&emulator, &streams));
+                .connector(connector(&emulator, &streams, SESSIONS));
             let target = "Endpoint=sb://localhost;UseDevelopmentEmulator=true";
             let client = Client::connect(target, options).await.unwrap();
             let scene = Scene {
