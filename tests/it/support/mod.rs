@@ -2,6 +2,7 @@
 
 #[cfg(feature = "emulator")]
 pub mod delay;
+pub mod log;
 pub mod peer;
 pub mod reconnecting;
 pub mod scene;
