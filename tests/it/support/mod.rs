@@ -4,6 +4,7 @@
 pub mod delay;
 #[cfg(feature = "emulator")]
 pub mod folder;
+pub mod log;
 pub mod peer;
 pub mod reconnecting;
 pub mod scene;
