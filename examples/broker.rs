@@ -14,7 +14,7 @@ use amqp10::{Connection, ReceiverOptions, SenderOptions, SessionOptions};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let broker = Broker::start(BrokerOptions::new()).await?;
+    let broker = Broker::start(BrokerOptions::default()).await?;
     if let Some(address) = broker.local_addr() {
         println!("listening on amqp://{address}");
     }

@@ -54,7 +54,9 @@ async fn send_invoices(
 /// Runs one seed; returns the orders that never got an invoice.
 async fn orders_without_invoice(seed: u64, checkpoint: Checkpoint) -> Vec<String> {
     let clock = Clock::simulated(UNIX_EPOCH);
-    let hubs = EmulatorOptions::new().hub("orders", 1).hub("invoices", 1);
+    let hubs = EmulatorOptions::default()
+        .hub("orders", 1)
+        .hub("invoices", 1);
     let options = hubs.clock(clock.clone()).faults(Faults::seed(seed));
     let emulator = Arc::new(Emulator::in_process(options).await.unwrap());
     let connect = async |hub| {

@@ -39,7 +39,7 @@ const WANTED_RATIO: f64 = 10.0;
 async fn main() -> Result<ExitCode, Box<dyn Error>> {
     // Nobody reads: what is stored need not be kept.
     let retention = Retention::default().events(1000);
-    let options = EmulatorOptions::new()
+    let options = EmulatorOptions::default()
         .hub("latency", 1)
         .retention(retention);
     let emulator = Emulator::start(options).await?;

@@ -63,7 +63,7 @@ async fn serve(incoming: IncomingConnection) -> Result<(), Box<dyn Error>> {
 async fn accept(link: IncomingLink) -> Result<Option<Receiver>, LinkError> {
     if link.attach().role == Role::Receiver {
         let error = AmqpError::new(condition::NOT_ALLOWED, "there is nothing to receive here");
-        link.refuse(error).await?;
+        link.refuse(error);
         return Ok(None);
     }
     match link.accept(AcceptLinkOptions::default()).await? {

@@ -27,7 +27,7 @@ const EVENTS: usize = 250;
 
 #[tokio::main]
 async fn main() -> Result<ExitCode, Box<dyn Error>> {
-    let emulator = Emulator::start(EmulatorOptions::new().hub("orders", PARTITIONS)).await?;
+    let emulator = Emulator::start(EmulatorOptions::default().hub("orders", PARTITIONS)).await?;
     let address = emulator.connection_string_for("orders");
     let folder = std::env::temp_dir().join(format!("amqp10-processor-{}", std::process::id()));
     let store = Arc::new(FileCheckpointStore::new(&folder));

@@ -31,7 +31,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 #[tokio::main]
 async fn main() -> Result<ExitCode, Box<dyn Error>> {
     // With an account, this is the only line that is different: the connection string comes from the portal.
-    let emulator = Emulator::start(EmulatorOptions::new().hub("quickstart", PARTITIONS)).await?;
+    let emulator =
+        Emulator::start(EmulatorOptions::default().hub("quickstart", PARTITIONS)).await?;
     let connection_string = emulator.connection_string_for("quickstart");
 
     // One connection; producers and consumers are links on it. The client proves who it is by a signed token.

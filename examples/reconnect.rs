@@ -27,7 +27,7 @@ const COUNT: u32 = 200;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Failure> {
-    let broker = Broker::start(BrokerOptions::new()).await?;
+    let broker = Broker::start(BrokerOptions::default()).await?;
     let address = broker.local_addr().ok_or("no address")?;
 
     // From here on an ordinary program: open, attach, send, receive.
@@ -58,7 +58,7 @@ async fn restart(broker: Broker, address: SocketAddr) -> Result<Broker, Failure>
     broker.shutdown().await;
     tokio::time::sleep(Duration::from_secs(1)).await;
     println!("-- the broker starts");
-    Ok(Broker::start(BrokerOptions::new().address(address)).await?)
+    Ok(Broker::start(BrokerOptions::default().address(address)).await?)
 }
 
 async fn send_all(sender: ReconnectingSender) -> Result<u32, ReconnectError> {

@@ -39,7 +39,7 @@ const WATCHDOG: Duration = Duration::from_secs(2);
 
 #[tokio::main]
 async fn main() -> Result<ExitCode, Box<dyn Error>> {
-    let emulator = Emulator::start(EmulatorOptions::new().hub("orders", 2)).await?;
+    let emulator = Emulator::start(EmulatorOptions::default().hub("orders", 2)).await?;
     let address = emulator.connection_string_for("orders");
     for (partition, latency) in [("0", LATENCY * IN_FLIGHT), ("1", LATENCY)] {
         let late = Fault::delay_outcomes(u32::MAX, latency).publishers();

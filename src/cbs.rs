@@ -31,9 +31,11 @@ impl CbsClient {
     /// Attaches the pair of links.
     ///
     /// # Errors
+    ///
     /// If the peer has no such node, or the session ends.
     ///
     /// # Cancel safety
+    ///
     /// Dropped, it detaches what was attached.
     pub async fn attach(session: &Session, options: RequestOptions) -> Result<Self, LinkError> {
         let requests = RequestClient::attach(session, NODE, options).await?;
@@ -43,9 +45,11 @@ impl CbsClient {
     /// Hands over a token of `token_type` for the `audience`: the address that is to be used, as a URL.
     ///
     /// # Errors
+    ///
     /// [`RequestError::Refused`] if the peer does not take the token, and whatever befalls a request.
     ///
     /// # Cancel safety
+    ///
     /// Dropped, the token may or may not have been taken; handing it over again does no harm.
     pub async fn put_token(
         &self,
@@ -73,9 +77,11 @@ impl CbsClient {
     /// Detaches both links. Requests still waiting fail.
     ///
     /// # Errors
+    ///
     /// If a link had ended with an error, or the peer does not answer.
     ///
     /// # Cancel safety
+    ///
     /// Dropped, the links are still detached, without waiting for the answer.
     pub async fn close(&self) -> Result<(), LinkError> {
         self.requests.close().await

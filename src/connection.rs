@@ -133,8 +133,9 @@ impl Connection {
             .await
     }
 
-    /// The same over a stream that is connected already, such as one end of [`memory::pipe`](crate::memory::pipe) or a
-    /// tunnel. If it is a secure one, say so with `allow_plain_without_tls` before handing a password over.
+    /// Opens a connection over a stream that is there already, such as one end of [`memory::pipe`](crate::memory::pipe) or a
+    /// tunnel: SASL and opens are exchanged on it, within `connect_timeout`. If it is a secure one, say so with
+    /// `allow_plain_without_tls` before handing a password over.
     ///
     /// # Errors
     ///
@@ -155,8 +156,8 @@ impl Connection {
         Self::start(handshaken, options).await
     }
 
-    /// The same over a stream that is connected to the URL's host already, by a tunnel of another kind for example: TLS and
-    /// WebSocket are laid over it as the URL's scheme says. `proxy` is not used.
+    /// Opens a connection over a stream to the URL's host that is there already, by a tunnel of another kind for example: TLS and
+    /// WebSocket are laid over it as the URL's scheme says, then as [`open`](Self::open) does. `proxy` is not used.
     ///
     /// # Errors
     ///
@@ -232,14 +233,9 @@ impl Connection {
     ///
     /// Dropped before it resolves, the session is ended as soon as the peer has answered.
     pub async fn begin(&self, options: SessionOptions) -> Result<Session, SessionError> {
-        let SessionOptions {
-            incoming_window,
-            next_outgoing_id,
-            properties,
-        } = options;
         let key = self
             .shared()
-            .with(|engine| engine.begin(next_outgoing_id, incoming_window, properties))?;
+            .with(|engine| engine.begin(options.to_begin(), clock::now()))?;
         let session = Session::new(self.clone(), key);
         let begun = self
             .shared()
@@ -270,8 +266,8 @@ impl Connection {
     }
 
     /// What the peer said in its open: container-id, limits, capabilities, properties [2.7.1].
-    pub fn remote_open(&self) -> Arc<Open> {
-        self.handle.remote_open.clone()
+    pub fn remote_open(&self) -> &Open {
+        &self.handle.remote_open
     }
 
     /// Whether the connection has ended, or is being closed.
@@ -303,7 +299,7 @@ impl Connection {
         self.close_for(None).await
     }
 
-    /// The same, telling the peer why.
+    /// As [`close`](Self::close), telling the peer why.
     ///
     /// # Errors
     ///

@@ -16,6 +16,7 @@ const MAX_PORTIONS: usize = 128;
 /// follow; the next 256 are choices.
 ///
 /// # Panics
+///
 /// Where the engines disagree, a message is lost or doubled, or a wait does not end.
 pub fn operate(choices: &[u8]) {
     crate::engine::simulation::operate(choices);
@@ -30,6 +31,7 @@ pub fn operate(choices: &[u8]) {
 /// stream chooses whether we write short or in full, and whether we close in the end.
 ///
 /// # Panics
+///
 /// Where the engine breaks a promise: output that is no frame or too large, or a wait that does not end.
 pub fn converse(input: &[u8]) {
     let Some((&choice, input)) = input.split_first() else {

@@ -38,7 +38,7 @@
 //!
 //! For Event Hubs, begin with [`eventhubs::Client`]; to be a server, with [`Listener`]; for connections that come back, with
 //! [`reconnect`]; for transactions, with [`transaction`]; for selectors and other filters, with [`filter`]; for RabbitMQ's
-//! queues, with [`rabbitmq`]; for a broker in a test, with the module `broker` (a feature).
+//! queues, with [`rabbitmq`]; for logging in, with [`sasl`]; for a broker in a test, with the module `broker` (a feature).
 //!
 //! # Features
 //!
@@ -57,6 +57,18 @@
 //! | `broker` | no | `broker`: queues and topics in memory, for any AMQP 1.0 client |
 //! | `conform` | no | `conform`: whether any listener or client keeps to AMQP 1.0 |
 //! | `cli` | no | the program `amqp10` |
+//!
+//! # Reading these pages
+//!
+//! - Words are those of the standard: a *connection* carries *sessions*, a session *links*, a link *deliveries* in one direction,
+//!   from a *source* to a *target*, its two *termini*. The *peer* is the other side, whoever opened the connection.
+//! - `[2.7.1]` is a section of the standard: part 2, chapter 7. `C-041` is one of its rules, as the repository numbers them in
+//!   `tests/conformance/requirements.md`.
+//! - Sizes are in octets, in fields named `…_bytes` and `…_size`.
+//! - What waits says for how long at most, or that it has no limit; under *Cancel safety*, what it means to drop its future.
+//!   To drop one is always allowed: [`tokio::time::timeout`] and `select!` do it.
+//! - Every error says what died with it, and whether trying again can help: see [`error`].
+//! - Options are structs with public fields and a `Default`; a setter for each field chains.
 //!
 //! # Where a new line goes
 //!
@@ -79,7 +91,7 @@ mod delivery;
 #[cfg(feature = "emulator")]
 pub mod emulator;
 mod engine;
-mod error;
+pub mod error;
 #[cfg(feature = "eventhubs")]
 pub mod eventhubs;
 pub mod filter;
@@ -98,7 +110,7 @@ mod random;
 mod receiver;
 pub mod reconnect;
 pub mod request;
-mod sasl;
+pub mod sasl;
 mod sender;
 mod session;
 mod single_flight;
@@ -122,32 +134,24 @@ pub use codec::{
 pub use connection::Connection;
 pub use delivery::Delivery;
 pub use engine::{Credit, Limits};
+#[doc(inline)]
 pub use error::{
-    AcceptError, ConnectError, ConnectionError, LinkError, PeerProtocol, ProxyError, RecvError,
-    Redirect, SendError, SessionError, SettleModeMismatch, Stage, TlsError, Violation,
-    WebSocketError,
+    AcceptError, ConnectError, ConnectionError, LinkError, RecvError, SendError, SessionError,
 };
 pub use link::{AcceptedLink, IncomingLink};
 pub use listener::{IncomingConnection, Listener};
 pub use message::OutgoingMessage;
 pub use options::{
-    AMQP_SUB_PROTOCOL, AMQPWSB10_SUB_PROTOCOL, AcceptLinkOptions, ConnectionOptions, HttpRequest,
-    HttpResponder, HttpResponse, ListenerOptions, OnDrop, Proxy, ReceiverOptions,
-    SaslServerOptions, SenderOptions, SessionOptions, WebSocketOptions, WebSocketServerOptions,
+    AcceptLinkOptions, ConnectionOptions, ListenerOptions, OnDrop, Proxy, ReceiverOptions,
+    SaslServerOptions, SenderOptions, SessionOptions, websocket,
 };
 pub use receiver::{DeliveryStream, Receiver};
-pub use sasl::{
-    AllowEveryone, AuthenticationFailure, AuthenticationFuture, Authenticator, Credentials,
-    Identity, LoginAttempt, PresentedCredentials, SaslClientExchange, SaslClientMechanism,
-    SaslError, SaslMechanism, SaslServerExchange, SaslServerFuture, SaslServerMechanism,
-    SaslServerStep, StaticUsers,
-};
-#[cfg(feature = "scram")]
-pub use sasl::{SaltedUsers, ScramHash, ScramKeys, ScramKeysFuture};
+#[doc(inline)]
+pub use sasl::Credentials;
 pub use sender::{Receipt, SendPermit, Sender};
 pub use session::{ANONYMOUS_RELAY, Session};
 #[cfg(feature = "eventhubs")]
 pub use time::Clock;
 pub use transport::memory;
 pub use transport::tls::{TlsConfig, TlsServerConfig};
-pub use url::{Scheme, Url, UrlError, UrlPart};
+pub use url::{Scheme, Url};

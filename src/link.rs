@@ -76,7 +76,7 @@ impl LinkHandle {
         }
     }
 
-    pub(crate) async fn ended(&self) -> LinkError {
+    pub(crate) async fn detached(&self) -> LinkError {
         self.shared()
             .wait(|engine, watcher| engine.poll_link_ended(self.key, watcher))
             .await
@@ -92,7 +92,7 @@ impl LinkHandle {
             .with(|engine| engine.detach(self.key, true, Some(error)));
     }
 
-    pub(crate) fn is_closed(&self) -> bool {
+    pub(crate) fn is_detached(&self) -> bool {
         self.shared()
             .with(|engine| engine.link_ended(self.key).is_some())
     }
@@ -249,32 +249,15 @@ impl IncomingLink {
         Err(LinkError::Violation(violation))
     }
 
-    /// Refuses the link: an attach with a null terminus and a detach with `error`, in one write [2.6.3].
-    ///
-    /// # Errors
-    ///
-    /// None at present; the link may have ended by itself, which is as good.
-    ///
-    /// # Cancel safety
-    ///
-    /// Resolves without waiting.
-    pub async fn refuse(mut self, error: AmqpError) -> Result<(), LinkError> {
+    /// Refuses the link: an attach with a null terminus and a detach with `error`, in one write [2.6.3]. A link that has ended
+    /// by itself is left alone.
+    pub fn refuse(mut self, error: AmqpError) {
         self.refuse_with(error, Refusal::NullTerminus);
-        Ok(())
     }
 
-    /// The same with the termini sent back as they came, for peers that cannot read a null one.
-    ///
-    /// # Errors
-    ///
-    /// As [`refuse`](Self::refuse).
-    ///
-    /// # Cancel safety
-    ///
-    /// Resolves without waiting.
-    pub async fn refuse_with_termini(mut self, error: AmqpError) -> Result<(), LinkError> {
+    /// As [`refuse`](Self::refuse), with the termini sent back as they came: for peers that cannot read a null one.
+    pub fn refuse_with_termini(mut self, error: AmqpError) {
         self.refuse_with(error, Refusal::EchoedTermini);
-        Ok(())
     }
 
     fn refuse_with(&mut self, error: AmqpError, answer: Refusal) {

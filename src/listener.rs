@@ -163,7 +163,9 @@ impl Listener {
         Ok((stream, peer))
     }
 
-    /// The same for a stream that is connected already, such as one end of [`memory::pipe`](crate::memory::pipe).
+    /// Shakes hands with the peer at the other end of a stream that is there already, such as one of
+    /// [`accept_socket`](Self::accept_socket) or one end of [`memory::pipe`](crate::memory::pipe), as [`accept`](Self::accept)
+    /// does with those of its own, within `handshake_timeout`. Needs no listener.
     ///
     /// # Errors
     ///

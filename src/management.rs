@@ -33,9 +33,11 @@ impl ManagementClient {
     /// Attaches the pair of links to `node`.
     ///
     /// # Errors
+    ///
     /// If the peer has no such node, or the session ends.
     ///
     /// # Cancel safety
+    ///
     /// Dropped, it detaches what was attached.
     pub async fn attach(
         session: &Session,
@@ -49,9 +51,11 @@ impl ManagementClient {
     /// Asks for an `operation` on the thing called `name`, with further application properties and a body.
     ///
     /// # Errors
+    ///
     /// [`RequestError::Refused`] if the node answers with another status than success, and whatever befalls a request.
     ///
     /// # Cancel safety
+    ///
     /// Dropped, the operation may or may not be carried out.
     pub async fn request(
         &self,
@@ -70,9 +74,11 @@ impl ManagementClient {
     /// Reads the properties of the thing called `name`.
     ///
     /// # Errors
+    ///
     /// As [`request`](Self::request), and [`RequestError::Malformed`] if the reply holds no map.
     ///
     /// # Cancel safety
+    ///
     /// Dropped, nothing has changed.
     pub async fn read(
         &self,
@@ -97,9 +103,11 @@ impl ManagementClient {
     /// Detaches both links. Requests still waiting fail.
     ///
     /// # Errors
+    ///
     /// If a link had ended with an error, or the peer does not answer.
     ///
     /// # Cancel safety
+    ///
     /// Dropped, the links are still detached, without waiting for the answer.
     pub async fn close(&self) -> Result<(), LinkError> {
         self.requests.close().await

@@ -11,7 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_core::Stream;
 
-use crate::codec::{AmqpError, Attach, DeliveryState, Str, UnsettledMap};
+use crate::codec::{AmqpError, Attach, DeliveryState, UnsettledMap};
 use crate::delivery::Delivery;
 use crate::engine::Inbound;
 use crate::error::{LinkError, RecvError};
@@ -232,13 +232,13 @@ impl Receiver {
     }
 
     /// The peer's attach: its source, its limits, its properties [2.7.3].
-    pub fn remote_attach(&self) -> Arc<Attach> {
-        self.handle.remote.clone()
+    pub fn remote_attach(&self) -> &Attach {
+        &self.handle.remote
     }
 
     /// The address of the peer's source, such as one that it generated.
-    pub fn address(&self) -> Option<Str> {
-        self.handle.remote.source.as_ref()?.address.clone()
+    pub fn address(&self) -> Option<&str> {
+        self.handle.remote.source.as_ref()?.address.as_deref()
     }
 
     /// The link's name [2.6.1].
@@ -246,9 +246,9 @@ impl Receiver {
         self.link().name.as_str()
     }
 
-    /// Whether the link has ended, or is being detached.
-    pub fn is_closed(&self) -> bool {
-        self.link().is_closed()
+    /// Whether the link has ended, or is being detached: closed or not.
+    pub fn is_detached(&self) -> bool {
+        self.link().is_detached()
     }
 
     /// Waits until the link has ended, and says why. Has no time limit.
@@ -256,8 +256,8 @@ impl Receiver {
     /// # Cancel safety
     ///
     /// Nothing is lost by dropping the future.
-    pub async fn closed(&self) -> LinkError {
-        self.link().ended().await
+    pub async fn detached(&self) -> LinkError {
+        self.link().detached().await
     }
 
     /// Closes the link and waits for the peer's detach, at most `operation_timeout` [2.6.6]. What was not settled goes back
@@ -274,7 +274,7 @@ impl Receiver {
         self.link().detach(true, None).await
     }
 
-    /// The same, telling the peer why.
+    /// As [`close`](Self::close), telling the peer why.
     ///
     /// # Errors
     ///

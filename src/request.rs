@@ -166,9 +166,11 @@ impl RequestClient {
     /// Attaches both links to `node`. Must be called within a tokio runtime, which reads the replies.
     ///
     /// # Errors
+    ///
     /// If one of the links is refused or the session ends.
     ///
     /// # Cancel safety
+    ///
     /// Dropped, it detaches what was attached.
     pub async fn attach(
         session: &Session,
@@ -180,14 +182,7 @@ impl RequestClient {
             .unwrap_or_else(|| format!("{node}-{}", uuid::Uuid::new_v4()));
         let receiver_options = ReceiverOptions {
             name: Some(reply_to.clone()),
-            source: Some(Source {
-                address: Some(node.into()),
-                ..Source::default()
-            }),
-            target: Some(Target {
-                address: Some(reply_to.as_str().into()),
-                ..Target::default()
-            }),
+            target: Some(Target::new(reply_to.as_str())),
             credit: Credit::Auto(100),
             auto_accept: true,
             ..ReceiverOptions::default()
@@ -208,9 +203,11 @@ impl RequestClient {
     /// (Z-036). `reply_to` of the options is not used.
     ///
     /// # Errors
+    ///
     /// If one of the links is refused or the session ends; [`LinkError::NoDynamicNode`] if the peer made no node.
     ///
     /// # Cancel safety
+    ///
     /// Dropped, it detaches what was attached.
     pub async fn attach_dynamic(
         session: &Session,
@@ -224,7 +221,7 @@ impl RequestClient {
             ..ReceiverOptions::default()
         };
         let receiver = session.attach_receiver("", receiver_options).await?;
-        let reply_to = receiver.address().ok_or(LinkError::NoDynamicNode)?;
+        let reply_to = Str::from(receiver.address().ok_or(LinkError::NoDynamicNode)?);
         let sender = session
             .attach_sender(node, SenderOptions::default())
             .await?;
@@ -235,9 +232,11 @@ impl RequestClient {
     /// two (Z-033). Requests and replies are settled. `reply_to` of the options is not used.
     ///
     /// # Errors
+    ///
     /// If one of the links is refused or the session ends.
     ///
     /// # Cancel safety
+    ///
     /// Dropped, it detaches what was attached.
     pub async fn attach_pair(
         session: &Session,
@@ -284,16 +283,18 @@ impl RequestClient {
     /// Sends a request and waits for its reply. `message-id` and `reply-to` of `message` are set here.
     ///
     /// # Errors
+    ///
     /// If the request is not accepted, a link ends, or no reply comes in time. Whether the request was carried out is
     /// then known only if it was not accepted.
     ///
     /// # Cancel safety
+    ///
     /// Dropped, the reply is thrown away when it comes; the request may have been sent.
     pub async fn request(&self, message: impl Into<Message>) -> Result<Message, RequestError> {
         let timeout = self.pair.timeout;
         tokio::time::timeout(timeout, self.exchange(message.into()))
             .await
-            .unwrap_or(Err(RequestError::TimedOut(timeout)))
+            .unwrap_or(Err(RequestError::Timeout(timeout)))
     }
 
     async fn exchange(&self, mut message: Message) -> Result<Message, RequestError> {
@@ -318,19 +319,25 @@ impl RequestClient {
 
     /// Whether one of the links has ended, so that no request can succeed any more.
     pub fn is_closed(&self) -> bool {
-        self.pair.sender.is_closed() || self.pair.receiver.is_closed()
+        self.pair.sender.is_detached() || self.pair.receiver.is_detached()
     }
 
     /// Detaches both links. Requests still waiting fail.
     ///
     /// # Errors
+    ///
     /// If a link had ended with an error, or the peer does not answer.
     ///
     /// # Cancel safety
+    ///
     /// Dropped, the links are still detached, without waiting for the answer.
     pub async fn close(&self) -> Result<(), LinkError> {
-        let sender = self.pair.sender.close().await;
-        self.pair.receiver.close().await.and(sender)
+        let Pair {
+            sender, receiver, ..
+        } = &*self.pair;
+        // Both detaches are sent before either answer is waited for.
+        let (sender, receiver) = tokio::join!(sender.close(), receiver.close());
+        receiver.and(sender)
     }
 }
 

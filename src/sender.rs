@@ -157,7 +157,7 @@ impl Sender {
     }
 
     /// How many messages there are for this link that wait for nothing but credit. Flows tell the peer, and when it drains
-    /// the link its credit is used up only once this is zero [2.6.7].
+    /// the link its credit is used up only once this is zero [2.6.7]. Where it is never said, they are the sends that wait.
     pub fn set_available(&self, messages: u32) {
         self.link
             .shared()
@@ -221,13 +221,13 @@ impl Sender {
     }
 
     /// The peer's attach: its target, its limits, its properties [2.7.3].
-    pub fn remote_attach(&self) -> Arc<Attach> {
-        self.remote.clone()
+    pub fn remote_attach(&self) -> &Attach {
+        &self.remote
     }
 
     /// The address of the peer's target, such as one that it generated.
-    pub fn address(&self) -> Option<Str> {
-        self.remote.target.as_ref()?.address().cloned()
+    pub fn address(&self) -> Option<&str> {
+        self.remote.target.as_ref()?.address().map(Str::as_str)
     }
 
     /// The link's name [2.6.1].
@@ -235,9 +235,9 @@ impl Sender {
         self.link.name.as_str()
     }
 
-    /// Whether the link has ended, or is being detached.
-    pub fn is_closed(&self) -> bool {
-        self.link.is_closed()
+    /// Whether the link has ended, or is being detached: closed or not.
+    pub fn is_detached(&self) -> bool {
+        self.link.is_detached()
     }
 
     /// Waits until the link has ended, and says why. Has no time limit.
@@ -245,8 +245,8 @@ impl Sender {
     /// # Cancel safety
     ///
     /// Nothing is lost by dropping the future.
-    pub async fn closed(&self) -> LinkError {
-        self.link.ended().await
+    pub async fn detached(&self) -> LinkError {
+        self.link.detached().await
     }
 
     /// Closes the link and waits for the peer's detach, at most `operation_timeout` [2.6.6]. A delivery that is being sent
@@ -263,7 +263,7 @@ impl Sender {
         self.link.detach(true, None).await
     }
 
-    /// The same, telling the peer why.
+    /// As [`close`](Self::close), telling the peer why.
     ///
     /// # Errors
     ///

@@ -108,8 +108,7 @@ impl Session {
         options: SenderOptions,
     ) -> Result<Sender, LinkError> {
         let attach = options.to_attach(address.into());
-        let settings = ReceiverOptions::default().settings(self.limits());
-        let (link, remote) = self.attach(attach, settings).await?;
+        let (link, remote) = self.attach(attach, EndSettings::new(self.limits())).await?;
         options.check(&remote).inspect_err(|_| link.refuse())?;
         Ok(Sender::new(link, remote))
     }
@@ -196,7 +195,7 @@ impl Session {
         self.end_for(None).await
     }
 
-    /// The same, telling the peer why.
+    /// As [`end`](Self::end), telling the peer why.
     ///
     /// # Errors
     ///
@@ -232,7 +231,7 @@ impl Session {
     /// # Cancel safety
     ///
     /// Nothing is lost by dropping the future.
-    pub async fn closed(&self) -> SessionError {
+    pub async fn ended(&self) -> SessionError {
         self.shared()
             .wait(|engine, watcher| engine.poll_session_ended(self.key(), watcher))
             .await

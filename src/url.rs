@@ -33,7 +33,7 @@ pub enum Scheme {
 impl Scheme {
     const ALL: [Scheme; 4] = [Scheme::Amqp, Scheme::Amqps, Scheme::Ws, Scheme::Wss];
 
-    /// The port used if the URL names none. C-045
+    /// The port used if the URL names none (C-045).
     pub const fn default_port(self) -> u16 {
         match self {
             Scheme::Amqp => 5672,
@@ -121,6 +121,7 @@ impl Url {
     /// Parses `scheme://[user:password@]host[:port][/address][?query]`.
     ///
     /// # Errors
+    ///
     /// [`UrlError`] names the part that is wrong and what was expected there; it never repeats what could be a secret.
     pub fn parse(url: &str) -> Result<Url, UrlError> {
         let (scheme, rest) = url.split_once("://").unwrap_or_default();

@@ -56,9 +56,12 @@ impl<T: Composite> Decode for T {
 #[inline(always)]
 pub(crate) fn decode_fields<T: Composite>(reader: &mut Reader) -> Result<T, DecodeError> {
     let mut fields = FieldReader::begin(reader, T::NAME)?;
-    let composite = T::read_fields(&mut fields)?;
-    fields.end()?;
-    Ok(composite)
+    // Handed on as it is: unwrapping and wrapping it again would move all of it.
+    let composite = T::read_fields(&mut fields);
+    if composite.is_ok() {
+        fields.end()?;
+    }
+    composite
 }
 
 /// Reads the list of a composite that has no fields and whose descriptor has been read.

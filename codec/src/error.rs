@@ -47,7 +47,7 @@ pub enum DecodeErrorKind {
     OddMapCount(u32),
     /// Two equal keys in one map (T-032).
     DuplicateKey,
-    /// Values are nested deeper than [`Limits::depth`](crate::read::Limits::depth) (T-045).
+    /// Values are nested deeper than [`DecodeLimits::depth`](crate::read::DecodeLimits::depth) (T-045).
     TooDeep,
     /// Octets follow the last value.
     TrailingBytes,
@@ -244,7 +244,7 @@ impl core::error::Error for DecodeError {}
 pub enum EncodeError {
     /// A length, size or count above 2^32 - 1. What was written is unusable.
     TooLong,
-    /// Values are nested deeper than decoders accept by default, [`Limits::DEPTH`](crate::read::Limits::DEPTH).
+    /// Values are nested deeper than decoders accept by default, [`DecodeLimits::DEPTH`](crate::read::DecodeLimits::DEPTH).
     TooDeep,
     /// Two equal keys in one map (T-031).
     DuplicateKey,

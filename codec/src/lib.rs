@@ -67,7 +67,7 @@
 //!
 //! - [`Value`] is any value; [`Reader`] and [`Writer`] are the checked cursor and the appender below it.
 //! - Every legal encoding is read, the narrowest one is written.
-//! - What a peer can make large has a limit: [`Limits`].
+//! - What a peer can make large has a limit: [`DecodeLimits`].
 //! - [`mod@serde`] maps applications' own types.
 //!
 //! `[2.6.7]` in the documentation is a section of the standard, `T-035` a row in the catalogue of requirements in
@@ -114,7 +114,7 @@ pub use performative::{
     ReceiverSettleMode, Role, SenderSettleMode, Transfer, UnsettledMap,
 };
 pub use primitive::{Dec32, Dec64, Dec128, DeliveryTag, TagTooLongError, Timestamp, Uuid};
-pub use read::{Decode, Limits, Reader};
+pub use read::{Decode, DecodeLimits, Reader};
 pub use sasl::{
     SaslChallenge, SaslCode, SaslFrame, SaslInit, SaslMechanisms, SaslOutcome, SaslResponse,
 };

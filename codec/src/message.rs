@@ -16,7 +16,9 @@ use alloc::vec::Vec;
 use bytes::{Bytes, BytesMut};
 
 use crate::code::descriptor;
+use crate::composite::decode_fields;
 use crate::error::{DecodeError, EncodeError};
+use crate::read::{Decode, Reader};
 use crate::text::Str;
 use crate::value::{Annotations, ApplicationProperties, Value};
 use crate::write::{Encode, Writer};
@@ -105,7 +107,28 @@ impl Message {
     ///
     /// What is wrong, and at which octet of the message.
     pub fn decode(message: Bytes) -> Result<Self, DecodeError> {
-        Sections::scan(message)?.into_message()
+        let reader = &mut Reader::new(message);
+        let mut message = Self::default();
+        let mut last = 0;
+        while reader.remaining() > 0 {
+            last = sections::read_section(reader, last)?;
+            match last {
+                descriptor::HEADER => message.header = Some(decode_fields(reader)?),
+                descriptor::DELIVERY_ANNOTATIONS => {
+                    message.delivery_annotations = Some(Annotations::decode(reader)?);
+                }
+                descriptor::MESSAGE_ANNOTATIONS => {
+                    message.message_annotations = Some(Annotations::decode(reader)?);
+                }
+                descriptor::PROPERTIES => message.properties = Some(decode_fields(reader)?),
+                descriptor::APPLICATION_PROPERTIES => {
+                    message.application_properties = Some(ApplicationProperties::decode(reader)?);
+                }
+                descriptor::FOOTER => message.footer = Some(Annotations::decode(reader)?),
+                of_body => message.body.read_section(of_body, reader)?,
+            }
+        }
+        Ok(message)
     }
 
     /// The encoded message.

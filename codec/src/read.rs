@@ -12,7 +12,7 @@ use crate::octets::{INLINE, Octets};
 /// What a [`Reader`] accepts at most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Limits {
+pub struct DecodeLimits {
     /// How deep compounds, arrays and described values may be nested (T-045).
     pub depth: u32,
     /// How many values may come out of one input without taking octets of it: elements of zero width, such as
@@ -20,26 +20,26 @@ pub struct Limits {
     pub unbacked_values: u32,
 }
 
-impl Limits {
-    /// The default of [`depth`](Limits::depth).
+impl DecodeLimits {
+    /// The default of [`depth`](DecodeLimits::depth).
     pub const DEPTH: u32 = 64;
-    /// The default of [`unbacked_values`](Limits::unbacked_values).
+    /// The default of [`unbacked_values`](DecodeLimits::unbacked_values).
     pub const UNBACKED_VALUES: u32 = 16_384;
 
-    /// Sets [`depth`](Limits::depth). Decoding recurses: a level takes about 1 KiB of stack.
-    pub fn with_depth(mut self, depth: u32) -> Self {
+    /// Sets [`depth`](DecodeLimits::depth). Decoding recurses: a level takes about 1 KiB of stack.
+    pub fn depth(mut self, depth: u32) -> Self {
         self.depth = depth;
         self
     }
 
-    /// Sets [`unbacked_values`](Limits::unbacked_values).
-    pub fn with_unbacked_values(mut self, values: u32) -> Self {
+    /// Sets [`unbacked_values`](DecodeLimits::unbacked_values).
+    pub fn unbacked_values(mut self, values: u32) -> Self {
         self.unbacked_values = values;
         self
     }
 }
 
-impl Default for Limits {
+impl Default for DecodeLimits {
     fn default() -> Self {
         Self {
             depth: Self::DEPTH,
@@ -58,7 +58,7 @@ pub struct Reader {
     /// The end of the innermost compound, at most the length of the input.
     end: usize,
     /// What is left of the limits.
-    limits: Limits,
+    limits: DecodeLimits,
 }
 
 /// A list, map or array being read, from [`Reader::enter_list`] and its siblings.
@@ -89,12 +89,12 @@ impl Reader {
     /// A reader with the default limits.
     #[inline]
     pub fn new(input: Bytes) -> Self {
-        Self::with_limits(input, Limits::default())
+        Self::with_limits(input, DecodeLimits::default())
     }
 
     /// A reader with own limits.
     #[inline]
-    pub fn with_limits(input: Bytes, limits: Limits) -> Self {
+    pub fn with_limits(input: Bytes, limits: DecodeLimits) -> Self {
         Self {
             position: 0,
             end: input.len(),

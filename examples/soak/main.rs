@@ -78,7 +78,7 @@ async fn soak(time: Duration, seed: u64) -> Result<ExitCode, Box<dyn Error + Sen
         .steal(3)
         .silence(2)
         .slow(4);
-    let options = EmulatorOptions::new()
+    let options = EmulatorOptions::default()
         .hub(HUB, PARTITIONS)
         .faults(Faults::seed(seed).rates(rates));
     let emulator = Emulator::start(options).await?;

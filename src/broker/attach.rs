@@ -33,7 +33,7 @@ pub(super) async fn publisher(
         .and_then(|target| prepare_target(&mut lock(&peer.shared.nodes), target, id));
     let (destination, target) = match prepared {
         Ok(prepared) => prepared,
-        Err(error) => return Err(refuse(link, error).await),
+        Err(error) => return Err(refuse(link, error)),
     };
     let takes_rejected = attach.source.as_ref().is_none_or(Source::takes_rejected);
     let options = lock(&peer.shared.nodes).options().clone();
@@ -109,16 +109,14 @@ pub(super) async fn consumer(
     };
     let source = match prepared {
         Ok(source) => source,
-        Err(error) => return Err(refuse(link, error).await),
+        Err(error) => return Err(refuse(link, error)),
     };
     let default_outcome = source.default_outcome.clone().unwrap_or(Outcome::Released);
     let is_settled = attach.snd_settle_mode == SenderSettleMode::Settled;
-    let now = tokio::time::Instant::now();
-    let has_message = lock(&peer.shared.nodes).look(id, &bell, now);
     let answer = AcceptLinkOptions::default()
         .source(source)
         .transactional_acquisition(true)
-        .available(has_message.into());
+        .available(1); // until it has looked: a drain that came with the attach waits for it (K-013)
     match link.accept(answer).await {
         Ok(AcceptedLink::Sender(sender)) => {
             bell.hang_at(&sender);
@@ -227,10 +225,9 @@ fn kind_capability(kind: NodeKind) -> Symbol {
     })
 }
 
-async fn refuse(link: IncomingLink, error: AmqpError) -> LinkEnd {
+fn refuse(link: IncomingLink, error: AmqpError) -> LinkEnd {
     tracing::debug!(link = %link.attach().name, %error.condition, "refused a link");
-    // A peer that is gone needs no answer.
-    let _ = link.refuse(error).await;
+    link.refuse(error);
     LinkEnd::Expelled
 }
 

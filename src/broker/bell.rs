@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 
 use crate::Sender;
 
-/// Rung when a message becomes available.
+/// Rung when a message becomes available and it is this consumer's turn.
 #[derive(Debug, Default)]
 pub(super) struct Bell {
     rung: Notify,
@@ -23,9 +23,14 @@ impl Bell {
         let _ = self.sender.set(sender.clone());
     }
 
-    pub(super) fn ring(&self) {
-        self.say(true);
+    /// Wakes the consumer's task. Whether the link has credit for what there is: else its task has only that to wait for.
+    pub(super) fn ring(&self) -> bool {
+        let has_credit = self.sender.get().is_none_or(|link| link.credit() > 0);
+        if has_credit {
+            self.say(true);
+        }
         self.rung.notify_one();
+        has_credit
     }
 
     /// Tells the link whether there is something for it.

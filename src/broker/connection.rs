@@ -166,7 +166,7 @@ impl Service {
         let session = session.clone();
         self.sessions.insert(number, session.clone());
         self.turns.push(async move {
-            session.closed().await;
+            session.ended().await;
             Event::SessionEnded(number)
         });
         number
@@ -186,11 +186,7 @@ impl Service {
         let most = lock(&self.peer.shared.nodes).options().max_links;
         if self.links() >= most {
             let text = "the connection has as many links as it may";
-            // A peer that is gone needs no answer.
-            let _ = link
-                .refuse(AmqpError::new(condition::RESOURCE_LIMIT_EXCEEDED, text))
-                .await;
-            return;
+            return link.refuse(AmqpError::new(condition::RESOURCE_LIMIT_EXCEEDED, text));
         }
         let peer = Arc::clone(&self.peer);
         let identity = attach::identity(&peer, link.attach());

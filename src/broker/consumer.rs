@@ -10,7 +10,8 @@ use tokio::time::Instant;
 use super::acquired::Acquired;
 use super::bell::Bell;
 use super::connection::Peer;
-use super::nodes::LinkId;
+use super::nodes::{LinkId, QueueId};
+use super::queue::Offer;
 use crate::codec::{AmqpError, Modified, Outcome, TransactionalState, condition};
 use crate::lock::lock;
 use crate::{LinkError, OutgoingMessage, Receipt, SendError, SendPermit, Sender};
@@ -37,6 +38,15 @@ pub(super) struct SentDelivery {
     pub(super) acquired_by: Option<Bytes>,
 }
 
+/// A message that is to be sent now.
+struct Taken {
+    permit: SendPermit,
+    /// The transaction that acquires it.
+    acquired_by: Option<Bytes>,
+    queue: QueueId,
+    offer: Offer,
+}
+
 /// Why no more is sent on a link.
 #[derive(Debug)]
 pub(super) enum ConsumerEnd {
@@ -53,28 +63,22 @@ impl From<LinkError> for ConsumerEnd {
 }
 
 impl Consumer {
-    /// Waits for a message and for credit, and sends the message. None if nothing that becomes of the delivery matters.
+    /// Waits for credit and for a message, and sends that. None if nothing that becomes of the delivery matters.
     pub(super) async fn send_next(
         &self,
         peer: &Arc<Peer>,
     ) -> Result<Option<SentDelivery>, ConsumerEnd> {
-        let permit = tokio::select! {
+        let taken = tokio::select! {
             biased;
-            error = self.sender.closed() => return Err(error.into()),
-            permit = self.permit(peer) => permit?,
+            error = self.sender.detached() => return Err(error.into()),
+            taken = self.take_next(peer) => taken?,
         };
-        let acquired_by = self.sender.acquired_by();
-        if let Some(txn_id) = &acquired_by
-            && !lock(&peer.live_transactions).contains(txn_id)
-        {
-            let text = "there is no transaction of that id to acquire messages for";
-            let error = AmqpError::new(condition::TRANSACTION_UNKNOWN_ID, text);
-            return Err(ConsumerEnd::Refused(error));
-        }
-        let now = Instant::now();
-        let Some((queue, offer)) = lock(&peer.shared.nodes).take(self.id, now) else {
-            return Ok(None); // another consumer was faster
-        };
+        let Taken {
+            permit,
+            acquired_by,
+            queue,
+            offer,
+        } = taken;
         let acquired = offer.place.map(|place| Acquired {
             shared: Arc::clone(&peer.shared),
             queue,
@@ -84,7 +88,7 @@ impl Consumer {
         });
         let payload = offer
             .message
-            .with_changes(&offer.changes, now)
+            .with_changes(&offer.changes, Instant::now())
             .map_err(ConsumerEnd::Refused)?;
         let mut message = OutgoingMessage::encoded(offer.message.format(), payload);
         if let Some(txn_id) = &acquired_by {
@@ -97,14 +101,49 @@ impl Consumer {
         self.send(permit, message, acquired, acquired_by).await
     }
 
-    async fn permit(&self, peer: &Peer) -> Result<SendPermit, LinkError> {
+    /// Waits for credit first: only who can send takes a message from the others. Whoever waits for a message gives its turn
+    /// on the link back, so that a drain does not wait for it.
+    async fn take_next(&self, peer: &Arc<Peer>) -> Result<Taken, ConsumerEnd> {
         loop {
-            let now = Instant::now();
-            if lock(&peer.shared.nodes).look(self.id, &self.bell, now) {
-                return self.sender.reserve().await;
+            let permit = self.permit(peer).await?;
+            let acquired_by = self.acquired_by(peer)?;
+            let taken = lock(&peer.shared.nodes).take(self.id, &self.bell, Instant::now());
+            if let Some((queue, offer)) = taken {
+                return Ok(Taken {
+                    permit,
+                    acquired_by,
+                    queue,
+                    offer,
+                });
             }
+            drop(permit);
             self.bell.rung().await;
         }
+    }
+
+    /// Waits for credit and room; while it does, messages are for others.
+    async fn permit(&self, peer: &Peer) -> Result<SendPermit, LinkError> {
+        let mut reserve = pin!(self.sender.reserve());
+        tokio::select! {
+            biased;
+            permit = &mut reserve => return permit,
+            () = std::future::ready(()) => {}
+        }
+        lock(&peer.shared.nodes).decline(self.id, &self.bell, Instant::now());
+        reserve.await
+    }
+
+    /// The transaction that acquires what is sent now.
+    fn acquired_by(&self, peer: &Peer) -> Result<Option<Bytes>, ConsumerEnd> {
+        let acquired_by = self.sender.acquired_by();
+        if let Some(txn_id) = &acquired_by
+            && !lock(&peer.live_transactions).contains(txn_id)
+        {
+            let text = "there is no transaction of that id to acquire messages for";
+            let error = AmqpError::new(condition::TRANSACTION_UNKNOWN_ID, text);
+            return Err(ConsumerEnd::Refused(error));
+        }
+        Ok(acquired_by)
     }
 
     async fn send(

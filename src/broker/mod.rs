@@ -6,7 +6,7 @@
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let broker = Broker::start(BrokerOptions::new()).await?;
+//! let broker = Broker::start(BrokerOptions::default()).await?;
 //!
 //! let connection = Connection::open_with_stream(broker.connect(), Default::default()).await?;
 //! let session = connection.begin(SessionOptions::default()).await?;
@@ -127,12 +127,12 @@ pub enum BrokerError {
     #[error("messages of {0} octets cannot be taken: {MAX_MESSAGE_SIZE} is the most")]
     MaxMessageSize(u64),
     /// The address cannot be listened on.
-    #[error("the broker cannot listen on {address}: {reason}")]
+    #[error("the broker cannot listen on {address}: {error}")]
     Listen {
         /// The address of the options.
         address: SocketAddr,
         /// What the system says.
-        reason: io::Error,
+        error: io::Error,
     },
 }
 
@@ -187,7 +187,7 @@ impl Broker {
     /// Dropped before it resolves, nothing is started.
     pub async fn start(options: BrokerOptions) -> Result<Broker, BrokerError> {
         let address = options.address;
-        let failed = |reason| BrokerError::Listen { address, reason };
+        let failed = |error| BrokerError::Listen { address, error };
         let listener = Listener::bind(address, tcp_options(&options)).await;
         Broker::run(options, Some(listener.map_err(failed)?))
     }
@@ -208,9 +208,9 @@ impl Broker {
 
     fn run(options: BrokerOptions, listener: Option<Listener>) -> Result<Broker, BrokerError> {
         let address = listener.as_ref().map(Listener::local_addr).transpose();
-        let address = address.map_err(|reason| BrokerError::Listen {
+        let address = address.map_err(|error| BrokerError::Listen {
             address: options.address,
-            reason,
+            error,
         })?;
         if options.max_message_size > MAX_MESSAGE_SIZE {
             return Err(BrokerError::MaxMessageSize(options.max_message_size));
@@ -263,7 +263,7 @@ impl Broker {
     }
 
     /// Stops: no new connections, the present ones are closed with `amqp:connection:forced`. Resolves when they have ended,
-    /// at the latest after [`shutdown_deadline`](BrokerOptions::shutdown_deadline).
+    /// at the latest after [`shutdown_timeout`](BrokerOptions::shutdown_timeout).
     ///
     /// # Cancel safety
     ///

@@ -3,14 +3,15 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use crate::{SaslMechanism, SaslServerOptions, TlsServerConfig};
+use crate::sasl::SaslMechanism;
+use crate::{SaslServerOptions, TlsServerConfig};
 
 /// Options of a [`Broker`](super::Broker). The default listens on a free port of loopback without TLS, lets everyone in and
 /// creates nodes when they are used.
 ///
-/// What clients can make the broker keep is bounded: messages by [`max_octets`](Self::max_octets) for all queues together, and
+/// What clients can make the broker keep is bounded: messages by [`max_bytes`](Self::max_bytes) for all queues together, and
 /// for each connection 16 MiB of deliveries that wait for the broker, 64 MiB of deliveries that have not arrived completely,
-/// [`max_transaction_octets`](Self::max_transaction_octets) for each transaction, of which there are at most 64, and 256 KiB of
+/// [`max_transaction_bytes`](Self::max_transaction_bytes) for each transaction, of which there are at most 64, and 256 KiB of
 /// output in each direction.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -36,9 +37,9 @@ pub struct BrokerOptions {
     /// Messages that a queue holds. Default 1 000 000.
     pub max_queue_messages: usize,
     /// Octets of messages that a queue holds. Default 256 MiB.
-    pub max_queue_octets: usize,
+    pub max_queue_bytes: usize,
     /// Octets of messages in all queues together. Default 1 GiB.
-    pub max_octets: usize,
+    pub max_bytes: usize,
     /// Queues, topics and subscriptions together. Default 10 000.
     pub max_nodes: usize,
     /// Connections at once. Default 1000.
@@ -46,7 +47,7 @@ pub struct BrokerOptions {
     /// Links of one connection. Default 1024.
     pub max_links: usize,
     /// Octets that the messages and outcomes of one transaction may have. Default 64 MiB.
-    pub max_transaction_octets: usize,
+    pub max_transaction_bytes: usize,
     /// Deliveries that a sender may have under way on one link. Default 300.
     pub credit: u32,
     /// A link that a client attaches under the name that it uses on another connection takes that one's place [2.6.1], and
@@ -54,7 +55,7 @@ pub struct BrokerOptions {
     /// that another connection uses is locked. Default yes.
     pub link_stealing: bool,
     /// How long a shutdown waits for connections to close. Default 5 s.
-    pub shutdown_deadline: Duration,
+    pub shutdown_timeout: Duration,
 }
 
 impl Default for BrokerOptions {
@@ -68,15 +69,15 @@ impl Default for BrokerOptions {
             refuse_durable: false,
             max_message_size: MAX_MESSAGE_SIZE,
             max_queue_messages: 1_000_000,
-            max_queue_octets: 256 << 20,
-            max_octets: 1 << 30,
+            max_queue_bytes: 256 << 20,
+            max_bytes: 1 << 30,
             max_nodes: 10_000,
             max_connections: 1000,
             max_links: 1024,
-            max_transaction_octets: 64 << 20,
+            max_transaction_bytes: 64 << 20,
             credit: 300,
             link_stealing: true,
-            shutdown_deadline: Duration::from_secs(5),
+            shutdown_timeout: Duration::from_secs(5),
         }
     }
 }
@@ -85,11 +86,6 @@ impl Default for BrokerOptions {
 pub(super) const MAX_MESSAGE_SIZE: u64 = 64 << 20;
 
 impl BrokerOptions {
-    /// The default.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
     /// Sets [`address`](Self::address).
     pub fn address(mut self, address: SocketAddr) -> Self {
         self.address = address;
@@ -97,8 +93,8 @@ impl BrokerOptions {
     }
 
     /// Sets [`tls`](Self::tls).
-    pub fn tls(mut self, tls: TlsServerConfig) -> Self {
-        self.tls = Some(tls);
+    pub fn tls(mut self, tls: impl Into<TlsServerConfig>) -> Self {
+        self.tls = Some(tls.into());
         self
     }
 
@@ -138,15 +134,15 @@ impl BrokerOptions {
         self
     }
 
-    /// Sets [`max_queue_octets`](Self::max_queue_octets).
-    pub fn max_queue_octets(mut self, octets: usize) -> Self {
-        self.max_queue_octets = octets;
+    /// Sets [`max_queue_bytes`](Self::max_queue_bytes).
+    pub fn max_queue_bytes(mut self, octets: usize) -> Self {
+        self.max_queue_bytes = octets;
         self
     }
 
-    /// Sets [`max_octets`](Self::max_octets).
-    pub fn max_octets(mut self, octets: usize) -> Self {
-        self.max_octets = octets;
+    /// Sets [`max_bytes`](Self::max_bytes).
+    pub fn max_bytes(mut self, octets: usize) -> Self {
+        self.max_bytes = octets;
         self
     }
 
@@ -168,9 +164,9 @@ impl BrokerOptions {
         self
     }
 
-    /// Sets [`max_transaction_octets`](Self::max_transaction_octets).
-    pub fn max_transaction_octets(mut self, octets: usize) -> Self {
-        self.max_transaction_octets = octets;
+    /// Sets [`max_transaction_bytes`](Self::max_transaction_bytes).
+    pub fn max_transaction_bytes(mut self, octets: usize) -> Self {
+        self.max_transaction_bytes = octets;
         self
     }
 
@@ -186,9 +182,9 @@ impl BrokerOptions {
         self
     }
 
-    /// Sets [`shutdown_deadline`](Self::shutdown_deadline).
-    pub fn shutdown_deadline(mut self, limit: Duration) -> Self {
-        self.shutdown_deadline = limit;
+    /// Sets [`shutdown_timeout`](Self::shutdown_timeout).
+    pub fn shutdown_timeout(mut self, limit: Duration) -> Self {
+        self.shutdown_timeout = limit;
         self
     }
 }
@@ -218,16 +214,16 @@ pub fn read_users(file: &str) -> Result<SaslServerOptions, UsersError> {
 }
 
 #[cfg(feature = "scram")]
-use crate::SaltedUsers as Users;
+use crate::sasl::SaltedUsers as Users;
 #[cfg(not(feature = "scram"))]
-use crate::StaticUsers as Users;
+use crate::sasl::StaticUsers as Users;
 
 /// The strongest first.
 #[cfg(feature = "scram")]
 const MECHANISMS: [SaslMechanism; 4] = [
-    SaslMechanism::Scram(crate::ScramHash::Sha512),
-    SaslMechanism::Scram(crate::ScramHash::Sha256),
-    SaslMechanism::Scram(crate::ScramHash::Sha1),
+    SaslMechanism::Scram(crate::sasl::ScramHash::Sha512),
+    SaslMechanism::Scram(crate::sasl::ScramHash::Sha256),
+    SaslMechanism::Scram(crate::sasl::ScramHash::Sha1),
     SaslMechanism::Plain,
 ];
 #[cfg(not(feature = "scram"))]

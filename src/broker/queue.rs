@@ -9,6 +9,8 @@
 //!
 //! A queue changes under the broker's lock, and so do the [bells](Bell) ring that tell consumers of it.
 
+mod consumers;
+
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,6 +18,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::time::Instant;
 
+use self::consumers::{Consumers, View};
 use super::bell::Bell;
 use super::filter::Filters;
 use super::message::{Changes, StoredMessage};
@@ -105,24 +108,13 @@ pub(super) struct Offer {
 }
 
 #[derive(Debug)]
-struct Consumer {
-    mode: DistributionMode,
-    filters: Filters,
-    bell: Arc<Bell>,
-    /// No message before this place is for it.
-    looked_at: Option<Place>,
-    /// When browsing: the arrival that comes next.
-    next_arrival: u64,
-}
-
-#[derive(Debug)]
 pub(super) struct Queue {
     limits: QueueLimits,
     available: BTreeMap<Place, Entry>,
     /// The same in the order of arrival, for who browses.
     arrivals: BTreeMap<u64, Place>,
     acquired: BTreeMap<Place, Entry>,
-    consumers: BTreeMap<ConsumerId, Consumer>,
+    consumers: Consumers,
     next_arrival: u64,
     octets: usize,
     /// Octets in all queues together.
@@ -142,7 +134,7 @@ impl Queue {
             available: BTreeMap::new(),
             arrivals: BTreeMap::new(),
             acquired: BTreeMap::new(),
-            consumers: BTreeMap::new(),
+            consumers: Consumers::default(),
             next_arrival: 0,
             octets: 0,
             total,
@@ -212,17 +204,13 @@ impl Queue {
 
     fn make_available(&mut self, place: Place, mut entry: Entry) {
         // Consumers may have gone while it was acquired.
+        let consumers = &mut self.consumers;
         entry
             .excluded
-            .retain(|excluded| self.consumers.contains_key(excluded));
-        self.available.insert(place, entry);
+            .retain(|excluded| consumers.contains(*excluded));
+        consumers.tell(place, &entry);
         self.arrivals.insert(place.arrival, place);
-        for consumer in self.consumers.values_mut() {
-            if consumer.looked_at.is_some_and(|seen| place < seen) {
-                consumer.looked_at = Some(place);
-            }
-            consumer.bell.ring();
-        }
+        self.available.insert(place, entry);
     }
 
     fn take_available(&mut self, place: Place) -> Option<Entry> {
@@ -256,52 +244,46 @@ impl Queue {
         filters: Filters,
         bell: Arc<Bell>,
     ) {
-        let consumer = Consumer {
-            mode,
-            filters,
-            bell,
-            looked_at: None,
-            next_arrival: 0,
-        };
-        self.consumers.insert(id, consumer);
+        self.consumers.add(id, mode, filters, bell);
     }
 
     /// Forgets a consumer. What it has acquired stays so until its deliveries are settled.
     pub(super) fn remove_consumer(&mut self, id: ConsumerId) {
-        self.consumers.remove(&id);
-        for entry in self.available.values_mut() {
-            entry.excluded.retain(|excluded| *excluded != id);
-        }
+        let told_of = self.consumers.remove(id);
+        self.tell_another(told_of);
     }
 
-    /// Whether there is a message for a consumer now.
-    pub(super) fn has_offer(&mut self, id: ConsumerId, now: Instant) -> bool {
+    /// A consumer cannot take messages for now; it looks again once it can. Whether there is one for it.
+    pub(super) fn decline(&mut self, id: ConsumerId, now: Instant) -> bool {
+        let told_of = self.consumers.decline(id);
+        self.tell_another(told_of);
         self.find(id, now).is_some()
     }
 
-    /// The next message for a consumer: acquired by it (O-015), unless it browses.
+    fn tell_another(&mut self, place: Option<Place>) {
+        if let Some(place) = place
+            && let Some(entry) = self.available.get(&place)
+        {
+            self.consumers.tell(place, entry);
+        }
+    }
+
+    /// The next message for a consumer: acquired by it (O-015), unless it browses. If there is none, the consumer is told of
+    /// the next that comes.
     pub(super) fn take(&mut self, id: ConsumerId, now: Instant) -> Option<Offer> {
-        let (place, mode) = self.find(id, now)?;
-        match mode {
-            DistributionMode::Copy => {
-                let entry = self.available.get(&place)?;
-                let offer = Offer {
-                    place: None,
-                    message: entry.message.clone(),
-                    changes: entry.changes.clone(),
-                };
-                if let Some(consumer) = self.consumers.get_mut(&id) {
-                    consumer.next_arrival = place.arrival + 1;
-                }
-                Some(offer)
+        match self.find(id, now) {
+            None => {
+                self.consumers.wait(id);
+                None
             }
-            DistributionMode::Move => {
+            Some((place, DistributionMode::Copy)) => {
+                self.consumers.browsed(id, place.arrival);
+                let entry = self.available.get(&place)?;
+                Some(entry.offer(None))
+            }
+            Some((place, DistributionMode::Move)) => {
                 let mut entry = self.take_available(place)?;
-                let offer = Offer {
-                    place: Some(place),
-                    message: entry.message.clone(),
-                    changes: entry.changes.clone(),
-                };
+                let offer = entry.offer(Some(place));
                 entry.changes.was_acquired = true;
                 self.acquired.insert(place, entry);
                 Some(offer)
@@ -312,30 +294,26 @@ impl Queue {
     /// The first message that a consumer can have; those before it are not looked at again until something comes back.
     fn find(&mut self, id: ConsumerId, now: Instant) -> Option<(Place, DistributionMode)> {
         loop {
-            let consumer = self.consumers.get_mut(&id)?;
-            let is_wanted = |entry: &Entry| {
-                entry.is_expired(now)
-                    || (!entry.excluded.contains(&id)
-                        && consumer.filters.pass(&entry.message, &entry.changes))
-            };
-            let place = match consumer.mode {
-                DistributionMode::Copy => self
-                    .arrivals
-                    .range(consumer.next_arrival..)
-                    .map(|(_, place)| *place)
-                    .find(|place| self.available.get(place).is_some_and(is_wanted)),
-                DistributionMode::Move => {
-                    let from = consumer.looked_at.unwrap_or(Place::FIRST);
-                    self.available
-                        .range(from..)
-                        .find(|(_, entry)| is_wanted(entry))
-                        .map(|(place, _)| *place)
+            let is_for_it =
+                |entry: &Entry| entry.is_expired(now) || self.consumers.wants(id, entry);
+            let (place, mode) = match self.consumers.view(id)? {
+                View::Arrivals(from) => {
+                    let mut places = self.arrivals.range(from..).map(|(_, place)| *place);
+                    let place =
+                        places.find(|place| self.available.get(place).is_some_and(is_for_it));
+                    (place?, DistributionMode::Copy)
+                }
+                View::Places(from) => {
+                    let mut entries = self.available.range(from..);
+                    let place = entries.find(|(_, entry)| is_for_it(entry));
+                    let place = place.map(|(place, _)| *place);
+                    let first = self.available.first_key_value().map(|(place, _)| *place);
+                    self.consumers.found(id, place, first);
+                    (place?, DistributionMode::Move)
                 }
             };
-            consumer.looked_at = Some(place.unwrap_or(Place::LAST));
-            let place = place?;
             if !self.available.get(&place)?.is_expired(now) {
-                return Some((place, consumer.mode));
+                return Some((place, mode));
             }
             self.drop_available(place);
         }
@@ -394,6 +372,14 @@ impl Queue {
 }
 
 impl Entry {
+    fn offer(&self, place: Option<Place>) -> Offer {
+        Offer {
+            place,
+            message: Arc::clone(&self.message),
+            changes: self.changes.clone(),
+        }
+    }
+
     /// What it costs to keep, in octets.
     pub(super) fn size(&self) -> usize {
         self.message.size() + self.changes.size()

@@ -16,9 +16,10 @@ use super::nodes::limit_exceeded;
 use super::{BrokerOptions, Shared};
 use crate::codec::AmqpError;
 use crate::memory::MemoryStream;
+use crate::sasl::{AllowEveryone, SaslMechanism};
 use crate::{
-    ANONYMOUS_RELAY, AcceptError, AllowEveryone, ConnectionOptions, IncomingConnection, Limits,
-    Listener, ListenerOptions, SaslMechanism, SaslServerOptions,
+    ANONYMOUS_RELAY, AcceptError, ConnectionOptions, IncomingConnection, Limits, Listener,
+    ListenerOptions, SaslServerOptions,
 };
 
 /// Why connections are closed when the broker ends.
@@ -57,7 +58,7 @@ fn listener_options(options: &BrokerOptions) -> ListenerOptions {
 pub(super) fn tcp_options(options: &BrokerOptions) -> ListenerOptions {
     let listener = listener_options(options);
     #[cfg(feature = "websocket")]
-    let listener = listener.websocket(crate::WebSocketServerOptions::default());
+    let listener = listener.websocket(crate::websocket::WebSocketServerOptions::default());
     match &options.tls {
         Some(tls) => listener.tls(tls.clone()),
         None => listener,
@@ -112,7 +113,7 @@ impl Server {
         drop(listener);
         self.closing.send_replace(STOPPED);
         let all_ended = async { while self.connections.join_next().await.is_some() {} };
-        let limit = self.options.shutdown_deadline;
+        let limit = self.options.shutdown_timeout;
         if tokio::time::timeout(limit, all_ended).await.is_err() {
             tracing::debug!("connections did not end within the deadline and were dropped");
         }

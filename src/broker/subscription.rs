@@ -1,6 +1,6 @@
 //! Who wants what a topic gets. Each subscription has a queue of its own; one that is durable outlives its link.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -12,7 +12,7 @@ use super::nodes::{LinkEnd, LinkId, QueueId, Scope, Site};
 use crate::codec::{Source, Str, TerminusDurability, TerminusExpiryPolicy};
 
 /// Whose a subscription is (Z-052).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct SubscriptionKey {
     pub(super) container_id: Str,
     /// The link's.
@@ -96,12 +96,18 @@ impl Subscription {
     }
 }
 
+/// All subscriptions, by what each is asked for.
 #[derive(Debug, Default)]
-pub(super) struct Subscriptions(BTreeMap<QueueId, Subscription>);
+pub(super) struct Subscriptions {
+    by_queue: BTreeMap<QueueId, Subscription>,
+    by_key: HashMap<SubscriptionKey, QueueId>,
+    by_topic: HashMap<NodeName, BTreeSet<QueueId>>,
+    by_expiry: BTreeSet<(Instant, QueueId)>,
+}
 
 impl Subscriptions {
     pub(super) fn len(&self) -> usize {
-        self.0.len()
+        self.by_queue.len()
     }
 
     #[allow(clippy::too_many_arguments, reason = "they are what a subscription is")]
@@ -115,6 +121,11 @@ impl Subscriptions {
         filters: Filters,
         terminus: Terminus,
     ) {
+        self.by_key.insert(key.clone(), queue);
+        self.by_topic
+            .entry(topic.clone())
+            .or_default()
+            .insert(queue);
         let subscription = Subscription {
             topic,
             key,
@@ -124,14 +135,13 @@ impl Subscriptions {
             site,
             expires: None,
         };
-        self.0.insert(queue, subscription);
+        self.by_queue.insert(queue, subscription);
     }
 
     /// The subscription of a container and name, and its queue.
     pub(super) fn find(&self, key: &SubscriptionKey) -> Option<(QueueId, &Subscription)> {
-        let mut all = self.0.iter();
-        all.find(|(_, known)| known.key == *key)
-            .map(|(queue, known)| (*queue, known))
+        let queue = self.by_key.get(key)?;
+        Some((*queue, self.by_queue.get(queue)?))
     }
 
     /// A link takes a subscription over. Gives back the link that used it until now.
@@ -143,75 +153,79 @@ impl Subscriptions {
         filters: Filters,
         terminus: Terminus,
     ) -> Option<LinkId> {
-        let subscription = self.0.get_mut(&queue)?;
+        let subscription = self.by_queue.get_mut(&queue)?;
         subscription.filters = filters;
         subscription.terminus = terminus;
         subscription.site = site;
-        subscription.expires = None;
+        if let Some(at) = subscription.expires.take() {
+            self.by_expiry.remove(&(at, queue));
+        }
         subscription.link.replace(link)
     }
 
-    pub(super) fn remove(&mut self, queue: QueueId) {
-        self.0.remove(&queue);
-    }
-
-    pub(super) fn remove_topic(&mut self, topic: &NodeName) -> Vec<QueueId> {
-        self.remove_if(|known| known.topic == *topic)
-    }
-
-    fn remove_if(&mut self, mut is_over: impl FnMut(&mut Subscription) -> bool) -> Vec<QueueId> {
-        let mut removed = Vec::new();
-        self.0.retain(|queue, known| {
-            let is_over = is_over(known);
-            if is_over {
-                removed.push(*queue);
+    /// Forgets a subscription. Gives its topic back.
+    pub(super) fn remove(&mut self, queue: QueueId) -> Option<NodeName> {
+        let removed = self.by_queue.remove(&queue)?;
+        self.by_key.remove(&removed.key);
+        if let Some(at) = removed.expires {
+            self.by_expiry.remove(&(at, queue));
+        }
+        if let Some(of_topic) = self.by_topic.get_mut(&removed.topic) {
+            of_topic.remove(&queue);
+            if of_topic.is_empty() {
+                self.by_topic.remove(&removed.topic);
             }
-            !is_over
-        });
-        removed
+        }
+        Some(removed.topic)
     }
 
-    pub(super) fn of(&self, topic: &NodeName) -> Vec<QueueId> {
-        let of_topic = self.0.iter().filter(|(_, known)| known.topic == *topic);
-        of_topic.map(|(queue, _)| *queue).collect()
+    /// Their queues.
+    pub(super) fn of(&self, topic: &NodeName) -> impl Iterator<Item = QueueId> {
+        self.by_topic.get(topic).into_iter().flatten().copied()
     }
 
     pub(super) fn has_any(&self, topic: &NodeName) -> bool {
-        self.0.values().any(|known| known.topic == *topic)
+        self.by_topic.contains_key(topic)
     }
 
     /// The queues of those who want a message.
     pub(super) fn wanting(&self, topic: &NodeName, message: &StoredMessage) -> Vec<QueueId> {
         let changes = Changes::default();
-        self.0
-            .iter()
-            .filter(|(_, known)| known.topic == *topic && known.filters.pass(message, &changes))
-            .map(|(queue, _)| *queue)
-            .collect()
+        let wants = |queue: &QueueId| {
+            let known = self.by_queue.get(queue);
+            known.is_some_and(|known| known.filters.pass(message, &changes))
+        };
+        self.of(topic).filter(wants).collect()
     }
 
-    /// A link has ended. Gives back the queue of its subscription if that is over at once. The end of a link whose
-    /// subscription was taken over is nothing to it.
-    pub(super) fn end_link(&mut self, link: LinkId, end: LinkEnd, now: Instant) -> Option<QueueId> {
-        let is_over = |known: &mut Subscription| known.link == Some(link) && known.end(end, now);
-        self.remove_if(is_over).pop()
+    /// The link of a queue has ended. True if that is the end of a subscription, too.
+    pub(super) fn end(&mut self, queue: QueueId, end: LinkEnd, now: Instant) -> bool {
+        let Some(known) = self.by_queue.get_mut(&queue) else {
+            return false;
+        };
+        let is_over = known.end(end, now);
+        self.by_expiry.extend(known.expires.map(|at| (at, queue)));
+        is_over
     }
 
     /// A session or connection has ended: what was left there begins to expire, or is over (its queues are given back).
     pub(super) fn end_scope(&mut self, scope: Scope, now: Instant) -> Vec<QueueId> {
-        self.remove_if(|known| {
-            // Those that are used hear of it by the ends of their links.
-            !known.is_attached() && scope.contains(known.site) && known.end(scope.link_end(), now)
-        })
+        // Those that are used hear of it by the ends of their links.
+        let left = self.by_queue.iter();
+        let left = left.filter(|(_, known)| !known.is_attached() && scope.contains(known.site));
+        let mut over: Vec<QueueId> = left.map(|(queue, _)| *queue).collect();
+        over.retain(|queue| self.end(*queue, scope.link_end(), now));
+        over
     }
 
-    /// Forgets the subscriptions whose time is over, and gives their queues back.
-    pub(super) fn expire(&mut self, now: Instant) -> Vec<QueueId> {
-        self.remove_if(|known| known.expires.is_some_and(|at| at <= now))
+    /// The queues of the subscriptions whose time is over.
+    pub(super) fn expired(&self, now: Instant) -> Vec<QueueId> {
+        let expired = self.by_expiry.iter().take_while(|(at, _)| *at <= now);
+        expired.map(|(_, queue)| *queue).collect()
     }
 
     /// When the next one's time is over.
     pub(super) fn next_expiry(&self) -> Option<Instant> {
-        self.0.values().filter_map(|known| known.expires).min()
+        self.by_expiry.first().map(|(at, _)| *at)
     }
 }

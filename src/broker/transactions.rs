@@ -170,7 +170,7 @@ impl Transaction {
 
     fn check_room(&self, nodes: &Nodes, octets: usize) -> Result<(), AmqpError> {
         let held = self.load.octets + self.retired_octets;
-        match held.saturating_add(octets) <= nodes.options().max_transaction_octets {
+        match held.saturating_add(octets) <= nodes.options().max_transaction_bytes {
             true => Ok(()),
             false => Err(limit_exceeded("the transaction holds as much as it may")),
         }

@@ -23,7 +23,7 @@
 //! # #[cfg(feature = "broker")]
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let broker = Broker::in_process(BrokerOptions::new()).await?;
+//! let broker = Broker::in_process(BrokerOptions::default()).await?;
 //! let target = Target::listener_by(move || std::future::ready(Ok(broker.connect()))).node("orders");
 //! let report = conform::run(target, &RunOptions::default().only("v_006")).await;
 //! assert!(report.is_conforming(), "{}", report.to_text());

@@ -20,7 +20,7 @@ pub struct RunOptions {
     /// How long nothing must come to count as silence. 1 s unless it is set.
     pub silence: Duration,
     /// The longest time of one case. 60 s unless it is set.
-    pub case_deadline: Duration,
+    pub case_timeout: Duration,
     /// Only cases whose name or one of whose rows contains this text are played. None unless it is set: all are.
     pub only: Option<String>,
 }
@@ -30,7 +30,7 @@ impl Default for RunOptions {
         Self {
             patience: Duration::from_secs(5),
             silence: Duration::from_secs(1),
-            case_deadline: Duration::from_secs(60),
+            case_timeout: Duration::from_secs(60),
             only: None,
         }
     }
@@ -49,9 +49,9 @@ impl RunOptions {
         self
     }
 
-    /// Sets [`case_deadline`](Self::case_deadline).
-    pub fn case_deadline(mut self, deadline: Duration) -> Self {
-        self.case_deadline = deadline;
+    /// Sets [`case_timeout`](Self::case_timeout).
+    pub fn case_timeout(mut self, limit: Duration) -> Self {
+        self.case_timeout = limit;
         self
     }
 
@@ -98,7 +98,7 @@ pub async fn run(target: Target, options: &RunOptions) -> Report {
     report
 }
 
-/// Plays one case. It ends within [`RunOptions::case_deadline`], whatever the peer does.
+/// Plays one case. It ends within [`RunOptions::case_timeout`], whatever the peer does.
 ///
 /// # Cancel safety
 ///
@@ -107,14 +107,14 @@ pub async fn play(case: &'static Case, target: &Target, options: &RunOptions) ->
     let waits = Waits {
         patience: options.patience,
         silence: options.silence,
-        deadline: options.case_deadline,
+        deadline: options.case_timeout,
     };
     let mut dialogue = Dialogue::new(Arc::new(target.clone()), waits);
     let ended = match case.needs.iter().find(|need| target.lacks.contains(need)) {
         Some(need) => Err(Stop::Skip(format!("the peer has no {}", need.name()))),
-        None => timeout(options.case_deadline, (case.play)(&mut dialogue))
+        None => timeout(options.case_timeout, (case.play)(&mut dialogue))
             .await
-            .unwrap_or_else(|_| Err(too_long(options.case_deadline))),
+            .unwrap_or_else(|_| Err(too_long(options.case_timeout))),
     };
     let took = dialogue.elapsed();
     let (record, remarks) = dialogue.report();

@@ -15,7 +15,8 @@ use super::namespace::Namespace;
 use super::replies::ReplyLinks;
 use crate::codec::{AmqpError, condition};
 
-use crate::{ConnectionError, Identity, IncomingConnection};
+use crate::sasl::Identity;
+use crate::{ConnectionError, IncomingConnection};
 
 /// What the links of one connection share.
 #[derive(Debug)]

@@ -14,12 +14,12 @@ pub enum EmulatorError {
     #[error("the emulator's options are wrong: {0}")]
     Options(String),
     /// An address cannot be listened on.
-    #[error("the emulator cannot listen on {address}: {reason}")]
+    #[error("the emulator cannot listen on {address}: {error}")]
     Listen {
         /// The address of the options.
         address: SocketAddr,
         /// What the system says.
-        reason: io::Error,
+        error: io::Error,
     },
     /// No certificate can be made.
     #[error("the emulator cannot serve TLS: {0}")]
@@ -31,12 +31,12 @@ pub enum EmulatorError {
     #[error("there is no hub '{0}'")]
     HubMissing(String),
     /// A file or folder cannot be read or written, or another emulator uses the folder.
-    #[error("cannot use {}: {reason}", path.display())]
+    #[error("cannot use {}: {error}", path.display())]
     Storage {
         /// The file or folder.
         path: PathBuf,
         /// What the system says, or what is wrong with its contents.
-        reason: io::Error,
+        error: io::Error,
     },
 }
 
@@ -44,14 +44,14 @@ impl EmulatorError {
     /// For `map_err`: the path that an operation of the system was about.
     pub(super) fn at(path: &Path) -> impl FnOnce(io::Error) -> EmulatorError {
         let path = path.to_owned();
-        move |reason| EmulatorError::Storage { path, reason }
+        move |error| EmulatorError::Storage { path, error }
     }
 
     /// What is in a file is not what was written to it.
     pub(super) fn damaged(path: &Path, what: impl Into<String>) -> EmulatorError {
         EmulatorError::Storage {
             path: path.to_owned(),
-            reason: io::Error::new(io::ErrorKind::InvalidData, what.into()),
+            error: io::Error::new(io::ErrorKind::InvalidData, what.into()),
         }
     }
 }

@@ -10,7 +10,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 use super::namespace::Namespace;
-use crate::{HttpResponder, HttpResponse};
+use crate::websocket::{HttpResponder, HttpResponse};
 
 const PATH: &str = "/health";
 const HEALTHY: &str = r#"{"status":"healthy","message":"Service is healthy."}"#;

@@ -72,8 +72,8 @@ pub(crate) async fn admit(peer: &Arc<Peer>, link: IncomingLink) -> Option<Runnin
         Ok(service) => service,
         Err(error) => {
             tracing::debug!(link = %link.attach().name, %error.condition, "refused a link");
-            // Some clients cannot read an attach without termini. A peer that is gone needs no answer.
-            let _ = link.refuse_with_termini(error).await;
+            // Some clients cannot read an attach without termini.
+            link.refuse_with_termini(error);
             return None;
         }
     };
@@ -255,7 +255,7 @@ impl RunningLink {
                 let end = tokio::select! {
                     biased;
                     error = place.gone(peer, &faults) => Some(error),
-                    _ = sender.closed() => None,
+                    _ = sender.detached() => None,
                     end = reader.run(&sender, &faults) => end,
                 };
                 if let Some(error) = end {

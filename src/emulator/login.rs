@@ -4,7 +4,7 @@
 use std::future::ready;
 
 use super::sas::AccessKey;
-use crate::{
+use crate::sasl::{
     AuthenticationFailure, AuthenticationFuture, Authenticator, Identity, LoginAttempt,
     PresentedCredentials, SaslMechanism,
 };

@@ -10,7 +10,7 @@
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let options = EmulatorOptions::new().hub("orders", 4).consumer_group("orders", "analytics").key("root", "secret");
+//! let options = EmulatorOptions::default().hub("orders", 4).consumer_group("orders", "analytics").key("root", "secret");
 //! let emulator = Emulator::start(options).await?;
 //!
 //! // With the key as user name and password no token is needed.
@@ -172,7 +172,7 @@ impl Emulator {
     ///
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// let emulator = Emulator::in_process(EmulatorOptions::new().hub("orders", 4)).await?;
+    /// let emulator = Emulator::in_process(EmulatorOptions::default().hub("orders", 4)).await?;
     /// assert_eq!(emulator.local_addr(), None);
     /// let connection = Connection::open_with_stream(emulator.connect(), Default::default()).await?;
     /// # connection.close().await?;
@@ -307,7 +307,7 @@ impl Emulator {
     }
 
     /// Stops: no new connections, the present ones are closed with `amqp:connection:forced`. Resolves when they have
-    /// ended, at the latest after [`shutdown_deadline`](EmulatorOptions::shutdown_deadline).
+    /// ended, at the latest after [`shutdown_timeout`](EmulatorOptions::shutdown_timeout).
     ///
     /// # Cancel safety
     ///
@@ -374,7 +374,7 @@ impl fmt::Debug for Emulator {
 }
 
 async fn bind(options: &EmulatorOptions) -> Result<Sockets, EmulatorError> {
-    let failed = |address| move |reason| EmulatorError::Listen { address, reason };
+    let failed = |address| move |error| EmulatorError::Listen { address, error };
     let address = options.address;
     // How it listens is said for each connection.
     let amqp = Listener::bind(address, ListenerOptions::default()).await;

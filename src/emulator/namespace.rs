@@ -324,6 +324,6 @@ pub(crate) fn no_entity(name: &str) -> AmqpError {
 fn interrupted(failed: &tokio::task::JoinError) -> EmulatorError {
     EmulatorError::Storage {
         path: std::path::PathBuf::new(),
-        reason: std::io::Error::other(failed.to_string()),
+        error: std::io::Error::other(failed.to_string()),
     }
 }

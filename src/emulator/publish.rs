@@ -279,7 +279,7 @@ mod tests {
     const PARTITIONS: usize = 4;
 
     fn publisher(address: &str) -> (Arc<Namespace>, Publisher) {
-        let options = EmulatorOptions::new()
+        let options = EmulatorOptions::default()
             .hub("orders", PARTITIONS as u32)
             .max_message_size(4096);
         let namespace = Arc::new(Namespace::new(options));
@@ -400,7 +400,7 @@ mod tests {
 
     #[test]
     fn wrong_addresses_have_the_words_that_clients_look_for() {
-        let namespace = Namespace::new(EmulatorOptions::new().hub("orders", 2));
+        let namespace = Namespace::new(EmulatorOptions::default().hub("orders", 2));
         let refused = |address: &str| {
             namespace
                 .destination(&address.parse().unwrap())

@@ -32,7 +32,7 @@ impl ReplyLinks {
     /// Keeps a link until it is closed.
     pub(crate) fn add(&self, link: ReplyLink) -> Result<(), TooManyReplyLinks> {
         let mut links = lock(&self.0);
-        links.retain(|link| !link.sender.is_closed());
+        links.retain(|link| !link.sender.is_detached());
         if links.len() >= MAX_REPLY_LINKS {
             return Err(TooManyReplyLinks);
         }
@@ -48,7 +48,7 @@ impl ReplyLinks {
         reply_to: Option<&str>,
     ) -> Option<ReplyLink> {
         let mut links = lock(&self.0);
-        links.retain(|link| !link.sender.is_closed());
+        links.retain(|link| !link.sender.is_detached());
         let chosen = choose(reply_to, &links, |link| Terms {
             target: link.target.as_deref(),
             name: link.sender.name(),

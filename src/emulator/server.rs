@@ -18,9 +18,10 @@ use super::namespace::Namespace;
 use crate::codec::{AmqpError, Layout, condition};
 use crate::eventhubs::wire::{MAX_SESSIONS, WEBSOCKET_PATH};
 use crate::memory::MemoryStream;
+use crate::websocket::WebSocketServerOptions;
 use crate::{
     AcceptError, ConnectionOptions, IncomingConnection, Limits, Listener, ListenerOptions,
-    SaslServerOptions, WebSocketServerOptions,
+    SaslServerOptions,
 };
 
 /// The pause after the system failed to give a connection, so that a lasting failure does not spin.
@@ -120,7 +121,7 @@ impl Server {
         }
         drop(sockets.amqp);
         self.closing.send_replace(STOPPED);
-        let deadline = self.namespace.options.shutdown_deadline;
+        let deadline = self.namespace.options.shutdown_timeout;
         let all_ended = async { while self.connections.join_next().await.is_some() {} };
         if tokio::time::timeout(deadline, all_ended).await.is_err() {
             tracing::debug!("connections did not end within the deadline and were dropped");

@@ -16,7 +16,7 @@ use super::timer::Timer;
 use super::wait::{Ticket, WatchPlace, Watcher};
 use super::{Effects, Engine};
 use crate::codec::{
-    AmqpError, Attach, DeliveryState, Fields, Open, Outcome, TransactionalState, UnsettledMap,
+    AmqpError, Attach, Begin, DeliveryState, Open, Outcome, TransactionalState, UnsettledMap,
     condition,
 };
 use crate::error::{ConnectionError, LinkError, SendError, SessionError};
@@ -113,23 +113,15 @@ impl Engine {
 
     // ---- sessions
 
-    pub(crate) fn begin(
-        &mut self,
-        next_outgoing_id: u32,
-        incoming_window: u32,
-        properties: Fields,
-    ) -> Result<Key, SessionError> {
+    pub(crate) fn begin(&mut self, begin: Begin, now: Instant) -> Result<Key, SessionError> {
         if let Some(error) = &self.connection.ended {
             return Err(error.clone().into());
         }
-        let handle_max = self.effects.limits.max_links_per_session.saturating_sub(1);
-        let begin = Session::local_begin(next_outgoing_id, incoming_window, handle_max);
         let key = self
-            .new_session(begin)
+            .new_session(begin, now)
             .map_err(|limit| SessionError::TooManySessions { limit })?; // C-008
         if let Some(session) = self.sessions.get_mut(key) {
             session.holders = 1;
-            session.set_properties(properties);
             session.mark(&mut self.effects);
         }
         Ok(key)

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::channels::OutgoingChannels;
 use super::effects::Effects;
 use super::endpoint::{Endpoint, Half};
 use super::key::{Key, NumberTable};
@@ -11,7 +12,7 @@ use super::timer::{Timer, Timers};
 use super::violation::PeerFault;
 use super::wait::Watchers;
 use crate::codec::frame::MIN_MAX_FRAME_SIZE;
-use crate::codec::{AmqpError, Close, Open};
+use crate::codec::{AmqpError, Begin, Close, Open};
 use crate::error::{ConnectionError, SessionError};
 
 /// Idle time-outs below this cannot be honoured: the heartbeat would be the traffic (C-015).
@@ -22,6 +23,8 @@ const SHORTEST_IDLE_TIME_OUT: u32 = 20;
 pub(crate) struct ConnectionSettings {
     /// Our open, complete. Its idle-time-out is half of `idle_time_out`, as it should be (C-012).
     pub(crate) open: Open,
+    /// What we say where the peer begins a session.
+    pub(crate) incoming_begin: Begin,
     /// How long we tolerate silence.
     pub(crate) idle_time_out: Option<Duration>,
     /// How long a closing waits for the peer's close, and an incoming link for being accepted.
@@ -44,7 +47,7 @@ pub(crate) struct ConnectionEnd {
     /// The stream is gone: nothing can be read or written any more.
     pub(crate) is_cut: bool,
     pub(crate) watchers: Watchers,
-    pub(crate) outgoing_channels: NumberTable,
+    pub(crate) outgoing_channels: OutgoingChannels,
     pub(crate) incoming_channels: NumberTable,
     heartbeat_interval: Option<Duration>,
     last_write: Instant,
@@ -64,7 +67,7 @@ impl ConnectionEnd {
             ended: None,
             is_cut: false,
             watchers: Watchers::default(),
-            outgoing_channels: NumberTable::default(),
+            outgoing_channels: OutgoingChannels::default(),
             incoming_channels: NumberTable::default(),
             heartbeat_interval: None,
             last_write: now,

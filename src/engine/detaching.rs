@@ -33,7 +33,7 @@ impl Session {
         }
         link.detach(closed, error, reason);
         link.wake_all(effects);
-        self.drop_arriving(key);
+        self.drop_arriving(key, effects);
         self.forget_held(Some(key), effects);
         self.mark_link(key, effects);
     }
@@ -136,7 +136,10 @@ impl Session {
         let Some(attach) = self.links.get(key).map(|link| (*link.attach).clone()) else {
             return;
         };
-        let settings = EndSettings::new(Credit::Manual, false, &effects.limits);
+        let settings = EndSettings {
+            credit: Credit::Manual,
+            ..EndSettings::new(&effects.limits)
+        };
         // Without a handle it cannot be said, and nothing depends on it.
         if let Ok(again) = self.attach(attach, settings, effects) {
             self.detach_link(again, true, None, LinkError::LocalDetached, effects);
@@ -181,7 +184,7 @@ impl Session {
         }
         link.wake_all(effects);
         self.drop_partial(key, effects);
-        self.drop_arriving(key);
+        self.drop_arriving(key, effects);
         self.outgoing.fail(Some(key), &reason, reached, effects);
         self.check_settled(effects);
         self.forget_held(Some(key), effects);
@@ -196,14 +199,12 @@ impl Session {
         if let Some(receiver) = link.receiver_mut() {
             let queued = receiver.queued_bytes();
             receiver.discard(&mut effects.garbage);
-            self.incoming.queued_bytes -= queued.min(self.incoming.queued_bytes);
+            self.incoming.remove_queued(queued, effects);
         }
         if link.ended.is_none() {
             self.detach_link(key, closed, None, LinkError::LocalDetached, effects);
         }
-        if self.is_window_due(effects) {
-            self.mark(effects);
-        }
+        self.open_window(effects);
         self.reap_link(key, effects);
     }
 
@@ -222,7 +223,7 @@ impl Session {
             let queued = link
                 .receiver_mut()
                 .map_or(0, |receiver| receiver.queued_bytes());
-            self.incoming.queued_bytes -= queued.min(self.incoming.queued_bytes);
+            self.incoming.remove_queued(queued, effects);
             self.links.remove(key);
         }
     }

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use super::key::Key;
 use super::limits::Limits;
 use super::output::Output;
+use super::quota::Quotas;
 use super::wait::{Wakes, Watchers};
 
 /// Names one link of one session.
@@ -37,6 +38,8 @@ pub(crate) struct Effects {
     /// Octets handed to the stream so far.
     pub(crate) written: u64,
     pub(crate) limits: Limits,
+    /// What the sessions hold together.
+    pub(crate) quotas: Quotas,
     /// Counts the passes of the driver: what stays queued longer than its own pass should not pin its read buffer.
     pub(crate) pass: u32,
     /// Tasks that were woken should run before the next flush.

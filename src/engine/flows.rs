@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use super::effects::Effects;
 use super::endpoint::Half;
+use super::incoming::Incoming;
 use super::key::Key;
 use super::link::{Link, LinkEnd};
 use super::session::{LocatedFault, OUTGOING_WINDOW, Session};
@@ -185,9 +186,24 @@ impl Session {
     }
 
     /// A session flow is due if asked for, or if the window is low and there is room behind it.
-    pub(super) fn is_window_due(&self, effects: &Effects) -> bool {
-        self.incoming.window.is_low()
-            && self.incoming.queued_bytes < effects.limits.max_queued_bytes
+    fn is_window_due(&self, effects: &mut Effects) -> bool {
+        self.incoming.window.is_low() && self.may_open_window(effects)
+    }
+
+    fn may_open_window(&self, effects: &mut Effects) -> bool {
+        let Incoming {
+            queued_bytes,
+            partial_bytes,
+            ..
+        } = self.incoming;
+        effects.quotas.may_open_window(queued_bytes, partial_bytes)
+    }
+
+    /// Opens the window again if it is low and there is room behind it.
+    pub(crate) fn open_window(&mut self, effects: &mut Effects) {
+        if self.is_window_due(effects) {
+            self.mark(effects);
+        }
     }
 
     pub(super) fn flush_flows(&mut self, effects: &mut Effects) {
@@ -195,7 +211,9 @@ impl Session {
         for position in 0..self.due_links.len() {
             wrote_one |= self.flush_link_flow(self.due_links[position], effects);
         }
-        if (std::mem::take(&mut self.due.flow) || self.is_window_due(effects)) && !wrote_one {
+        // A window that stays shut must be known to, whatever else makes a flow due.
+        let is_window_due = self.is_window_due(effects);
+        if (std::mem::take(&mut self.due.flow) || is_window_due) && !wrote_one {
             let flow = self.flow(effects);
             let _ = effects.output.write(self.outgoing_channel, &flow); // at most some 40 octets: it always fits
         }
@@ -230,8 +248,8 @@ impl Session {
     }
 
     /// The session's state as a flow; the window opens in full where memory allows.
-    pub(super) fn flow(&mut self, effects: &Effects) -> Flow {
-        if self.incoming.queued_bytes < effects.limits.max_queued_bytes {
+    pub(super) fn flow(&mut self, effects: &mut Effects) -> Flow {
+        if self.may_open_window(effects) {
             self.incoming.window.replenish();
         }
         let has_remote_begin = self.endpoint.remote != Half::Idle;

@@ -55,6 +55,13 @@ impl Incoming {
         }
     }
 
+    /// What the session still holds is held no more.
+    pub(crate) fn give_back(&self, effects: &mut Effects) {
+        effects.quotas.remove_queued(self.queued_bytes);
+        effects.quotas.replace_partial(self.partial_bytes, 0);
+        effects.quotas.unsettled.held -= self.unsettled.len();
+    }
+
     /// Deliveries that arrived and are not settled.
     #[cfg(any(test, fuzzing))]
     pub(crate) fn unsettled(&self) -> usize {
@@ -91,19 +98,45 @@ impl Incoming {
         }
     }
 
+    /// Counts what was queued on a link.
+    pub(crate) fn add_queued(&mut self, octets: usize, effects: &mut Effects) {
+        self.queued_bytes += octets;
+        effects.quotas.add_queued(octets);
+    }
+
+    /// Counts what has left the queue of a link.
+    pub(crate) fn remove_queued(&mut self, octets: usize, effects: &mut Effects) {
+        self.queued_bytes -= octets;
+        effects.quotas.remove_queued(octets);
+    }
+
+    /// Counts what has become of a delivery of which more is to come.
+    pub(crate) fn replace_partial(&mut self, before: usize, after: usize, effects: &mut Effects) {
+        self.partial_bytes = self.partial_bytes - before + after;
+        effects.quotas.replace_partial(before, after);
+    }
+
     /// All deliveries that are still arriving share one limit.
-    pub(crate) fn check_partial_bytes(&self, limit: usize) -> Result<(), PeerFault> {
-        if self.partial_bytes > limit {
-            return Err(PeerFault::TooManyPartialBytes(limit));
+    pub(crate) fn check_partial(&self, effects: &Effects) -> Result<(), PeerFault> {
+        let quota = effects.quotas.partial;
+        match quota.is_exceeded(self.partial_bytes) {
+            true => Err(PeerFault::TooManyPartialBytes(quota.limit)),
+            false => Ok(()),
         }
-        Ok(())
     }
 
     /// Remembers a delivery until it is settled.
-    pub(crate) fn hold(&mut self, began: Began, link: Key, limit: usize) -> Result<(), PeerFault> {
-        if self.unsettled.len() >= limit {
-            return Err(PeerFault::TooManyUnsettled(limit));
+    pub(crate) fn hold(
+        &mut self,
+        began: Began,
+        link: Key,
+        effects: &mut Effects,
+    ) -> Result<(), PeerFault> {
+        let quota = &mut effects.quotas.unsettled;
+        if !quota.has_room(self.unsettled.len()) {
+            return Err(PeerFault::TooManyUnsettled(quota.limit));
         }
+        quota.held += 1;
         let unconfirmed = match began.rcv_settle_mode {
             ReceiverSettleMode::First => None,
             ReceiverSettleMode::Second => Some(Box::new(Unconfirmed {
@@ -125,6 +158,7 @@ impl Incoming {
     /// Forgets a delivery that turned out settled or was aborted.
     pub(crate) fn forget(&mut self, delivery_id: u32, effects: &mut Effects) {
         if let Some(mut held) = self.unsettled.remove(delivery_id) {
+            effects.quotas.unsettled.held -= 1;
             held.watchers.wake_all(&mut effects.wakes);
         }
     }
@@ -137,6 +171,7 @@ impl Incoming {
         effects: &mut Effects,
     ) -> Vec<(Key, Unconfirmed)> {
         let mut stated = Vec::new();
+        let before = self.unsettled.len();
         self.unsettled.retain(|_, held| {
             if link.is_some_and(|link| link != held.link) {
                 return true;
@@ -147,18 +182,27 @@ impl Incoming {
             stated.extend(decided.map(|unconfirmed| (held.link, *unconfirmed)));
             false
         });
+        effects.quotas.unsettled.held -= before - self.unsettled.len();
         stated
     }
 
     /// Gives a delivery its outcome. In mode first it is settled with it (P-011), in mode second the sender settles
     /// (P-010). False if it was settled before.
-    pub(crate) fn settle(&mut self, delivery_id: u32, state: DeliveryState) -> bool {
+    pub(crate) fn settle(
+        &mut self,
+        delivery_id: u32,
+        state: DeliveryState,
+        effects: &mut Effects,
+    ) -> bool {
         let Some(held) = self.unsettled.get_mut(delivery_id) else {
             return false;
         };
         let settles = held.unconfirmed.is_none();
         match &mut held.unconfirmed {
-            None => drop(self.unsettled.remove(delivery_id)),
+            None => {
+                self.unsettled.remove(delivery_id);
+                effects.quotas.unsettled.held -= 1;
+            }
             Some(unconfirmed) => {
                 if let DeliveryState::Outcome(outcome) = &state {
                     unconfirmed.outcome = Some(outcome.clone());
@@ -199,10 +243,12 @@ impl Incoming {
             return;
         }
         let last = disposition.last.unwrap_or(disposition.first);
+        let before = self.unsettled.len();
         self.unsettled
             .retain_range(disposition.first, last, |_, held| {
                 held.watchers.wake_all(&mut effects.wakes);
                 false
             });
+        effects.quotas.unsettled.held -= before - self.unsettled.len();
     }
 }

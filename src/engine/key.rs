@@ -136,16 +136,14 @@ impl NumberTable {
 
     /// Takes the lowest free number, if one is free at or below `highest`.
     pub(crate) fn allocate(&mut self, key: Key, highest: u32) -> Option<u32> {
-        let number = self
-            .0
-            .iter()
-            .position(Option::is_none)
-            .unwrap_or(self.0.len());
-        if number as u64 > u64::from(highest) {
-            return None;
-        }
-        self.set(number as u32, key);
-        Some(number as u32)
+        let number = self.free().next().filter(|number| *number <= highest)?;
+        self.set(number, key);
+        Some(number)
+    }
+
+    /// The free numbers from the lowest up, without an end.
+    pub(crate) fn free(&self) -> impl Iterator<Item = u32> {
+        (0..).filter(|number| self.get(*number).is_none())
     }
 
     /// Binds `number`; the caller has checked it against the limit that we announced.

@@ -46,18 +46,19 @@ pub(crate) struct EndSettings {
     /// Whether a sending end can send on behalf of the receiver's transactions.
     pub(crate) offers_acquisition: bool,
     /// Messages that wait for credit from the start, where we send.
-    pub(crate) available: u32,
+    pub(crate) available: Option<u32>,
 }
 
 impl EndSettings {
-    pub(crate) fn new(credit: Credit, auto_accept: bool, limits: &Limits) -> Self {
+    /// What options that say nothing mean.
+    pub(crate) fn new(limits: &Limits) -> Self {
         Self {
-            credit,
-            auto_accept,
+            credit: Credit::default(),
+            auto_accept: false,
             max_partial_bytes: limits.max_partial_delivery_bytes,
             prefetch_bytes: None,
             offers_acquisition: false,
-            available: 0,
+            available: None,
         }
     }
 }
@@ -141,7 +142,7 @@ impl Link {
             prefetch_bytes: None,
             // What comes before the answer is kept, and looked at then.
             offers_acquisition: true,
-            available: 0,
+            available: None,
         };
         let mut link = Self::outgoing(draft, settings);
         link.endpoint = Endpoint {

@@ -25,12 +25,13 @@
 //!            receiver.rs  top-up, reassembly, queue
 //!            credit.rs    the arithmetic of both
 //!
-//! Everywhere: effects.rs and output.rs (what is written to), wait.rs (who waits), endpoint.rs (open and closed halves),
+//! Everywhere: effects.rs, output.rs and quota.rs (what is written to), wait.rs (who waits), endpoint.rs (open and closed halves),
 //! key.rs (slabs), serial.rs (numbers that wrap), violation.rs (faults of the peer and their conditions), limits.rs.
 //! ```
 
 mod attaching;
 mod budget;
+mod channels;
 mod commands;
 mod connection;
 mod credit;
@@ -45,6 +46,7 @@ mod limits;
 mod link;
 mod outgoing;
 mod output;
+mod quota;
 mod receiver;
 mod receiving;
 mod resumption;
@@ -77,7 +79,7 @@ use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 
-use crate::codec::frame::{AmqpFrame, FrameError};
+use crate::codec::frame::{AmqpFrame, FrameError, MIN_MAX_FRAME_SIZE};
 use crate::codec::{AmqpError, Begin, DecodeError, Layout, Performative, condition};
 use crate::error::{ConnectionError, SessionError};
 use connection::ConnectionEnd;
@@ -85,10 +87,14 @@ use effects::Effects;
 use endpoint::Half;
 use key::Slab;
 use output::Output;
-use session::Session;
+use quota::Quotas;
+use session::{OUTGOING_WINDOW, Session};
 use timer::Timer;
 use violation::PeerFault;
 use wait::{Wakes, Watchers};
+
+/// What may be on its way in all sessions that the peer begins, as so many times the limit of what may be queued.
+const WINDOWS_WORTH: usize = 4;
 
 /// One connection with all its sessions, links and deliveries.
 #[derive(Debug)]
@@ -96,8 +102,6 @@ pub(crate) struct Engine {
     connection: ConnectionEnd,
     sessions: Slab<Session>,
     effects: Effects,
-    /// What a session that the peer begins gets as its begin.
-    incoming_window: u32,
     /// Which session is told of new room first.
     next_turn: usize,
 }
@@ -107,7 +111,6 @@ impl Engine {
         settings: ConnectionSettings,
         limits: Limits,
         layout: Layout,
-        incoming_window: u32,
         now: Instant,
     ) -> Self {
         let high_water = limits
@@ -126,12 +129,12 @@ impl Engine {
                 settled_watchers: Watchers::default(),
                 has_retirements: false,
                 written: 0,
+                quotas: Quotas::new(&limits),
                 limits,
                 pass: 0,
                 gives_way: false,
                 now,
             },
-            incoming_window,
             next_turn: 0,
         }
     }
@@ -296,13 +299,13 @@ impl Engine {
 
     /// A session that the peer begins is answered at once.
     fn incoming_session(&mut self) -> Result<Key, PeerFault> {
-        let begin = Session::local_begin(
-            0,
-            self.incoming_window,
-            self.effects.limits.max_links_per_session.saturating_sub(1),
-        );
+        let asked = &self.connection.settings.incoming_begin;
+        let begin = Begin {
+            incoming_window: asked.incoming_window.min(self.window_share()),
+            ..asked.clone()
+        };
         let key = self
-            .new_session(begin)
+            .new_session(begin, self.effects.now)
             .map_err(PeerFault::TooManySessions)?;
         if let Some(session) = self.sessions.get_mut(key) {
             session.is_remote_initiated = true;
@@ -310,13 +313,27 @@ impl Engine {
         Ok(key)
     }
 
-    /// Makes a session on the lowest free channel; the limit if there is none.
-    fn new_session(&mut self, begin: Begin) -> Result<Key, u32> {
+    /// Frames that may be on their way in one more session of the peer's: it cannot make us hold more by beginning many.
+    fn window_share(&self) -> u32 {
+        let octets = self.effects.limits.max_queued_bytes;
+        let frame = self.connection.settings.open.max_frame_size as usize;
+        let frames = octets.saturating_mul(WINDOWS_WORTH) / frame.max(MIN_MAX_FRAME_SIZE as usize);
+        let share = frames / (self.sessions.len() + 1);
+        u32::try_from(share).unwrap_or(u32::MAX).max(1)
+    }
+
+    /// Makes a session on a free channel; the limit if there is none. What `begin` cannot know is filled in.
+    fn new_session(&mut self, begin: Begin, now: Instant) -> Result<Key, u32> {
+        let begin = Begin {
+            outgoing_window: OUTGOING_WINDOW,
+            handle_max: self.effects.limits.max_links_per_session.saturating_sub(1),
+            ..begin
+        };
         let highest = self.connection.highest_outgoing_channel();
         let channels = &mut self.connection.outgoing_channels;
         let mut channel = None;
         let key = self.sessions.insert_with(|key| {
-            channel = channels.allocate(key, highest);
+            channel = channels.allocate(key, highest, now);
             Session::new(key, channel.unwrap_or(0) as u16, begin)
         });
         if channel.is_none() {
@@ -388,12 +405,15 @@ impl Engine {
         if session.endpoint.is_closed() {
             let channel = u32::from(session.outgoing_channel);
             if self.connection.outgoing_channels.get(channel) == Some(key) {
-                self.connection.outgoing_channels.clear(channel);
+                let now = self.effects.now;
+                self.connection.outgoing_channels.clear(channel, now);
             }
             session.watchers.wake_all(&mut self.effects.wakes);
         }
-        if session.is_over() {
-            self.sessions.remove(key);
+        if session.is_over()
+            && let Some(session) = self.sessions.remove(key)
+        {
+            session.incoming.give_back(&mut self.effects);
         }
     }
 
@@ -407,11 +427,22 @@ impl Engine {
         if let Err(error) = self.connection.flush_start(now, &mut self.effects) {
             return self.handle_cut(error);
         }
+        self.open_windows();
         if self.can_flush_sessions() {
             self.flush_sessions();
         }
         let is_ready = self.is_ready_to_close();
         self.connection.flush_end(is_ready, now, &mut self.effects);
+    }
+
+    /// Sessions whose windows stayed shut because of what others held look again.
+    fn open_windows(&mut self) {
+        if !self.effects.quotas.take_new_room() {
+            return;
+        }
+        for (_, session) in self.sessions.iter_mut() {
+            session.open_window(&mut self.effects);
+        }
     }
 
     /// Sessions write between the opens of both sides and our close.
@@ -462,6 +493,7 @@ impl Engine {
             && (self.connection.has_open_due()
                 || is_close_due
                 || self.can_flush_sessions()
+                || self.effects.quotas.has_new_room()
                 || self.has_output())
     }
 

@@ -25,9 +25,17 @@ impl Session {
         if !self.incoming.window.on_transfer() {
             return Err(PeerFault::WindowViolation.into());
         }
-        if self.is_window_due(effects) {
-            self.mark(effects);
-        }
+        let taken = self.take_transfer(transfer, payload, effects);
+        self.open_window(effects);
+        taken
+    }
+
+    fn take_transfer(
+        &mut self,
+        transfer: Transfer,
+        payload: Bytes,
+        effects: &mut Effects,
+    ) -> Result<(), LocatedFault> {
         let handle = transfer.handle;
         let key = self.input_link(handle, "transfer")?;
         let Some(link) = self.links.get_mut(key) else {
@@ -74,14 +82,14 @@ impl Session {
             return Ok(());
         };
         let queued_before = receiver.queue.len();
-        incoming.partial_bytes -= receiver.partial_len();
+        let partial_before = receiver.partial_len();
         let progress = receiver.on_transfer(transfer, payload, effects.pass, max_excess);
-        incoming.partial_bytes += receiver.partial_len();
+        incoming.replace_partial(partial_before, receiver.partial_len(), effects);
         let progress = progress?;
-        incoming.check_partial_bytes(effects.limits.max_partial_delivery_bytes)?;
+        incoming.check_partial(effects)?;
         let is_queued = receiver.queue.len() > queued_before;
         if is_queued {
-            incoming.queued_bytes += receiver.queue.back().map_or(0, Inbound::weight);
+            incoming.add_queued(receiver.queue.back().map_or(0, Inbound::weight), effects);
         }
         receiver.wake_waiters(&mut effects.wakes);
         let has_drained = receiver.finish_drain();
@@ -95,12 +103,10 @@ impl Session {
             link.watchers.wake_all(&mut effects.wakes);
         }
         match progress {
-            Progress::Began(began) => {
-                incoming.hold(began, key, effects.limits.max_unsettled_deliveries)?;
-            }
+            Progress::Began(began) => incoming.hold(began, key, effects)?,
             Progress::Resumed { began, outcome } => {
-                incoming.hold(began, key, effects.limits.max_unsettled_deliveries)?;
-                if incoming.settle(began.delivery_id, outcome.into()) {
+                incoming.hold(began, key, effects)?;
+                if incoming.settle(began.delivery_id, outcome.into(), effects) {
                     self.mark(effects);
                 }
             }
@@ -210,8 +216,7 @@ impl Session {
 
     /// What follows from the application having taken a delivery: settlement if that is automatic, credit, window.
     fn on_taken(&mut self, key: Key, delivery: &Inbound, effects: &mut Effects) {
-        let was_shut = self.incoming.queued_bytes >= effects.limits.max_queued_bytes;
-        self.incoming.queued_bytes = self.incoming.queued_bytes.saturating_sub(delivery.weight());
+        self.incoming.remove_queued(delivery.weight(), effects);
         let Some(link) = self.links.get_mut(key) else {
             return;
         };
@@ -226,13 +231,11 @@ impl Session {
         if auto_accept
             && self
                 .incoming
-                .settle(delivery.delivery_id, Outcome::Accepted.into())
+                .settle(delivery.delivery_id, Outcome::Accepted.into(), effects)
         {
             self.mark(effects);
         }
-        if was_shut && self.is_window_due(effects) {
-            self.mark(effects);
-        }
+        self.open_window(effects);
     }
 
     /// A caller gives up its place among those who wait to receive.
@@ -275,19 +278,16 @@ impl Session {
             .and_then(Link::receiver_mut)
             .and_then(ReceiverEnd::take)
         {
-            self.incoming.queued_bytes =
-                self.incoming.queued_bytes.saturating_sub(delivery.weight());
+            self.incoming.remove_queued(delivery.weight(), effects);
             if self
                 .incoming
-                .settle(delivery.delivery_id, Outcome::Released.into())
+                .settle(delivery.delivery_id, Outcome::Released.into(), effects)
             {
                 self.mark(effects);
             }
             effects.garbage.push(delivery.payload);
         }
-        if self.is_window_due(effects) {
-            self.mark(effects);
-        }
+        self.open_window(effects);
     }
 
     pub(crate) fn is_auto_accepting(&self, key: Key) -> bool {
@@ -306,7 +306,7 @@ impl Session {
         if let Some(error) = &link.ended {
             return Err(error.clone());
         }
-        if self.incoming.settle(delivery_id, state) {
+        if self.incoming.settle(delivery_id, state, effects) {
             self.mark(effects);
         }
         Ok(())
@@ -368,9 +368,11 @@ impl Session {
     }
 
     /// Gives up a delivery of which the rest will not come, because its link is over.
-    pub(super) fn drop_arriving(&mut self, key: Key) {
+    pub(super) fn drop_arriving(&mut self, key: Key, effects: &mut Effects) {
         if let Some(receiver) = self.links.get_mut(key).and_then(Link::receiver_mut) {
-            self.incoming.partial_bytes -= receiver.discard_partial();
+            let octets = receiver.discard_partial();
+            self.incoming.replace_partial(octets, 0, effects);
+            self.open_window(effects);
         }
     }
 }

@@ -135,8 +135,9 @@ pub(crate) struct SenderEnd {
     pub(crate) takes_resumed_only: bool,
     /// The transaction for which the receiver acquires what is sent.
     pub(crate) acquired_by: Option<Bytes>,
-    /// Messages that the application has and does not send for want of credit.
-    pub(crate) available: u32,
+    /// Messages that the application has and does not send for want of credit, if it ever said so; else they are those that
+    /// wait to be sent.
+    pub(crate) available: Option<u32>,
     next_tag: u64,
 }
 
@@ -152,7 +153,7 @@ impl SenderEnd {
             offers_acquisition: false,
             takes_resumed_only: false,
             acquired_by: None,
-            available: 0,
+            available: None,
             next_tag: 0,
         }
     }
@@ -205,7 +206,8 @@ impl SenderEnd {
     pub(crate) fn can_finish_drain(&self) -> bool {
         self.is_draining
             && self.partial.is_none()
-            && ((self.waiters.is_empty() && self.available == 0) || self.credit.link_credit == 0)
+            && ((self.waiters.is_empty() && self.available.unwrap_or(0) == 0)
+                || self.credit.link_credit == 0)
     }
 
     /// Our state as a flow; answers a drain if that can be done now.
@@ -217,7 +219,7 @@ impl SenderEnd {
         let flow = Flow {
             delivery_count: Some(self.credit.delivery_count),
             link_credit: Some(self.credit.link_credit),
-            available: Some(self.available.max(self.waiters.len() as u32)),
+            available: self.available.or(Some(self.waiters.len() as u32)),
             drain: self.is_draining,
             ..Flow::default()
         };

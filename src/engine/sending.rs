@@ -136,7 +136,7 @@ impl Session {
         let Some(sender) = self.links.get_mut(key).and_then(Link::sender_mut) else {
             return;
         };
-        sender.available = available;
+        sender.available = Some(available);
         if sender.can_finish_drain() {
             self.mark_flow(key, effects);
         }

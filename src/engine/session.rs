@@ -19,7 +19,7 @@ use crate::codec::{
 use crate::error::{LinkError, SessionError};
 
 /// We send whenever the peer's window allows, so ours says nothing.
-pub(super) const OUTGOING_WINDOW: u32 = i32::MAX as u32;
+pub(crate) const OUTGOING_WINDOW: u32 = i32::MAX as u32;
 
 /// A fault, and the link at which it happened.
 #[derive(Debug)]
@@ -103,21 +103,6 @@ impl Session {
             holders: 0,
             is_remote_initiated: false,
             begin,
-        }
-    }
-
-    /// The begin of ours for a session, with what the options of the user leave open.
-    pub(crate) fn local_begin(
-        next_outgoing_id: u32,
-        incoming_window: u32,
-        handle_max: u32,
-    ) -> Begin {
-        Begin {
-            next_outgoing_id,
-            incoming_window,
-            outgoing_window: OUTGOING_WINDOW,
-            handle_max,
-            ..Begin::default()
         }
     }
 
@@ -213,13 +198,13 @@ impl Session {
                 link.is_refusal_pending = false;
                 link.wake_all(effects);
                 if let Some(receiver) = link.receiver_mut() {
-                    receiver.discard_partial();
+                    let octets = receiver.discard_partial();
+                    self.incoming.replace_partial(octets, 0, effects);
                 }
             }
             self.outgoing
                 .fail(None, &error, reached(&error, effects), effects);
             self.forget_held(None, effects);
-            self.incoming.partial_bytes = 0;
         }
         self.mark(effects); // an end, or a close, that waited for what was under way may be due, and its deadline is new
         self.watchers.wake_all(&mut effects.wakes);
@@ -425,10 +410,6 @@ impl Session {
                     ..disposition
                 });
         }
-    }
-
-    pub(crate) fn set_properties(&mut self, properties: Fields) {
-        self.begin.properties = properties;
     }
 }
 

@@ -15,6 +15,7 @@
 //!   once and in order; on a link that is resumed exactly once, whatever was cut. A transaction happens as a whole.
 //! - At rest both unsettled maps, windows and credits agree; in the end both engines are empty.
 //! - Every wait ends, and no wake is lost.
+//! - What a connection holds for the peer is counted right, and within its limits.
 //!
 //! `cargo test --profile simulation --no-default-features --lib simulation -- --nocapture` runs it; `AMQP10_SEEDS=n` makes n
 //! runs, on all processors, and `AMQP10_SEED=n` replays one and prints its story: every frame that either side writes and
@@ -37,6 +38,9 @@ mod transactions;
 mod waits;
 mod wire;
 mod world;
+
+#[cfg(fuzzing)]
+pub(crate) use agreement::check_quotas;
 
 /// So many choices are enough for anything to happen, and make a run of milliseconds.
 #[cfg(fuzzing)]

@@ -63,7 +63,7 @@ pub enum ConnectError {
         /// What failed.
         error: WebSocketError,
     },
-    /// The peer wants another protocol than we do. V-011
+    /// The peer wants another protocol than we do (V-011).
     #[error("we speak {} here, the peer sent {theirs}{}", name(.ours), advice(.ours, .theirs))]
     ProtocolMismatch {
         /// What we sent, or would have accepted.

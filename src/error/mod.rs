@@ -4,6 +4,15 @@
 //! narrower ones, because the end of a connection ends all that it carried. Every error carries the condition and
 //! description that the peer gave, where it gave one, and says whether trying again can help.
 //!
+//! | failed | error | what lives on |
+//! |---|---|---|
+//! | connecting, or a client's handshake | [`ConnectError`], [`AcceptError`] | the listener |
+//! | a connection | [`ConnectionError`] | nothing that it carried |
+//! | a session | [`SessionError`] | the connection |
+//! | a link | [`LinkError`] | the session |
+//! | one send | [`SendError`] | the link, unless it holds a [`LinkError`] |
+//! | receiving | [`RecvError`] | the session |
+//!
 //! The text of an error says its causes too, so that one line of a log tells all. [`source`](std::error::Error::source)
 //! therefore repeats none of them: a cause is in the variant that holds it.
 
@@ -26,6 +35,9 @@ pub use redirect::Redirect;
 pub use session::SessionError;
 pub use tls::TlsError;
 pub use websocket::WebSocketError;
+
+pub use crate::sasl::SaslError;
+pub use crate::url::{UrlError, UrlPart};
 
 use crate::codec::{AmqpError, Symbol, condition};
 

@@ -40,7 +40,7 @@ pub enum TlsError {
         /// The name.
         name: String,
     },
-    /// The server's certificate is for other names. Y-005
+    /// The server's certificate is for other names (Y-005).
     #[error("the certificate is not valid for {expected:?}, it is for [{}]", .presented.join(", "))]
     WrongName {
         /// The name that we wanted.
@@ -48,10 +48,10 @@ pub enum TlsError {
         /// The names in the certificate; empty if not known.
         presented: Vec<String>,
     },
-    /// The certificate's issuer is not among the trusted roots. Y-005
+    /// The certificate's issuer is not among the trusted roots (Y-005).
     #[error("the certificate's issuer is unknown: trust it by `TlsConfig::with_root_certificates`")]
     UnknownIssuer,
-    /// The certificate's time is over. Y-005
+    /// The certificate's time is over (Y-005).
     #[error("the certificate has expired")]
     Expired,
     /// The certificate's time has not begun.

@@ -147,7 +147,11 @@ pub trait TokenSource: Send + Sync {
     /// A token for `resource` (`sb://namespace/hub`, in lower case) that is valid at `now`, and for some time after.
     ///
     /// # Errors
+    ///
     /// If there is no token; [`TokenError`] says whether to ask again.
+    ///
+    /// # Cancel safety
+    /// The client drops the future when nobody waits for the token any more, or the time for it is over, and asks anew.
     fn token<'a>(&'a self, resource: &'a str, now: SystemTime) -> TokenFuture<'a>;
 }
 
@@ -229,6 +233,7 @@ impl SharedAccessSignature {
     /// Reads `SharedAccessSignature sr=…&sig=…&se=…&skn=…`, fields in any order. Without `se` it has no known end.
     ///
     /// # Errors
+    ///
     /// If it is not such a text. The error holds nothing of it.
     pub fn parse(text: &str) -> Result<Self, TokenError> {
         let malformed = |what: &str| {

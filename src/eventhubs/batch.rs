@@ -108,6 +108,7 @@ impl EventBatch {
     /// Adds an event if there is room for it.
     ///
     /// # Errors
+    ///
     /// [`BatchFull`] gives the event back if there is no room; the batch is as before. An event that does not fit an empty
     /// batch fits none.
     ///

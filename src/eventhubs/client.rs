@@ -49,9 +49,11 @@ impl Client {
     /// runtime.
     ///
     /// # Errors
+    ///
     /// As [`connect_to`](Self::connect_to), and if the connection string is malformed: the error says where.
     ///
     /// # Cancel safety
+    ///
     /// Dropped, the connection is closed.
     pub async fn connect(
         connection_string: &str,
@@ -64,10 +66,12 @@ impl Client {
     /// credentials are good shows when the first link is attached.
     ///
     /// # Errors
+    ///
     /// If no hub is named, or two are; if there is neither key nor signature nor token source; if the namespace cannot be
     /// reached.
     ///
     /// # Cancel safety
+    ///
     /// Dropped, the connection is closed.
     pub async fn connect_to(
         target: ConnectionString,
@@ -100,9 +104,11 @@ impl Client {
     /// A producer that collects events, and publishes them in batches from the background. Asks for the hub's partitions.
     ///
     /// # Errors
+    ///
     /// If there is no such hub, or the service cannot be asked.
     ///
     /// # Cancel safety
+    ///
     /// Dropped, nothing has happened.
     pub async fn buffered_producer(
         &self,
@@ -115,10 +121,12 @@ impl Client {
     /// before this returns.
     ///
     /// # Errors
+    ///
     /// If the link cannot be attached; [`Unsupported`](super::ErrorKind::Unsupported) if the service does not offer this, and
     /// [`OwnershipLost`](super::ErrorKind::OwnershipLost) if a newer producer has taken the identity to go on with.
     ///
     /// # Cancel safety
+    ///
     /// Dropped, the link is detached.
     pub async fn idempotent_producer(
         &self,
@@ -131,10 +139,12 @@ impl Client {
     /// A consumer of one partition. Its link is attached before this returns.
     ///
     /// # Errors
+    ///
     /// If the link cannot be attached: no such hub, group or partition; not allowed; a consumer with a higher owner level is
     /// there ([`OwnershipLost`](super::ErrorKind::OwnershipLost)); too many readers.
     ///
     /// # Cancel safety
+    ///
     /// Dropped, the link is detached.
     pub async fn consumer(
         &self,
@@ -147,9 +157,11 @@ impl Client {
     /// Asks for the hub's properties: its partitions above all.
     ///
     /// # Errors
+    ///
     /// If there is no such hub, or the service cannot be asked.
     ///
     /// # Cancel safety
+    ///
     /// Dropped, nothing has changed.
     pub async fn hub_properties(&self) -> Result<HubProperties, EventHubsError> {
         HubProperties::read(&self.namespace).await
@@ -158,9 +170,11 @@ impl Client {
     /// Asks for a partition's properties: where it begins and ends.
     ///
     /// # Errors
+    ///
     /// If there is no such partition, or the service cannot be asked.
     ///
     /// # Cancel safety
+    ///
     /// Dropped, nothing has changed.
     pub async fn partition_properties(
         &self,
@@ -173,9 +187,11 @@ impl Client {
     /// dropped. Whoever waits for the next try of something learns at once that the client is closed.
     ///
     /// # Errors
+    ///
     /// If a connection had ended with an error, or the peer does not answer in time. It is closed all the same.
     ///
     /// # Cancel safety
+    ///
     /// Dropped, the connection is still closed, without waiting for the answer.
     pub async fn close(&self) -> Result<(), EventHubsError> {
         self.namespace.close().await

@@ -65,6 +65,7 @@ impl ConnectionString {
     /// `host` may carry a port, and may be written as `sb://host/`.
     ///
     /// # Errors
+    ///
     /// If one of them is empty, or the host is not one. Offsets count from the start of that part.
     pub fn from_parts(
         host: &str,
@@ -98,6 +99,7 @@ impl ConnectionString {
     /// `EVENT_HUB_NAME`.
     ///
     /// # Errors
+    ///
     /// If one of them is missing, or as [`from_parts`](Self::from_parts).
     pub fn from_env() -> Result<Self, ConnectionStringError> {
         Self::from_variables(|name| std::env::var(name).ok())

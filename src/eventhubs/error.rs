@@ -43,7 +43,7 @@ pub enum ErrorKind {
     /// The service is busy; it asks to wait.
     Busy,
     /// No answer came in time. For a send: nothing was stored.
-    TimedOut,
+    Timeout,
     /// The connection or the link was lost or cannot be made at the moment. For a send: nothing was stored.
     Unavailable,
     /// The events were sent, and whether they are stored is not known: no outcome came, or the service said that it gave up on
@@ -99,10 +99,10 @@ pub(super) enum Cause {
     #[error("the service did not accept it: {0}")]
     NotAccepted(Outcome),
     #[error("no answer within {0:?}")]
-    TimedOut(Duration),
+    Timeout(Duration),
     /// Events were handed to the stream, and no outcome came.
     #[error("no outcome within {0:?}; the events may or may not be stored")]
-    OutcomeTimedOut(Duration),
+    OutcomeTimeout(Duration),
     #[error("{0}")]
     InvalidArgument(String),
     #[error("{0}")]

@@ -246,6 +246,7 @@ impl ReceivedEvent {
     /// From a message of a partition.
     ///
     /// # Errors
+    ///
     /// If the message lacks what the service adds to every event: sequence number and offset.
     pub fn from_message(message: Message) -> Result<Self, EventHubsError> {
         let system_property = |name: &Symbol| message.message_annotations.as_ref()?.get(name);

@@ -21,6 +21,7 @@ impl Event {
     /// ```
     ///
     /// # Errors
+    ///
     /// [`InvalidArgument`](super::ErrorKind::InvalidArgument) if the value cannot be written as JSON.
     pub fn json<T: Serialize + ?Sized>(value: &T) -> Result<Self, EventHubsError> {
         Self::new(Vec::new()).with_json(value)
@@ -29,6 +30,7 @@ impl Event {
     /// Replaces the body by a value in JSON, and sets the content type to `application/json`. With the feature `json`.
     ///
     /// # Errors
+    ///
     /// As [`json`](Self::json).
     pub fn with_json<T: Serialize + ?Sized>(self, value: &T) -> Result<Self, EventHubsError> {
         let octets = serde_json::to_vec(value).map_err(|_| {
@@ -44,6 +46,7 @@ impl ReceivedEvent {
     /// the feature `json`.
     ///
     /// # Errors
+    ///
     /// [`Malformed`](super::ErrorKind::Malformed) if the body is not JSON, or not the JSON of a `T`. The error says at which
     /// place, and repeats nothing of the body.
     pub fn json<'de, T: Deserialize<'de>>(&'de self) -> Result<T, EventHubsError> {

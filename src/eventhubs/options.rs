@@ -13,9 +13,8 @@ use super::observer::ClientObserver;
 use super::retry::RetryPolicy;
 use super::trace_context::TraceContextSource;
 use super::wire::{MAX_SESSIONS, WEBSOCKET_SUB_PROTOCOL};
-use crate::{
-    Clock, ConnectError, Connection, ConnectionOptions, Proxy, TlsConfig, Url, WebSocketOptions,
-};
+use crate::websocket::WebSocketOptions;
+use crate::{Clock, ConnectError, Connection, ConnectionOptions, Proxy, TlsConfig, Url};
 
 /// Options of a [`Client`](super::Client).
 ///

@@ -43,6 +43,7 @@ impl TraceContext {
     /// A context of these ids.
     ///
     /// # Errors
+    ///
     /// If one of the ids is all zeros: that stands for none.
     pub fn new(
         trace_id: [u8; 16],
@@ -66,6 +67,7 @@ impl TraceContext {
     /// Adds what vendors say of the trace: `key=value` members divided by commas, at most 32.
     ///
     /// # Errors
+    ///
     /// If it is not such a list.
     pub fn with_state(mut self, tracestate: &str) -> Result<Self, TraceContextError> {
         if !is_state(tracestate) {

@@ -47,8 +47,8 @@ pub const PORT_WEBSOCKET: u16 = 443;
 /// The path at which WebSockets are opened. Some clients write a slash behind it.
 pub const WEBSOCKET_PATH: &str = "/$servicebus/websocket";
 
-/// The sub-protocol that clients offer there; [`amqp`](crate::AMQP_SUB_PROTOCOL) is known as well.
-pub const WEBSOCKET_SUB_PROTOCOL: &str = crate::AMQPWSB10_SUB_PROTOCOL;
+/// The sub-protocol that clients offer there; [`amqp`](crate::websocket::AMQP_SUB_PROTOCOL) is known as well.
+pub const WEBSOCKET_SUB_PROTOCOL: &str = crate::websocket::AMQPWSB10_SUB_PROTOCOL;
 
 /// What a link may be attached to.
 ///

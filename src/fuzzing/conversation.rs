@@ -8,9 +8,10 @@ use bytes::{Bytes, BytesMut};
 use super::peer;
 use crate::codec::frame::{self, MIN_MAX_FRAME_SIZE};
 use crate::codec::{
-    AmqpError, Attach, DeliveryState, Fields, Layout, Open, Outcome, Performative, Role, Source,
+    AmqpError, Attach, Begin, DeliveryState, Layout, Open, Outcome, Performative, Role, Source,
     Str, Target, condition,
 };
+use crate::engine::simulation::check_quotas;
 use crate::engine::{
     ConnectionSettings, Credit, EndSettings, Engine, Key, Limits, LinkKey, Outbound, Payload,
     Refusal, Ticket, Watcher,
@@ -60,6 +61,7 @@ impl Conversation {
         };
         let settings = ConnectionSettings {
             open,
+            incoming_begin: begin(0),
             idle_time_out: Some(PATIENCE),
             operation_timeout: PATIENCE,
         };
@@ -67,7 +69,7 @@ impl Conversation {
             true => Layout::Full,
             false => Layout::Short,
         };
-        let mut engine = Engine::new(settings, limits(), layout, 8, now);
+        let mut engine = Engine::new(settings, limits(), layout, now);
         engine.open();
         let mut conversation = Self {
             engine,
@@ -116,7 +118,7 @@ impl Conversation {
     fn begin(&mut self) {
         let session = self
             .engine
-            .begin(FIRST_NUMBER, 8, Fields::new())
+            .begin(begin(FIRST_NUMBER), self.now)
             .expect("the first session fits");
         for role in [Role::Sender, Role::Receiver] {
             let key = self
@@ -294,6 +296,7 @@ impl Conversation {
             frame::decode_amqp(raw).expect("we write frames that can be decoded");
         }
         assert!(output.is_empty(), "half a frame was written");
+        check_quotas(&self.engine);
         while self.engine.pop_waker().is_some() {}
         drop(self.engine.take_garbage());
     }
@@ -366,6 +369,14 @@ fn once<R>(engine: &mut Engine, poll: impl FnOnce(&mut Engine, &mut Watcher<'_>)
     let polled = poll(engine, &mut watcher);
     engine.forget_watcher(&mut place);
     polled
+}
+
+fn begin(next_outgoing_id: u32) -> Begin {
+    Begin {
+        next_outgoing_id,
+        incoming_window: 8,
+        ..Begin::default()
+    }
 }
 
 fn limits() -> Limits {

@@ -21,6 +21,10 @@ pub struct AcceptLinkOptions {
     pub rcv_settle_mode: Option<ReceiverSettleMode>,
     /// Who grants credit, where the peer sends. Default: 300, topped up.
     pub credit: Credit,
+    /// How many octets of deliveries may wait to be taken, where the peer sends: see
+    /// [`ReceiverOptions::prefetch_bytes`](crate::ReceiverOptions::prefetch_bytes). Default: no limit but the credit and
+    /// [`Limits::max_queued_bytes`].
+    pub prefetch_bytes: Option<usize>,
     /// The largest message that we take, in octets.
     pub max_message_size: Option<u64>,
     /// Deliveries are accepted when they are handed out, where the peer sends. Default no.
@@ -40,6 +44,8 @@ pub struct AcceptLinkOptions {
     pub incomplete_unsettled: bool,
     /// Extensions that we offer.
     pub offered_capabilities: Vec<Symbol>,
+    /// Extensions that we would use.
+    pub desired_capabilities: Vec<Symbol>,
     /// Properties of the attach.
     pub properties: Fields,
 }
@@ -72,6 +78,12 @@ impl AcceptLinkOptions {
     /// Sets [`credit`](Self::credit).
     pub fn credit(mut self, credit: Credit) -> Self {
         self.credit = credit;
+        self
+    }
+
+    /// Sets [`prefetch_bytes`](Self::prefetch_bytes).
+    pub fn prefetch_bytes(mut self, octets: usize) -> Self {
+        self.prefetch_bytes = Some(octets);
         self
     }
 
@@ -123,6 +135,12 @@ impl AcceptLinkOptions {
         self
     }
 
+    /// Sets [`desired_capabilities`](Self::desired_capabilities).
+    pub fn desired_capabilities(mut self, capabilities: impl IntoIterator<Item = Symbol>) -> Self {
+        self.desired_capabilities = capabilities.into_iter().collect();
+        self
+    }
+
     /// Sets [`properties`](Self::properties).
     pub fn properties(mut self, properties: Fields) -> Self {
         self.properties = properties;
@@ -142,6 +160,7 @@ impl AcceptLinkOptions {
             unsettled: self.unsettled.clone(),
             incomplete_unsettled: self.incomplete_unsettled,
             offered_capabilities: self.offered_capabilities.clone(),
+            desired_capabilities: self.desired_capabilities.clone(),
             properties: self.properties.clone(),
             ..Attach::new(remote.name.clone(), 0, role)
         }
@@ -149,9 +168,12 @@ impl AcceptLinkOptions {
 
     pub(crate) fn settings(&self, limits: &Limits) -> EndSettings {
         EndSettings {
+            credit: self.credit,
+            auto_accept: self.auto_accept,
+            prefetch_bytes: self.prefetch_bytes,
             offers_acquisition: self.transactional_acquisition,
-            available: self.available,
-            ..EndSettings::new(self.credit, self.auto_accept, limits)
+            available: (self.available > 0).then_some(self.available),
+            ..EndSettings::new(limits)
         }
     }
 }

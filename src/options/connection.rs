@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::{Proxy, WebSocketOptions};
+use super::websocket::WebSocketOptions;
+use super::{Proxy, SessionOptions};
 use crate::codec::{Fields, Layout, Open, Symbol};
 use crate::engine::Limits;
 use crate::error::ConnectError;
@@ -69,6 +70,9 @@ pub struct ConnectionOptions {
     pub connect_timeout: Duration,
     /// The limit of one begin, attach, detach, end or close. Default 10 s.
     pub operation_timeout: Duration,
+    /// What we say where the peer begins a session: with a listener, every session of a client's. Sessions of our own have theirs
+    /// from [`Connection::begin`](crate::Connection::begin).
+    pub incoming_sessions: SessionOptions,
     /// Bounds on what the peer can make us keep.
     pub limits: Limits,
 }
@@ -96,6 +100,7 @@ impl Default for ConnectionOptions {
             layout: Layout::Short,
             connect_timeout: Duration::from_secs(30),
             operation_timeout: Duration::from_secs(10),
+            incoming_sessions: SessionOptions::default(),
             limits: Limits::default(),
         }
     }
@@ -268,6 +273,12 @@ impl ConnectionOptions {
     /// Sets [`operation_timeout`](Self::operation_timeout).
     pub fn operation_timeout(mut self, limit: Duration) -> Self {
         self.operation_timeout = limit;
+        self
+    }
+
+    /// Sets [`incoming_sessions`](Self::incoming_sessions).
+    pub fn incoming_sessions(mut self, options: SessionOptions) -> Self {
+        self.incoming_sessions = options;
         self
     }
 

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{ConnectionOptions, WebSocketServerOptions};
+use super::ConnectionOptions;
+use super::websocket::WebSocketServerOptions;
 use crate::sasl::{AllowEveryone, Authenticator, SaslMechanism, SaslServerMechanism};
 use crate::transport::tls::TlsServerConfig;
 

@@ -7,7 +7,7 @@ mod proxy;
 mod receiver;
 mod sender;
 mod session;
-mod websocket;
+pub mod websocket;
 
 pub use accept::AcceptLinkOptions;
 pub use connection::ConnectionOptions;
@@ -16,18 +16,34 @@ pub use proxy::Proxy;
 pub use receiver::{OnDrop, ReceiverOptions};
 pub use sender::SenderOptions;
 pub use session::SessionOptions;
-pub use websocket::{
-    AMQP_SUB_PROTOCOL, AMQPWSB10_SUB_PROTOCOL, HttpRequest, HttpResponder, HttpResponse,
-    WebSocketOptions, WebSocketServerOptions,
-};
 
-use crate::codec::{Fields, Str};
+use crate::codec::{Attach, Fields, ReceiverSettleMode, SenderSettleMode, Str};
+use crate::error::LinkError;
 
 /// The name of a link, made up where none is given.
 fn link_name(given: Option<&str>) -> Str {
     match given {
         Some(name) => Str::from(name),
         None => Str::from(uuid::Uuid::new_v4().to_string()),
+    }
+}
+
+/// Whether the peer's answer has the settle modes that were asked for (L-022).
+fn check_settle_modes(
+    asked: (SenderSettleMode, ReceiverSettleMode),
+    answer: &Attach,
+) -> Result<(), LinkError> {
+    match (answer.snd_settle_mode, answer.rcv_settle_mode) == asked {
+        true => Ok(()),
+        false => Err(LinkError::SettleModeRefused),
+    }
+}
+
+/// Whether the peer says where the node is that it was to make.
+fn check_made(is_dynamic: bool, address: Option<&Str>) -> Result<(), LinkError> {
+    match is_dynamic && address.is_none() {
+        true => Err(LinkError::NoDynamicNode),
+        false => Ok(()),
     }
 }
 

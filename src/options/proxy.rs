@@ -14,7 +14,7 @@ const DEFAULT_PORT: u16 = 80;
 /// ```
 /// use amqp10::{ConnectionOptions, Proxy};
 ///
-/// # fn main() -> Result<(), amqp10::UrlError> {
+/// # fn main() -> Result<(), amqp10::error::UrlError> {
 /// let proxy = Proxy::http("http://alice:secret@proxy.example.com:3128")?.except("localhost,.internal");
 /// let options = ConnectionOptions::default().proxy(proxy);
 /// # let _ = options;
@@ -34,6 +34,7 @@ impl Proxy {
     /// User and password are sent with the first request, by the scheme `Basic`.
     ///
     /// # Errors
+    ///
     /// [`UrlError`] names the part that is wrong, and never repeats what could be a secret.
     pub fn http(url: &str) -> Result<Proxy, UrlError> {
         let rest = match url.split_once("://") {
@@ -61,6 +62,7 @@ impl Proxy {
     /// lower case first. `None` if it names none. Nothing else in this crate looks at these variables.
     ///
     /// # Errors
+    ///
     /// [`UrlError`] if the variable holds no URL of an HTTP proxy.
     pub fn from_env() -> Result<Option<Proxy>, UrlError> {
         Self::from_variables(|name| std::env::var(name).ok())

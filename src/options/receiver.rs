@@ -1,6 +1,6 @@
 //! What a receiving link is attached with.
 
-use super::{fill_in, link_name};
+use super::{check_made, check_settle_modes, fill_in, link_name};
 use crate::codec::{
     Attach, Fields, FilterSet, Modified, Outcome, ReceiverSettleMode, Role, SenderSettleMode,
     Source, Str, Symbol, Target, TargetArchetype, UnsettledMap,
@@ -221,21 +221,14 @@ impl ReceiverOptions {
 
     /// Whether the peer's answer is what we need (L-018, L-022).
     pub(crate) fn check(&self, answer: &Attach) -> Result<(), LinkError> {
-        let is_as_asked = answer.snd_settle_mode == self.snd_settle_mode
-            && answer.rcv_settle_mode == self.rcv_settle_mode;
-        if self.require_settle_modes && !is_as_asked {
-            return Err(LinkError::SettleModeRefused);
+        if self.require_settle_modes {
+            check_settle_modes((self.snd_settle_mode, self.rcv_settle_mode), answer)?;
         }
+        let is_dynamic = self.source.as_ref().is_some_and(|source| source.dynamic);
+        let made = answer.source.as_ref();
+        check_made(is_dynamic, made.and_then(|source| source.address.as_ref()))?;
         let of_source = self.source.iter().flat_map(|source| source.filter.iter());
         let mut asked = of_source.chain(self.filter.iter());
-        let is_dynamic = self.source.as_ref().is_some_and(|source| source.dynamic);
-        let made = answer
-            .source
-            .as_ref()
-            .and_then(|source| source.address.as_ref());
-        if is_dynamic && made.is_none() {
-            return Err(LinkError::NoDynamicNode);
-        }
         let in_force = answer.source.as_ref().map(|source| &source.filter);
         let is_ignored = |name: &Symbol| in_force.is_none_or(|filter| filter.get(name).is_none());
         match asked.find(|(name, _)| is_ignored(name)) {
@@ -274,8 +267,10 @@ impl ReceiverOptions {
 
     pub(crate) fn settings(&self, limits: &Limits) -> EndSettings {
         EndSettings {
+            credit: self.credit,
+            auto_accept: self.auto_accept,
             prefetch_bytes: self.prefetch_bytes,
-            ..EndSettings::new(self.credit, self.auto_accept, limits)
+            ..EndSettings::new(limits)
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What a sending link is attached with.
 
-use super::{fill_in, link_name};
+use super::{check_made, check_settle_modes, fill_in, link_name};
 use crate::codec::{
     Attach, Fields, ReceiverSettleMode, Role, SenderSettleMode, Source, Str, Symbol, Target,
     TargetArchetype, UnsettledMap,
@@ -127,16 +127,12 @@ impl SenderOptions {
             Some(TargetArchetype::Target(target)) => target.dynamic,
             _ => false,
         };
-        let made = answer.target.as_ref().and_then(TargetArchetype::address);
-        if is_dynamic && made.is_none() {
-            return Err(LinkError::NoDynamicNode);
+        let made = answer.target.as_ref();
+        check_made(is_dynamic, made.and_then(TargetArchetype::address))?;
+        if self.require_settle_modes {
+            check_settle_modes((self.snd_settle_mode, self.rcv_settle_mode), answer)?;
         }
-        let is_as_asked = answer.snd_settle_mode == self.snd_settle_mode
-            && answer.rcv_settle_mode == self.rcv_settle_mode;
-        match self.require_settle_modes && !is_as_asked {
-            true => Err(LinkError::SettleModeRefused),
-            false => Ok(()),
-        }
+        Ok(())
     }
 
     pub(crate) fn to_attach(&self, address: Str) -> Attach {

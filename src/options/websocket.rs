@@ -136,7 +136,8 @@ impl WebSocketServerOptions {
 /// is closed behind the answer.
 ///
 /// ```
-/// use amqp10::{HttpRequest, HttpResponder, HttpResponse, ListenerOptions, WebSocketServerOptions};
+/// use amqp10::ListenerOptions;
+/// use amqp10::websocket::{HttpRequest, HttpResponder, HttpResponse, WebSocketServerOptions};
 ///
 /// let health = HttpResponder::new(|request| match request.path() {
 ///     "/health" => HttpResponse::new(200).body("{}").content_type("application/json"),

@@ -58,8 +58,9 @@ pub mod address {
 
 /// A client of the broker's management node. Requests may be made from many tasks at once.
 ///
-/// What a request may fail with is a [`RequestError`]. What the broker refuses is [`RequestError::Refused`], with the status as in HTTP and the broker's explanation:
-/// 404 where a thing does not exist, 409 where it exists and is another, 403 where it must not be touched.
+/// What a request may fail with is a [`RequestError`]. What the broker refuses is [`RequestError::Refused`], with the status as
+/// in HTTP and the broker's explanation: 404 where a thing does not exist, 409 where it exists and is another, 403 where it must
+/// not be touched.
 #[derive(Clone, Debug)]
 pub struct Management {
     requests: RequestClient,
@@ -71,10 +72,12 @@ impl Management {
     /// The session should be used for nothing else: RabbitMQ ends it for whatever it dislikes about a link.
     ///
     /// # Errors
+    ///
     /// [`LinkError::MissingCapability`] if the peer does not offer [`LINK_PAIR`], as RabbitMQ 4 does; why the links could not be
     /// attached otherwise.
     ///
     /// # Cancel safety
+    ///
     /// Dropped, it detaches what was attached.
     pub async fn attach(session: &Session, options: RequestOptions) -> Result<Self, LinkError> {
         let peer = session.connection().remote_open();
@@ -88,9 +91,11 @@ impl Management {
     /// Declares a queue; one that is there already, with the same options, is fine.
     ///
     /// # Errors
+    ///
     /// Any [`RequestError`]; 409 if it is there with other options.
     ///
     /// # Cancel safety
+    ///
     /// Dropped, it may or may not be carried out.
     pub async fn declare_queue(
         &self,
@@ -98,51 +103,59 @@ impl Management {
         options: &QueueOptions,
     ) -> Result<QueueInfo, RequestError> {
         let path = address::queue(name);
-        QueueInfo::from_body(&self.ask("PUT", path, options.to_body()).await?)
+        QueueInfo::from_body(&self.request("PUT", path, options.to_body()).await?)
     }
 
     /// Tells about a queue.
     ///
     /// # Errors
+    ///
     /// 404 if there is none.
     ///
     /// # Cancel safety
+    ///
     /// Nothing happens by dropping the future.
     pub async fn queue(&self, name: &str) -> Result<QueueInfo, RequestError> {
         let path = address::queue(name);
-        QueueInfo::from_body(&self.ask("GET", path, Value::Null).await?)
+        QueueInfo::from_body(&self.request("GET", path, Value::Null).await?)
     }
 
     /// Deletes a queue; tells how many messages went with it. It is no error if there is no such queue.
     ///
     /// # Errors
+    ///
     /// Any [`RequestError`].
     ///
     /// # Cancel safety
+    ///
     /// Dropped, it may or may not be carried out.
     pub async fn delete_queue(&self, name: &str) -> Result<u64, RequestError> {
         let path = address::queue(name);
-        message_count(&self.ask("DELETE", path, Value::Null).await?)
+        message_count(&self.request("DELETE", path, Value::Null).await?)
     }
 
     /// Deletes the messages of a queue that nobody has acquired; tells how many.
     ///
     /// # Errors
+    ///
     /// 404 if there is no such queue.
     ///
     /// # Cancel safety
+    ///
     /// Dropped, it may or may not be carried out.
     pub async fn purge_queue(&self, name: &str) -> Result<u64, RequestError> {
         let path = format!("{}/messages", address::queue(name));
-        message_count(&self.ask("DELETE", path, Value::Null).await?)
+        message_count(&self.request("DELETE", path, Value::Null).await?)
     }
 
     /// Declares an exchange; one that is there already, with the same options, is fine.
     ///
     /// # Errors
+    ///
     /// 409 if it is there with other options.
     ///
     /// # Cancel safety
+    ///
     /// Dropped, it may or may not be carried out.
     pub async fn declare_exchange(
         &self,
@@ -150,39 +163,45 @@ impl Management {
         options: &ExchangeOptions,
     ) -> Result<(), RequestError> {
         let path = address::exchange(name);
-        self.ask("PUT", path, options.to_body()).await.map(drop)
+        self.request("PUT", path, options.to_body()).await.map(drop)
     }
 
     /// Deletes an exchange. It is no error if there is no such exchange.
     ///
     /// # Errors
+    ///
     /// Any [`RequestError`].
     ///
     /// # Cancel safety
+    ///
     /// Dropped, it may or may not be carried out.
     pub async fn delete_exchange(&self, name: &str) -> Result<(), RequestError> {
         let path = address::exchange(name);
-        self.ask("DELETE", path, Value::Null).await.map(drop)
+        self.request("DELETE", path, Value::Null).await.map(drop)
     }
 
     /// Makes a binding; one that is there already is fine.
     ///
     /// # Errors
+    ///
     /// 400 if one of its ends does not exist.
     ///
     /// # Cancel safety
+    ///
     /// Dropped, it may or may not be carried out.
     pub async fn bind(&self, binding: &Binding) -> Result<(), RequestError> {
         let body = binding.to_body();
-        self.ask("POST", "/bindings", body).await.map(drop)
+        self.request("POST", "/bindings", body).await.map(drop)
     }
 
     /// Deletes a binding. It is no error if there is no such binding.
     ///
     /// # Errors
+    ///
     /// Any [`RequestError`].
     ///
     /// # Cancel safety
+    ///
     /// Dropped, it may or may not be carried out.
     pub async fn unbind(&self, binding: &Binding) -> Result<(), RequestError> {
         let path = match binding.path() {
@@ -190,14 +209,14 @@ impl Management {
             None => self.find(binding).await?,
         };
         match path {
-            Some(path) => self.ask("DELETE", path, Value::Null).await.map(drop),
+            Some(path) => self.request("DELETE", path, Value::Null).await.map(drop),
             None => Ok(()),
         }
     }
 
     /// Where the broker keeps a binding that has arguments.
     async fn find(&self, binding: &Binding) -> Result<Option<String>, RequestError> {
-        let found = self.ask("GET", binding.query(), Value::Null).await?;
+        let found = self.request("GET", binding.query(), Value::Null).await?;
         let bindings = found
             .as_list()
             .ok_or_else(|| malformed("a list of bindings"))?;
@@ -211,24 +230,28 @@ impl Management {
     /// Replaces the OAuth token that the connection was opened with, before it ends (Z-025, RabbitMQ 4.1).
     ///
     /// # Errors
+    ///
     /// If the broker does not accept it.
     ///
     /// # Cancel safety
+    ///
     /// Dropped, it may or may not be carried out.
     pub async fn renew_token(&self, token: &str) -> Result<(), RequestError> {
         let token = Value::Binary(Bytes::copy_from_slice(token.as_bytes()));
-        self.ask("PUT", "/auth/tokens", token).await.map(drop)
+        self.request("PUT", "/auth/tokens", token).await.map(drop)
     }
 
-    /// Makes a request that has no method of its own: an HTTP method, a path with its query, a body (Z-034). Answers with the
-    /// body of the response.
+    /// Makes a request for which there is no method here: an HTTP method, a path with its query, a body (Z-034). Returns the body
+    /// of the response.
     ///
     /// # Errors
+    ///
     /// Any [`RequestError`].
     ///
     /// # Cancel safety
+    ///
     /// Dropped, it may or may not be carried out.
-    pub async fn ask(
+    pub async fn request(
         &self,
         method: &str,
         path: impl Into<Str>,
@@ -260,12 +283,19 @@ impl Management {
         }
     }
 
+    /// Whether one of the links has ended, so that no request can succeed any more.
+    pub fn is_closed(&self) -> bool {
+        self.requests.is_closed()
+    }
+
     /// Detaches both links. Requests still waiting fail.
     ///
     /// # Errors
+    ///
     /// If a link had ended with an error, or the peer does not answer.
     ///
     /// # Cancel safety
+    ///
     /// Dropped, the links are still detached, without waiting for the answer.
     pub async fn close(&self) -> Result<(), LinkError> {
         self.requests.close().await

@@ -10,12 +10,13 @@ use tokio::sync::watch;
 use super::{ReconnectError, ReconnectOptions, ReconnectingReceiver, ReconnectingSender};
 use crate::codec::Str;
 use crate::connection::ConnectionHandle;
+use crate::error::Stage;
 use crate::lock::lock;
 use crate::random::Random;
 use crate::single_flight::SingleFlight;
 use crate::{
     ConnectError, Connection, ConnectionError, ConnectionOptions, LinkError, ReceiverOptions,
-    SenderOptions, Session, SessionOptions, Stage, Url,
+    SenderOptions, Session, SessionOptions, Url,
 };
 
 type ConnectFuture = Pin<Box<dyn Future<Output = Result<Connection, ConnectError>> + Send>>;
@@ -63,7 +64,7 @@ impl ReconnectingConnection {
         Self::open_with(connect, options).await
     }
 
-    /// The same with connections that `connect` opens: through a tunnel, over a pipe, to one of several hosts.
+    /// As [`open`](Self::open), with connections that `connect` opens: through a tunnel, over a pipe, to one of several hosts.
     ///
     /// # Errors
     ///

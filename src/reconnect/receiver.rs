@@ -20,6 +20,10 @@ use crate::{Delivery, LinkError, Receiver, ReceiverOptions, RecvError};
 /// Handles are cheap to clone and can be used from any task; each delivery goes to one of those who wait. When the last handle is
 /// dropped, the link is closed in the background, or detached if its source is to outlive the session: a subscription stays
 /// until [`close`](Self::close) ends it.
+///
+/// On a link in receiver settle mode second whose source outlives the connection, deliveries are received exactly once: an
+/// outcome that was stated when the link was lost is stated again when the sender resumes it, and the delivery is not handed out
+/// again. [`Delivery::accept_confirmed`] waits for the sender besides [2.6.12].
 #[derive(Clone)]
 pub struct ReconnectingReceiver {
     link: Arc<LinkSlot<ReceiverAttaching>>,
@@ -121,7 +125,7 @@ impl ReconnectingReceiver {
             let left = max_wait.saturating_sub(start.elapsed());
             match attached.link.recv_batch(max, left).await {
                 Ok(mut batch) => {
-                    let is_lost = attached.link.is_closed();
+                    let is_lost = attached.link.is_detached();
                     batch.retain(|delivery| !is_lost || delivery.was_sent_settled()); // the others come again
                     if !batch.is_empty() {
                         attached.count_as_success();
@@ -144,22 +148,6 @@ impl ReconnectingReceiver {
         }
     }
 
-    /// Accepts a delivery and waits until the sender has settled, too [2.6.12]: exactly once, on a link in receiver settle mode
-    /// second whose source outlives the connection. If the link is lost meanwhile, its outcome is stated again when the sender
-    /// resumes it, and it is not handed out again. That holds for [`Delivery::accept`] and the other outcomes on such a link as
-    /// well; this one waits besides.
-    ///
-    /// # Errors
-    ///
-    /// Why the link ended. An outcome that was stated is kept, and stated on the next attachment.
-    ///
-    /// # Cancel safety
-    ///
-    /// The outcome is stated in any case; only the wait is given up.
-    pub async fn accept_confirmed(&self, delivery: &Delivery) -> Result<(), LinkError> {
-        delivery.accept_confirmed().await
-    }
-
     /// The link's name, the same on each attachment [2.6.1].
     pub fn name(&self) -> &str {
         &self.link.attaching.name
@@ -167,16 +155,16 @@ impl ReconnectingReceiver {
 
     /// Whether this side has closed or detached the link, or closed the connection. That the link is lost at the moment does not
     /// show: it comes back.
-    pub fn is_closed(&self) -> bool {
+    pub fn is_detached(&self) -> bool {
         self.link.ending().is_reached()
     }
 
-    /// Waits until [`is_closed`](Self::is_closed). Has no time limit.
+    /// Waits until [`is_detached`](Self::is_detached). Has no time limit.
     ///
     /// # Cancel safety
     ///
     /// Nothing is lost by dropping the future.
-    pub async fn closed(&self) -> ReconnectError {
+    pub async fn detached(&self) -> ReconnectError {
         self.link.ending().reached().await;
         ReconnectError::Closed
     }

@@ -78,7 +78,7 @@ impl ReceiverAttaching {
 impl Left {
     /// Takes what a lost link has queued. What was sent unsettled comes again.
     fn save_arrived(&mut self) {
-        let Some(last) = self.last.as_ref().filter(|last| last.is_closed()) else {
+        let Some(last) = self.last.as_ref().filter(|last| last.is_detached()) else {
             return;
         };
         while let Ok(Some(delivery)) = last.try_recv() {

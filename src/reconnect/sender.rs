@@ -120,16 +120,16 @@ impl ReconnectingSender {
 
     /// Whether this side has closed or detached the link, or closed the connection. That the link is lost at the moment does not
     /// show: it comes back.
-    pub fn is_closed(&self) -> bool {
+    pub fn is_detached(&self) -> bool {
         self.link.ending().is_reached()
     }
 
-    /// Waits until [`is_closed`](Self::is_closed). Has no time limit.
+    /// Waits until [`is_detached`](Self::is_detached). Has no time limit.
     ///
     /// # Cancel safety
     ///
     /// Nothing is lost by dropping the future.
-    pub async fn closed(&self) -> ReconnectError {
+    pub async fn detached(&self) -> ReconnectError {
         self.link.ending().reached().await;
         ReconnectError::Closed
     }

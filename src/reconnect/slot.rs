@@ -198,7 +198,7 @@ impl<A: Attaching> LinkSlot<A> {
 }
 
 fn is_alive<L: Link>(attached: &Arc<Attached<L>>) -> bool {
-    !attached.link.handle().is_closed()
+    !attached.link.handle().is_detached()
 }
 
 /// Attaches, with a pause before each new attempt, until there were enough.
@@ -211,7 +211,7 @@ async fn attach_persistently<A: Attaching>(
     let mut failures = 0;
     if let Some(dead) = dead {
         failures = dead.failures_with_its_end(connection.options());
-        let error = dead.link.handle().ended().await;
+        let error = dead.link.handle().detached().await;
         pause(connection, ending, failures, error.into()).await?;
     }
     loop {

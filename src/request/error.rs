@@ -22,7 +22,7 @@ pub enum RequestError {
     NotAccepted(Outcome),
     /// No reply came within the time allowed.
     #[error("no reply within {0:?}")]
-    TimedOut(Duration),
+    Timeout(Duration),
     /// The node answered that it failed.
     #[error("the node answered {0}")]
     Refused(Status),
@@ -39,9 +39,7 @@ impl RequestError {
             Self::Link(error) => error.remote_error(),
             Self::Send(error) => error.remote_error(),
             Self::NotAccepted(Outcome::Rejected(rejected)) => rejected.error.as_deref(),
-            Self::NotAccepted(_) | Self::TimedOut(_) | Self::Refused(_) | Self::Malformed(_) => {
-                None
-            }
+            Self::NotAccepted(_) | Self::Timeout(_) | Self::Refused(_) | Self::Malformed(_) => None,
         }
     }
 
@@ -68,7 +66,7 @@ impl RequestError {
     }
 
     /// Whether the same request may succeed later. Whether it was carried out already is not known where the error is
-    /// [`TimedOut`](Self::TimedOut) or [`Link`](Self::Link), so that only a request that may be repeated should be.
+    /// [`Timeout`](Self::Timeout) or [`Link`](Self::Link), so that only a request that may be repeated should be.
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Link(error) => error.is_retryable(),
@@ -82,7 +80,7 @@ impl RequestError {
                 }
                 _ => false,
             },
-            Self::TimedOut(_) => true,
+            Self::Timeout(_) => true,
             Self::Refused(status) => status.is_transient(),
             Self::Malformed(_) => false,
         }

@@ -29,7 +29,7 @@ pub trait Authenticator: fmt::Debug + Send + Sync + 'static {
     /// [`authenticate`](Authenticator::authenticate) as [`PresentedCredentials::Scram`].
     ///
     /// `username` is prepared by SASLprep (RFC 4013). `None` for a user who does not exist: the client is challenged all the
-    /// same, with 4096 iterations, and then refused. Where users have other iterations, [`ScramKeys::decoy`](crate::ScramKeys::decoy)
+    /// same, with 4096 iterations, and then refused. Where users have other iterations, [`ScramKeys::decoy`](crate::sasl::ScramKeys::decoy)
     /// hides better who does not exist. Default: nobody exists.
     ///
     /// # Errors

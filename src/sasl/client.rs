@@ -25,9 +25,10 @@ enum Mechanism {
 }
 
 impl Mechanism {
-    /// What the credentials allow, the strongest first. Y-017
+    /// What the credentials allow, the strongest first (Y-017).
     ///
     /// # Errors
+    ///
     /// Credentials that cannot be expressed in the strongest, or must not be sent by any.
     fn for_credentials(
         credentials: &Credentials,
@@ -70,7 +71,7 @@ impl Mechanism {
         }
     }
 
-    /// Present in all that are ours: some servers ask again by a challenge if it is null. Y-029
+    /// Present in all that are ours: some servers ask again by a challenge if it is null (Y-029).
     fn initial_response(&mut self) -> Result<Option<Bytes>, SaslError> {
         match self {
             Mechanism::Anonymous | Mechanism::External => Ok(Some(Bytes::new())),
@@ -96,7 +97,7 @@ impl Mechanism {
         }
     }
 
-    /// The server said ok: whether that is to be believed. Y-022
+    /// The server said ok: whether that is to be believed (Y-022).
     fn finish(self, additional_data: Option<&[u8]>) -> Result<(), SaslError> {
         match self {
             Mechanism::Anonymous | Mechanism::Plain { .. } | Mechanism::External => Ok(()),
@@ -121,7 +122,7 @@ fn scram(_username: &str, _password: &str) -> Result<Vec<Mechanism>, SaslError> 
     Ok(Vec::new())
 }
 
-/// `authzid NUL authcid NUL password`, the first one empty: act as oneself. Y-028
+/// `authzid NUL authcid NUL password`, the first one empty: act as oneself (Y-028).
 fn plain_response(username: &str, password: &str) -> Result<Bytes, SaslError> {
     let unusable = |reason| Err(SaslError::UnusableCredentials { reason });
     if username.is_empty() {
@@ -153,6 +154,7 @@ impl AwaitMechanisms {
     /// `plain_is_allowed`: the stream is secure, or the user allows passwords on one that is not.
     ///
     /// # Errors
+    ///
     /// Credentials that must not or cannot be sent are refused before anything was.
     pub(crate) fn new(
         credentials: &Credentials,

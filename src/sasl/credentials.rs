@@ -9,7 +9,7 @@ use super::SaslClientMechanism;
 #[derive(Clone, Default)]
 #[non_exhaustive]
 pub enum Credentials {
-    /// Skip SASL altogether: the AMQP header is the first thing sent. Most servers refuse that. Y-034
+    /// Skip SASL altogether: the AMQP header is the first thing sent. Most servers refuse that (Y-034).
     None,
     /// SASL ANONYMOUS: no identity; the Event Hubs service then authorizes by token (CBS).
     #[default]

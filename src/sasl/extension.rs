@@ -1,4 +1,4 @@
-//! Mechanisms that this crate does not have: OAUTHBEARER, XOAUTH2, GSSAPI and whatever else a server wants. Y-031
+//! Mechanisms that this crate does not have: OAUTHBEARER, XOAUTH2, GSSAPI and whatever else a server wants (Y-031).
 
 use std::fmt;
 use std::pin::Pin;
@@ -10,7 +10,8 @@ use super::{AuthenticationFailure, Identity, SaslError};
 /// A further mechanism for clients, given as [`Credentials::Custom`](crate::Credentials::Custom).
 ///
 /// ```
-/// use amqp10::{Credentials, SaslClientExchange, SaslClientMechanism, SaslError};
+/// use amqp10::Credentials;
+/// use amqp10::sasl::{SaslClientExchange, SaslClientMechanism, SaslError};
 /// use bytes::Bytes;
 ///
 /// /// OAUTHBEARER (RFC 7628): a token, and nothing to challenge.
@@ -98,7 +99,7 @@ pub trait SaslClientExchange: Send {
 
 /// A further mechanism for listeners, given to
 /// [`SaslServerOptions::custom_mechanism`](crate::SaslServerOptions::custom_mechanism). It decides by itself who may enter: the
-/// [`Authenticator`](crate::Authenticator) is not asked.
+/// [`Authenticator`](crate::sasl::Authenticator) is not asked.
 pub trait SaslServerMechanism: fmt::Debug + Send + Sync + 'static {
     /// The registered name, in ASCII.
     fn name(&self) -> &'static str;

@@ -9,18 +9,18 @@ use super::ScramHash;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum SaslMechanism {
-    /// ANONYMOUS (RFC 4505): no identity. Y-027
+    /// ANONYMOUS (RFC 4505): no identity (Y-027).
     Anonymous,
-    /// PLAIN (RFC 4616): user name and password as they are. Y-028
+    /// PLAIN (RFC 4616): user name and password as they are (Y-028).
     Plain,
-    /// EXTERNAL (RFC 4422, appendix A): the identity of the TLS client certificate. Y-029
+    /// EXTERNAL (RFC 4422, appendix A): the identity of the TLS client certificate (Y-029).
     External,
     /// MSSBCBS (Event Hubs): ANONYMOUS under another name; authorization follows by token. Only listeners use it.
     Mssbcbs,
-    /// SCRAM (RFC 5802): a password that is proven and does not travel. Y-030
+    /// SCRAM (RFC 5802): a password that is proven and does not travel (Y-030).
     #[cfg(feature = "scram")]
     Scram(ScramHash),
-    /// A mechanism of the application's. Y-031
+    /// A mechanism of the application's (Y-031).
     Custom(&'static str),
 }
 

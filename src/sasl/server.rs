@@ -14,7 +14,7 @@ use super::{
 use crate::codec::sasl::{SaslChallenge, SaslCode, SaslFrame, SaslMechanisms, SaslOutcome};
 use crate::codec::{Str, Symbol};
 
-/// The frame that opens the exchange [5.3.3.1], and the state that follows. Y-013, Y-016
+/// The frame that opens the exchange [5.3.3.1], and the state that follows (Y-013, Y-016).
 ///
 /// `custom` are offered first. A name that is no symbol is not offered.
 pub(crate) fn offer(
@@ -35,7 +35,7 @@ pub(crate) fn offer(
     )
 }
 
-/// The frame that ends the exchange [5.3.3.5]. Additional data is for code 0 alone. Y-022
+/// The frame that ends the exchange [5.3.3.5]. Additional data is for code 0 alone (Y-022).
 pub(crate) fn outcome(code: SaslCode, additional_data: Option<Bytes>) -> SaslFrame {
     SaslFrame::Outcome(SaslOutcome {
         code,
@@ -215,7 +215,7 @@ impl Exchange {
     }
 }
 
-/// `[authzid] NUL authcid NUL password`, UTF-8, neither of the last two empty. Y-028
+/// `[authzid] NUL authcid NUL password`, UTF-8, neither of the last two empty (Y-028).
 fn parse_plain(response: &[u8]) -> Result<PresentedCredentials, SaslError> {
     let mechanism = SaslMechanism::Plain;
     let malformed = |reason| SaslError::MalformedResponse { mechanism, reason };

@@ -19,7 +19,7 @@ use crate::codec::DecodeError;
 use crate::codec::frame::{self, AmqpFrame, FrameError, MIN_MAX_FRAME_SIZE, RawFrame};
 use crate::engine::{ConnectionSettings, Engine};
 use crate::error::ConnectionError;
-use crate::options::{ConnectionOptions, SessionOptions};
+use crate::options::ConnectionOptions;
 
 const SMALLEST_READ: usize = 4 << 10;
 const LARGEST_READ: usize = 64 << 10;
@@ -108,6 +108,7 @@ impl Driver {
     pub(crate) fn start(handshaken: Handshaken, options: &ConnectionOptions) -> Shared {
         let settings = ConnectionSettings {
             open: options.to_open(),
+            incoming_begin: options.incoming_sessions.to_begin(),
             idle_time_out: options.idle_time_out,
             operation_timeout: options.operation_timeout,
         };
@@ -115,14 +116,7 @@ impl Driver {
             open: options.limits.max_open_frame_size.max(MIN_MAX_FRAME_SIZE),
             others: options.max_frame_size.max(MIN_MAX_FRAME_SIZE), // F-016
         };
-        let incoming_window = SessionOptions::default().incoming_window;
-        let engine = Engine::new(
-            settings,
-            options.limits,
-            options.layout,
-            incoming_window,
-            clock::now(),
-        );
+        let engine = Engine::new(settings, options.limits, options.layout, clock::now());
         let shared = Shared::new(engine);
         let Handshaken {
             stream, read_ahead, ..

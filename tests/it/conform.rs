@@ -48,7 +48,7 @@ fn cases(side: Side) -> Vec<&'static Case> {
 
 /// A clock that jumps waits as long as it takes.
 fn patient() -> RunOptions {
-    RunOptions::default().case_deadline(Duration::from_secs(1000))
+    RunOptions::default().case_timeout(Duration::from_secs(1000))
 }
 
 async fn play_with_broker(options: BrokerOptions, login: Option<(&str, &str)>) -> Vec<Played> {
@@ -66,9 +66,9 @@ async fn play_with_broker(options: BrokerOptions, login: Option<(&str, &str)>) -
 
 #[tokio::test(start_paused = true)]
 async fn the_broker_passes_every_case() {
-    let open = play_with_broker(BrokerOptions::new(), None).await;
+    let open = play_with_broker(BrokerOptions::default(), None).await;
     let users = amqp10::broker::read_users("conform:secret").unwrap();
-    let options = BrokerOptions::new().sasl(users);
+    let options = BrokerOptions::default().sasl(users);
     let private = play_with_broker(options, Some(("conform", "secret"))).await;
     assert_passed(&[open, private]);
 }

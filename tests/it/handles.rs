@@ -9,7 +9,7 @@ use amqp10::transaction::{
 use amqp10::{
     AcceptLinkOptions, AcceptedLink, Body, ConnectionOptions, Credit, ListenerOptions, Message,
     Outcome, OutgoingMessage, Receiver, ReceiverOptions, Sender, SenderOptions, Session,
-    SessionOptions,
+    SessionOptions, Symbol,
 };
 
 use crate::support::Pair;
@@ -158,6 +158,27 @@ async fn the_other_direction_works_too() {
 }
 
 #[tokio::test]
+async fn a_listener_too_says_how_many_octets_may_wait_and_what_it_would_use() {
+    let pair = Pair::new().await;
+    let session = pair.client.begin(SessionOptions::default()).await.unwrap();
+    let extension = Symbol::from_static("example:extension");
+    let options = AcceptLinkOptions::default()
+        .prefetch_bytes(64 * 1024)
+        .desired_capabilities([extension.clone()]);
+    let (sender, _receiver) = tokio::join!(
+        session.attach_sender("node", SenderOptions::default()),
+        async {
+            let link = pair.server.accept_link().await.unwrap();
+            link.accept(options).await.unwrap()
+        }
+    );
+    let sender = sender.unwrap();
+    assert_eq!(sender.remote_attach().desired_capabilities, [extension]);
+    drop(sender.reserve().await.unwrap());
+    assert_eq!(sender.credit(), 1, "no delivery has shown its size");
+}
+
+#[tokio::test]
 async fn a_batch_waits_for_all_that_is_granted() {
     let pair = Pair::new().await;
     let session = pair.client.begin(SessionOptions::default()).await.unwrap();
@@ -216,16 +237,16 @@ async fn watching_for_the_end_at_each_turn_keeps_nothing() {
             tokio::select! {
                 biased;
                 _ = connection.closed() => panic!("the connection lives"),
-                _ = sender.closed() => panic!("the link lives"),
+                _ = sender.detached() => panic!("the link lives"),
                 () = tokio::task::yield_now() => {}
             }
         });
         turn.await.unwrap();
     }
-    assert!(!sender.is_closed());
+    assert!(!sender.is_detached());
     assert!(!pair.client.is_closed());
     pair.client.close().await.unwrap();
-    assert!(sender.is_closed());
+    assert!(sender.is_detached());
 }
 
 /// A receiver of the client's on `session`, and the sender that feeds it.

@@ -1,8 +1,11 @@
 use alloc::vec::Vec;
+use core::mem;
 
 use bytes::Bytes;
 
 use crate::code::descriptor;
+use crate::error::DecodeError;
+use crate::read::{Decode, Reader};
 use crate::value::Value;
 use crate::write::{Encode, Writer};
 
@@ -38,6 +41,35 @@ impl Body {
             Self::Value(value) => Some(value),
             _ => None,
         }
+    }
+
+    /// Reads one more of its sections, whose descriptor has been read and may stand here.
+    pub(super) fn read_section(
+        &mut self,
+        section: u64,
+        reader: &mut Reader,
+    ) -> Result<(), DecodeError> {
+        match section {
+            descriptor::DATA => {
+                let octets = Bytes::decode(reader)?;
+                match self {
+                    Self::DataSections(sections) => sections.push(octets),
+                    Self::Data(first) => {
+                        *self = Self::DataSections(Vec::from([mem::take(first), octets]));
+                    }
+                    _ => *self = Self::Data(octets),
+                }
+            }
+            descriptor::AMQP_SEQUENCE => {
+                let items = Vec::decode(reader)?;
+                match self {
+                    Self::Sequences(sections) => sections.push(items),
+                    _ => *self = Self::Sequences(Vec::from([items])),
+                }
+            }
+            _ => *self = Self::Value(Value::decode(reader)?),
+        }
+        Ok(())
     }
 }
 

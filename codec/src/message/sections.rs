@@ -1,4 +1,3 @@
-use alloc::vec::Vec;
 use core::ops::Range;
 
 use bytes::Bytes;
@@ -8,7 +7,7 @@ use crate::code::descriptor;
 use crate::composite::decode_fields;
 use crate::error::{DecodeError, DecodeErrorKind};
 use crate::read::{Decode, Reader};
-use crate::value::{Annotations, ApplicationProperties, Value};
+use crate::value::{Annotations, ApplicationProperties};
 
 /// An encoded message whose sections have been found but not decoded.
 ///
@@ -35,7 +34,6 @@ pub struct Sections {
 
 #[derive(Clone, Copy, Debug)]
 struct BodySections {
-    descriptor: u64,
     start: usize,
     count: usize,
 }
@@ -54,15 +52,16 @@ impl Sections {
         let mut bare = None;
         while reader.remaining() > 0 {
             let start = reader.position();
-            let descriptor = sections.place(&mut reader, &mut last)?;
+            last = read_section(&mut reader, last)?;
+            sections.note(last, start, reader.position());
             reader.skip_value()?;
-            if descriptor <= descriptor::DELIVERY_ANNOTATIONS {
+            if last <= descriptor::DELIVERY_ANNOTATIONS {
                 sections.delivery_annotations_end = reader.position();
             }
-            if descriptor <= descriptor::MESSAGE_ANNOTATIONS {
+            if last <= descriptor::MESSAGE_ANNOTATIONS {
                 sections.message_annotations_end = reader.position();
             }
-            if (descriptor::PROPERTIES..descriptor::FOOTER).contains(&descriptor) {
+            if (descriptor::PROPERTIES..descriptor::FOOTER).contains(&last) {
                 bare = Some(bare.map_or(start, |bare: Range<usize>| bare.start)..reader.position());
             }
         }
@@ -71,58 +70,20 @@ impl Sections {
         Ok(sections)
     }
 
-    /// Reads the descriptor of the next section and notes where the section is. `last` is the section before;
-    /// the descriptors of sections rise in the order in which sections stand.
-    fn place(&mut self, reader: &mut Reader, last: &mut u64) -> Result<u64, DecodeError> {
-        let start = reader.position();
-        let descriptor = reader.read_descriptor()?.unwrap_or_default();
-        let value = Some(reader.position());
-        if self.repeats_body(descriptor, *last) {
-            return Ok(descriptor);
-        }
-        match descriptor {
+    /// Notes where a section starts, and where its value does.
+    fn note(&mut self, section: u64, start: usize, value: usize) {
+        let value = Some(value);
+        match section {
             descriptor::HEADER => self.header = value,
             descriptor::DELIVERY_ANNOTATIONS => self.delivery_annotations = value,
             descriptor::MESSAGE_ANNOTATIONS => self.message_annotations = value,
             descriptor::PROPERTIES => self.properties = value,
             descriptor::APPLICATION_PROPERTIES => self.application_properties = value,
-            descriptor::DATA | descriptor::AMQP_SEQUENCE | descriptor::AMQP_VALUE
-                if self.body.is_none() =>
-            {
-                self.body = Some(BodySections {
-                    descriptor,
-                    start,
-                    count: 1,
-                });
-            }
-            descriptor::DATA | descriptor::AMQP_SEQUENCE | descriptor::AMQP_VALUE => {
-                return Err(misplaced(start, descriptor));
-            }
             descriptor::FOOTER => self.footer = value,
-            _ => {
-                let expected = "a message section";
-                return Err(DecodeError::new(
-                    start,
-                    DecodeErrorKind::UnexpectedDescriptor { expected },
-                ));
-            }
-        }
-        if descriptor <= *last {
-            return Err(misplaced(start, descriptor));
-        }
-        *last = descriptor;
-        Ok(descriptor)
-    }
-
-    /// Whether this is one more section of a body that may have several.
-    fn repeats_body(&mut self, descriptor: u64, last: u64) -> bool {
-        let repeatable = matches!(descriptor, descriptor::DATA | descriptor::AMQP_SEQUENCE);
-        match &mut self.body {
-            Some(body) if repeatable && descriptor == last => {
-                body.count += 1;
-                true
-            }
-            _ => false,
+            _ => match &mut self.body {
+                Some(body) => body.count += 1,
+                None => self.body = Some(BodySections { start, count: 1 }),
+            },
         }
     }
 
@@ -170,18 +131,21 @@ impl Sections {
 
     /// The body; data are slices of the message.
     pub fn body(&self) -> Result<Body, DecodeError> {
-        self.read_body(&mut self.reader())
+        let mut body = Body::Empty;
+        if let Some(BodySections { start, count }) = self.body {
+            let reader = &mut self.reader();
+            reader.seek(start);
+            for _ in 0..count {
+                let section = reader.read_descriptor()?.unwrap_or_default();
+                body.read_section(section, reader)?;
+            }
+        }
+        Ok(body)
     }
 
     /// The whole message, every section decoded.
     pub fn message(&self) -> Result<Message, DecodeError> {
-        self.read_message(&mut self.reader())
-    }
-
-    /// The whole message, every section decoded.
-    pub(super) fn into_message(mut self) -> Result<Message, DecodeError> {
-        let reader = &mut Reader::new(core::mem::take(&mut self.message));
-        self.read_message(reader)
+        Message::decode(self.message.clone())
     }
 
     /// The sections that no intermediary may change, as they came: properties, application properties, body.
@@ -207,40 +171,6 @@ impl Sections {
     fn reader(&self) -> Reader {
         Reader::new(self.message.clone())
     }
-
-    fn read_message(&self, reader: &mut Reader) -> Result<Message, DecodeError> {
-        Ok(Message {
-            header: read(reader, self.header, decode_fields)?,
-            delivery_annotations: read(reader, self.delivery_annotations, Annotations::decode)?,
-            message_annotations: read(reader, self.message_annotations, Annotations::decode)?,
-            properties: read(reader, self.properties, decode_fields)?,
-            application_properties: read(
-                reader,
-                self.application_properties,
-                ApplicationProperties::decode,
-            )?,
-            body: self.read_body(reader)?,
-            footer: read(reader, self.footer, Annotations::decode)?,
-        })
-    }
-
-    fn read_body(&self, reader: &mut Reader) -> Result<Body, DecodeError> {
-        let Some(BodySections {
-            descriptor,
-            start,
-            count,
-        }) = self.body
-        else {
-            return Ok(Body::Empty);
-        };
-        reader.seek(start);
-        match (descriptor, count) {
-            (descriptor::DATA, 1) => read_section(reader).map(Body::Data),
-            (descriptor::DATA, _) => read_sections(reader, count).map(Body::DataSections),
-            (descriptor::AMQP_SEQUENCE, _) => read_sections(reader, count).map(Body::Sequences),
-            _ => read_section::<Value>(reader).map(Body::Value),
-        }
-    }
 }
 
 #[inline(always)]
@@ -256,13 +186,28 @@ fn read<T>(
     decode(reader).map(Some)
 }
 
-fn read_sections<T: Decode>(reader: &mut Reader, count: usize) -> Result<Vec<T>, DecodeError> {
-    (0..count).map(|_| read_section(reader)).collect()
-}
-
-fn read_section<T: Decode>(reader: &mut Reader) -> Result<T, DecodeError> {
-    reader.read_descriptor()?;
-    T::decode(reader)
+/// Reads the descriptor of the next section, which must be one that may follow `last` (M-001, M-004): the descriptors of
+/// sections rise in the order in which sections stand. A body may have several sections, of one kind (M-003).
+pub(super) fn read_section(reader: &mut Reader, last: u64) -> Result<u64, DecodeError> {
+    let start = reader.position();
+    let section = reader.read_descriptor()?.unwrap_or_default();
+    if !(descriptor::HEADER..=descriptor::FOOTER).contains(&section) {
+        let expected = "a message section";
+        return Err(DecodeError::new(
+            start,
+            DecodeErrorKind::UnexpectedDescriptor { expected },
+        ));
+    }
+    let is_of_body = |section| (descriptor::DATA..descriptor::FOOTER).contains(&section);
+    let may_follow = match section {
+        descriptor::DATA | descriptor::AMQP_SEQUENCE if section == last => true,
+        _ if is_of_body(section) && is_of_body(last) => false,
+        _ => section > last,
+    };
+    match may_follow {
+        true => Ok(section),
+        false => Err(misplaced(start, section)),
+    }
 }
 
 fn misplaced(offset: usize, descriptor: u64) -> DecodeError {

@@ -13,13 +13,13 @@ use super::ser::Serializer;
 use crate::code;
 use crate::decode_value;
 use crate::error::EncodeError;
-use crate::read::Limits;
+use crate::read::DecodeLimits;
 use crate::value::{Array, Value};
 use crate::write::{Encode, Mark, Writer};
 
 /// One level deeper, if decoders with the default limits still read that (T-045).
 fn deepen(depth: u32) -> Result<u32, EncodeError> {
-    if depth < Limits::DEPTH {
+    if depth < DecodeLimits::DEPTH {
         Ok(depth + 1)
     } else {
         Err(EncodeError::TooDeep)

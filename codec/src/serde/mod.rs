@@ -50,7 +50,7 @@
 //! `f64`; a symbol for a string, thus also for the name of a field or variant; an array for a list.
 //! Everything else of another type is an error (T-061). Unknown fields are passed over without a look
 //! inside, unless the type has `#[serde(deny_unknown_fields)]`; equal keys in a map and nesting beyond
-//! [`Limits::DEPTH`](crate::Limits::DEPTH) are errors.
+//! [`DecodeLimits::DEPTH`](crate::DecodeLimits::DEPTH) are errors.
 //!
 //! An untagged or internally or adjacently tagged enum and `#[serde(flatten)]` make serde read values
 //! before it knows their type, and keep them in its own data model. There a symbol is a string, a

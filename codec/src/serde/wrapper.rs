@@ -70,6 +70,7 @@ impl Descriptor {
     /// A symbolic descriptor, by convention `domain:name`.
     ///
     /// # Panics
+    ///
     /// If `symbol` has characters other than ASCII; for a constant that is an error of the compiler.
     pub const fn symbol(symbol: &'static str) -> Self {
         assert!(symbol.is_ascii(), "a symbol has only ASCII characters");

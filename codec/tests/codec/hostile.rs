@@ -43,13 +43,13 @@ fn t_045_nesting_is_limited() {
         decode_value(nested_lists(10_000)).unwrap_err().kind,
         DecodeErrorKind::TooDeep
     );
-    let deepest = Limits::DEPTH as usize;
+    let deepest = DecodeLimits::DEPTH as usize;
     assert!(decode_value(nested_lists(deepest)).is_ok());
     assert_eq!(
         decode_value(nested_lists(deepest + 1)).unwrap_err().kind,
         DecodeErrorKind::TooDeep
     );
-    let mut reader = Reader::with_limits(nested_lists(3), Limits::default().with_depth(2));
+    let mut reader = Reader::with_limits(nested_lists(3), DecodeLimits::default().depth(2));
     assert_eq!(
         Value::decode(&mut reader).unwrap_err().kind,
         DecodeErrorKind::TooDeep
@@ -136,7 +136,7 @@ fn t_039_arrays_of_nothing() {
         DecodeErrorKind::TooManyItems(0x2000)
     );
     let mut generous =
-        Reader::with_limits(octets, Limits::default().with_unbacked_values(u32::MAX));
+        Reader::with_limits(octets, DecodeLimits::default().unbacked_values(u32::MAX));
     assert!(Value::decode(&mut generous).is_ok());
 }
 

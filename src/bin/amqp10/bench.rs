@@ -6,10 +6,11 @@ use std::io::Write;
 use std::time::{Duration, Instant};
 
 use amqp10::codec::Role;
+use amqp10::sasl::SaslMechanism;
 use amqp10::{
     AcceptLinkOptions, AcceptedLink, Connection, ConnectionOptions, Credentials, Credit, Listener,
-    ListenerOptions, Outcome, Receipt, Receiver, ReceiverOptions, SaslMechanism, SaslServerOptions,
-    Sender, SenderOptions, Session, SessionOptions,
+    ListenerOptions, Outcome, Receipt, Receiver, ReceiverOptions, SaslServerOptions, Sender,
+    SenderOptions, Session, SessionOptions,
 };
 use bytes::Bytes;
 use clap::ValueEnum;

@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use amqp10::broker::{Broker, BrokerOptions, read_users};
-use amqp10::{
+use amqp10::sasl::{
     AuthenticationFuture, Authenticator, Identity, LoginAttempt, PresentedCredentials,
-    SaslMechanism, SaslServerOptions, ScramHash, ScramKeysFuture, TlsServerConfig,
+    SaslMechanism, ScramHash, ScramKeysFuture,
 };
+use amqp10::{SaslServerOptions, TlsServerConfig};
 
 use crate::failure::{Context, Failure};
 use crate::signals::ended_from_outside;
@@ -56,7 +57,7 @@ pub struct Arguments {
     max_queue_messages: Option<usize>,
     /// Octets of messages in all queues together
     #[arg(long, value_name = "OCTETS")]
-    max_octets: Option<usize>,
+    max_bytes: Option<usize>,
 }
 
 pub async fn run(arguments: Arguments) -> Result<(), Failure> {
@@ -77,7 +78,7 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
 
 impl Arguments {
     fn options(&self) -> Result<BrokerOptions, Failure> {
-        let mut options = BrokerOptions::new()
+        let mut options = BrokerOptions::default()
             .address(SocketAddr::new(self.bind, self.port))
             .refuse_durable(self.refuse_durable);
         if let Some(nodes) = &self.nodes {
@@ -89,8 +90,8 @@ impl Arguments {
         if let Some(messages) = self.max_queue_messages {
             options = options.max_queue_messages(messages);
         }
-        if let Some(octets) = self.max_octets {
-            options = options.max_octets(octets);
+        if let Some(octets) = self.max_bytes {
+            options = options.max_bytes(octets);
         }
         if let Some(sasl) = self.sasl()? {
             options = options.sasl(sasl);

@@ -1,6 +1,6 @@
 //! How long nodes live.
 
-use super::{LinkEnd, LinkId, Node, NodeName, Nodes, Scope, Site};
+use super::{LinkEnd, Node, NodeName, Nodes, QueueId, Scope, Site};
 use crate::codec::{AmqpError, LifetimePolicy, condition};
 
 /// How long a node lives.
@@ -13,55 +13,51 @@ pub(super) enum Lifetime {
     /// Created by a link that asked for it.
     Dynamic {
         policy: LifetimePolicy,
-        creator: LinkId,
         site: Site,
         creator_is_gone: bool,
     },
 }
 
 impl Nodes {
-    /// A link has ended that may have created nodes.
-    pub(super) fn end_creator(&mut self, link: LinkId, end: LinkEnd) {
-        for node in self.by_name.values_mut() {
-            if let Lifetime::Dynamic {
+    /// The link has ended that a node was created for.
+    pub(super) fn end_creator(&mut self, name: &NodeName, end: LinkEnd) {
+        if let Some(node) = self.by_name.get_mut(name)
+            && let Lifetime::Dynamic {
                 policy,
-                creator,
                 creator_is_gone,
                 ..
             } = &mut node.lifetime
-                && *creator == link
-            {
-                // the node outlives a detach, but not the session, with which the terminus expires.
-                *creator_is_gone |=
-                    end != LinkEnd::Detached || *policy != LifetimePolicy::DeleteOnClose;
-            }
+        {
+            // the node outlives a detach, but not the session, with which the terminus expires.
+            *creator_is_gone |=
+                end != LinkEnd::Detached || *policy != LifetimePolicy::DeleteOnClose;
         }
     }
 
     /// A session or connection has ended on which links may have created nodes.
     pub(super) fn end_creators(&mut self, scope: Scope) {
-        for node in self.by_name.values_mut() {
+        let mut left = Vec::new();
+        for (name, node) in &mut self.by_name {
             if let Lifetime::Dynamic {
                 site,
                 creator_is_gone,
                 ..
             } = &mut node.lifetime
+                && scope.contains(*site)
             {
-                *creator_is_gone |= scope.contains(*site);
+                *creator_is_gone = true;
+                left.push(name.clone());
             }
+        }
+        for name in left {
+            self.delete_if_unused(&name);
         }
     }
 
-    /// Deletes the nodes whose policy says so now.
-    pub(super) fn delete_unused(&mut self) {
-        let unused: Vec<NodeName> = self
-            .by_name
-            .iter()
-            .filter(|(name, node)| self.is_unused(name, node))
-            .map(|(name, _)| name.clone())
-            .collect();
-        for name in unused {
-            self.delete(&name);
+    /// Deletes what was created on use and not used after all: its link was refused, or its message.
+    pub(super) fn delete_created_for_nothing(&mut self) {
+        for name in std::mem::take(&mut self.created_on_use) {
+            self.delete_if_unused(&name);
         }
     }
 
@@ -75,7 +71,9 @@ impl Nodes {
     }
 
     fn is_unused(&self, name: &NodeName, node: &Node) -> bool {
-        let has_no_links = node.links == 0;
+        #[cfg(test)]
+        self.looked_at.set(self.looked_at.get() + 1);
+        let has_no_links = node.links.is_empty();
         let is_empty = match node.queue {
             Some(queue) => self
                 .queues
@@ -102,7 +100,7 @@ impl Nodes {
     }
 
     /// Deletes a node: its links are told.
-    fn delete(&mut self, name: &NodeName) {
+    pub(super) fn delete(&mut self, name: &NodeName) {
         let Some(node) = self.by_name.remove(name) else {
             return;
         };
@@ -110,13 +108,13 @@ impl Nodes {
             condition::RESOURCE_DELETED,
             format!("the {name} was deleted"),
         );
-        for link in self.links.values() {
-            if link.node.as_ref() == Some(name) {
-                link.expel(error.clone());
-            }
+        self.created_on_use.remove(name);
+        for link in node.links.iter().filter_map(|link| self.links.get(link)) {
+            link.expel(error.clone());
         }
-        let subscriptions = self.subscriptions.remove_topic(name);
+        let subscriptions: Vec<QueueId> = self.subscriptions.of(name).collect();
         for queue in node.queue.into_iter().chain(subscriptions) {
+            self.subscriptions.remove(queue);
             self.queues.remove(&queue);
         }
     }

@@ -91,6 +91,8 @@ impl LinkEnd {
 #[derive(Debug)]
 pub(super) struct Link {
     pub(super) node: Option<NodeName>,
+    /// The node that was created because it asked for one.
+    pub(super) created: Option<NodeName>,
     /// What the consumer takes from.
     pub(super) queue: Option<QueueId>,
     pub(super) identity: LinkIdentity,
@@ -126,6 +128,7 @@ impl Nodes {
         self.identities.insert(identity.clone(), id);
         let link = Link {
             node: None,
+            created: None,
             queue: None,
             identity,
             site,
@@ -136,11 +139,11 @@ impl Nodes {
     }
 
     /// Counts a link among those that use a node.
-    pub(in crate::broker) fn attach(&mut self, link: LinkId, name: &NodeName) {
+    pub(in crate::broker) fn attach(&mut self, id: LinkId, name: &NodeName) {
         if let Some(node) = self.by_name.get_mut(name)
-            && let Some(link) = self.links.get_mut(&link)
+            && let Some(link) = self.links.get_mut(&id)
         {
-            node.links += 1;
+            node.links.insert(id);
             link.node = Some(name.clone());
         }
     }
@@ -216,7 +219,9 @@ impl Nodes {
                 let former = self
                     .subscriptions
                     .resume(queue, id, site, filters, terminus);
-                self.stop_consuming(former);
+                if let Some(former) = former {
+                    self.stop_consuming(former);
+                }
                 return Ok(queue);
             }
             // The name is that of another subscription now.
@@ -230,57 +235,64 @@ impl Nodes {
     }
 
     fn drop_subscription(&mut self, queue: QueueId) {
-        self.subscriptions.remove(queue);
         self.queues.remove(&queue);
+        if let Some(topic) = self.subscriptions.remove(queue) {
+            self.delete_if_unused(&topic);
+        }
     }
 
-    /// A consumer gets nothing any more. What it has acquired stays so until its deliveries are settled.
-    fn stop_consuming(&mut self, link: Option<LinkId>) {
-        if let Some(link) = link
-            && let Some(queue) = self.links.get_mut(&link).and_then(|link| link.queue.take())
-            && let Some(named) = self.queues.get_mut(&queue)
-        {
+    /// A consumer gets nothing any more. What it has acquired stays so until its deliveries are settled. Gives back what it
+    /// took from.
+    fn stop_consuming(&mut self, link: LinkId) -> Option<QueueId> {
+        let queue = self.links.get_mut(&link)?.queue.take()?;
+        if let Some(named) = self.queues.get_mut(&queue) {
             named.queue.remove_consumer(link);
         }
+        Some(queue)
     }
 
-    /// A link has ended.
+    /// A link has ended. What it costs does not depend on how many there are: a client may leave with thousands.
     pub(in crate::broker) fn end_link(&mut self, id: LinkId, end: LinkEnd, now: Instant) {
-        self.stop_consuming(Some(id));
-        if let Some(link) = self.links.remove(&id) {
-            if self.identities.get(&link.identity) == Some(&id) {
-                self.identities.remove(&link.identity);
-            }
-            if let Some(name) = &link.node
-                && let Some(node) = self.by_name.get_mut(name)
-            {
-                node.links -= 1;
-            }
+        let queue = self.stop_consuming(id);
+        let Some(link) = self.links.remove(&id) else {
+            return;
+        };
+        if self.identities.get(&link.identity) == Some(&id) {
+            self.identities.remove(&link.identity);
         }
-        if let Some(over) = self.subscriptions.end_link(id, end, now) {
-            self.queues.remove(&over);
+        if let Some(name) = &link.node
+            && let Some(node) = self.by_name.get_mut(name)
+        {
+            node.links.remove(&id);
         }
-        self.end_creator(id, end);
-        self.delete_unused();
+        // The end of a link whose subscription was taken over is nothing to it: it has no queue any more.
+        if let Some(queue) = queue
+            && self.subscriptions.end(queue, end, now)
+        {
+            self.drop_subscription(queue);
+        }
+        if let Some(name) = &link.created {
+            self.end_creator(name, end);
+        }
+        for name in link.node.iter().chain(&link.created) {
+            self.delete_if_unused(name);
+        }
+        self.delete_created_for_nothing();
     }
 
     /// A session or connection has ended, on which links may have been that were detached before and have left something.
     pub(in crate::broker) fn end_scope(&mut self, scope: Scope, now: Instant) {
         for over in self.subscriptions.end_scope(scope, now) {
-            self.queues.remove(&over);
+            self.drop_subscription(over);
         }
         self.end_creators(scope);
-        self.delete_unused();
+        self.delete_created_for_nothing();
     }
 
     /// Ends the subscriptions whose time is over. Says when the next one's is.
     pub(in crate::broker) fn expire(&mut self, now: Instant) -> Option<Instant> {
-        let expired = self.subscriptions.expire(now);
-        if !expired.is_empty() {
-            for queue in expired {
-                self.queues.remove(&queue);
-            }
-            self.delete_unused();
+        for over in self.subscriptions.expired(now) {
+            self.drop_subscription(over);
         }
         self.subscriptions.next_expiry()
     }

@@ -9,7 +9,7 @@ use super::{LinkId, NodeName, Nodes, QueueId, limit_exceeded};
 use crate::broker::bell::Bell;
 use crate::broker::message::{Changes, StoredMessage};
 use crate::broker::publisher::Route;
-use crate::broker::queue::{Entry, Offer, Place, Room};
+use crate::broker::queue::{Entry, Offer, Place, Queue, Room};
 use crate::codec::{AmqpError, Outcome, condition};
 
 /// Messages that are to come before another one is asked for.
@@ -104,25 +104,32 @@ impl Nodes {
         }
     }
 
-    /// Whether there is a message for a consumer. Its link is told, so that a drain knows.
-    pub(in crate::broker) fn look(&mut self, consumer: LinkId, bell: &Bell, now: Instant) -> bool {
-        let queue = self.links.get(&consumer).and_then(|link| link.queue);
-        let is_available = queue
-            .and_then(|queue| self.queues.get_mut(&queue))
-            .is_some_and(|named| named.queue.has_offer(consumer, now));
+    /// A consumer cannot send for now: what it was told of is for others. Its link is told whether there is something for it.
+    pub(in crate::broker) fn decline(&mut self, consumer: LinkId, bell: &Bell, now: Instant) {
+        let is_available = self
+            .queue_of(consumer)
+            .is_some_and(|(_, queue)| queue.decline(consumer, now));
         bell.say(is_available);
-        is_available
     }
 
-    /// The next message for a consumer, and the queue it is from.
+    /// The next message for a consumer, and the queue it is from. Its link is told, so that a drain knows (K-013): where one
+    /// was, there may be another.
     pub(in crate::broker) fn take(
         &mut self,
         consumer: LinkId,
+        bell: &Bell,
         now: Instant,
     ) -> Option<(QueueId, Offer)> {
+        let taken = self
+            .queue_of(consumer)
+            .and_then(|(id, queue)| Some((id, queue.take(consumer, now)?)));
+        bell.say(taken.is_some());
+        taken
+    }
+
+    fn queue_of(&mut self, consumer: LinkId) -> Option<(QueueId, &mut Queue)> {
         let id = self.links.get(&consumer)?.queue?;
-        let offer = self.queues.get_mut(&id)?.queue.take(consumer, now)?;
-        Some((id, offer))
+        Some((id, &mut self.queues.get_mut(&id)?.queue))
     }
 
     /// Applies an outcome to an acquired message. What is rejected becomes a dead letter.

@@ -4,7 +4,7 @@ mod lifetime;
 mod links;
 mod messages;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
@@ -30,9 +30,14 @@ pub(super) struct Nodes {
     links: HashMap<LinkId, Link>,
     identities: HashMap<LinkIdentity, LinkId>,
     dead_letters: NodeName,
+    /// Nodes created on use since a link ended last.
+    created_on_use: BTreeSet<NodeName>,
     next_number: u64,
     /// Octets of messages in all queues.
     octets: Arc<AtomicUsize>,
+    /// How often it was looked whether a node is unused.
+    #[cfg(test)]
+    looked_at: std::cell::Cell<usize>,
 }
 
 #[derive(Debug)]
@@ -40,7 +45,7 @@ struct Node {
     /// None: a topic.
     queue: Option<QueueId>,
     /// Links attached to it.
-    links: usize,
+    links: BTreeSet<LinkId>,
     lifetime: Lifetime,
 }
 
@@ -65,6 +70,9 @@ impl Nodes {
             dead_letters: NodeName::new(NodeKind::Queue, options.dead_letter_queue.as_str()),
             next_number: 0,
             octets: Arc::default(),
+            created_on_use: BTreeSet::new(),
+            #[cfg(test)]
+            looked_at: std::cell::Cell::default(),
             options,
         };
         for address in nodes.options.nodes.clone().unwrap_or_default() {
@@ -86,8 +94,8 @@ impl Nodes {
     fn new_queue(&mut self, node: &NodeName) -> QueueId {
         let limits = QueueLimits {
             messages: self.options.max_queue_messages,
-            octets: self.options.max_queue_octets,
-            total_octets: self.options.max_octets,
+            octets: self.options.max_queue_bytes,
+            total_octets: self.options.max_bytes,
         };
         let id = self.number();
         let queue = NamedQueue {
@@ -116,9 +124,12 @@ impl Nodes {
             NodeKind::Queue => Some(self.new_queue(name)),
             NodeKind::Topic => None,
         };
+        if lifetime == Lifetime::OnUse {
+            self.created_on_use.insert(name.clone());
+        }
         let node = Node {
             queue,
-            links: 0,
+            links: BTreeSet::new(),
             lifetime,
         };
         self.by_name.insert(name.clone(), node);
@@ -141,7 +152,7 @@ impl Nodes {
         policy: LifetimePolicy,
         creator: LinkId,
     ) -> Result<NodeName, AmqpError> {
-        let Some(link) = self.links.get(&creator) else {
+        let Some(link) = self.links.get_mut(&creator) else {
             return Err(ended_meanwhile());
         };
         let short = |text: &str| text.chars().take(64).collect::<String>();
@@ -154,10 +165,10 @@ impl Nodes {
         let name = NodeName::new(kind, address.as_str());
         let lifetime = Lifetime::Dynamic {
             policy,
-            creator,
             site: link.site,
             creator_is_gone: false,
         };
+        link.created = Some(name.clone());
         self.create(&name, lifetime)?;
         Ok(name)
     }
@@ -167,7 +178,7 @@ impl Nodes {
         let node = self.by_name.get(name)?;
         let queues = match node.queue {
             Some(queue) => vec![queue],
-            None => self.subscriptions.of(name),
+            None => self.subscriptions.of(name).collect(),
         };
         let queues = queues.iter().flat_map(|id| self.queues.get(id));
         Some(queues.map(|named| named.queue.len()).sum())
@@ -182,3 +193,6 @@ pub(super) fn limit_exceeded(text: &str) -> AmqpError {
 fn ended_meanwhile() -> AmqpError {
     AmqpError::new(condition::ILLEGAL_STATE, "the link has ended")
 }
+
+#[cfg(test)]
+mod tests;

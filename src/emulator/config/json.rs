@@ -66,7 +66,7 @@ impl EmulatorOptions {
             value: &value,
             place: String::new(),
         };
-        let mut options = EmulatorOptions::new();
+        let mut options = EmulatorOptions::default();
         for namespace in root
             .member("UserConfig")?
             .member("NamespaceConfig")?

@@ -33,7 +33,7 @@ pub const ROOT_KEY_NAME: &str = "RootManageSharedAccessKey";
 /// ```
 /// use amqp10::emulator::EmulatorOptions;
 ///
-/// let options = EmulatorOptions::new().hub("orders", 4).consumer_group("orders", "analytics");
+/// let options = EmulatorOptions::default().hub("orders", 4).consumer_group("orders", "analytics");
 /// assert_eq!(options.hubs[0].consumer_groups, ["analytics"]);
 /// ```
 #[derive(Clone)]
@@ -91,7 +91,7 @@ pub struct EmulatorOptions {
     /// service's 240 s on the wire.
     pub silence: Duration,
     /// How long [`shutdown`](super::Emulator::shutdown) waits for peers to answer. Default: 5 s.
-    pub shutdown_deadline: Duration,
+    pub shutdown_timeout: Duration,
     /// The time: for enqueued times and for the ends of tokens. Default: the system's.
     pub clock: Clock,
     /// What goes wrong on purpose. Default: nothing.
@@ -127,7 +127,7 @@ impl Default for EmulatorOptions {
             idle_connection: None,
             idle_new_connection: None,
             silence: Duration::from_secs(480),
-            shutdown_deadline: Duration::from_secs(5),
+            shutdown_timeout: Duration::from_secs(5),
             clock: Clock::default(),
             faults: Faults::default(),
             generated_key: key,
@@ -145,11 +145,6 @@ fn random_key() -> String {
 }
 
 impl EmulatorOptions {
-    /// No hub yet, everything else by default.
-    pub fn new() -> EmulatorOptions {
-        EmulatorOptions::default()
-    }
-
     /// Adds a hub.
     pub fn hub(mut self, name: impl Into<String>, partitions: u32) -> EmulatorOptions {
         self.hubs.push(HubOptions::new(name, partitions));
@@ -183,7 +178,7 @@ impl EmulatorOptions {
         self
     }
 
-    /// Listens here.
+    /// Sets [`address`](Self::address).
     pub fn address(mut self, address: SocketAddr) -> EmulatorOptions {
         self.address = address;
         self
@@ -195,15 +190,15 @@ impl EmulatorOptions {
         self
     }
 
-    /// Answers `GET /health` here.
+    /// Sets [`health_address`](Self::health_address).
     pub fn health_address(mut self, address: SocketAddr) -> EmulatorOptions {
         self.health_address = Some(address);
         self
     }
 
-    /// Serves TLS instead of plaintext.
-    pub fn tls(mut self, tls: TlsServerConfig) -> EmulatorOptions {
-        self.tls = Some(tls);
+    /// Sets [`tls`](Self::tls).
+    pub fn tls(mut self, tls: impl Into<TlsServerConfig>) -> EmulatorOptions {
+        self.tls = Some(tls.into());
         self
     }
 
@@ -215,103 +210,103 @@ impl EmulatorOptions {
         self
     }
 
-    /// Takes messages and batches of up to this many octets.
+    /// Sets [`max_message_size`](Self::max_message_size), in octets.
     pub fn max_message_size(mut self, octets: u64) -> EmulatorOptions {
         self.max_message_size = octets;
         self
     }
 
-    /// Says what each partition keeps.
+    /// Sets [`retention`](Self::retention).
     pub fn retention(mut self, retention: Retention) -> EmulatorOptions {
         self.retention = retention;
         self
     }
 
-    /// Keeps everything in a folder.
+    /// Sets [`persistence`](Self::persistence).
     pub fn persistence(mut self, persistence: Persistence) -> EmulatorOptions {
         self.persistence = Some(persistence);
         self
     }
 
-    /// Takes any JSON web token, or none.
+    /// Sets [`accept_any_jwt`](Self::accept_any_jwt).
     pub fn accept_any_jwt(mut self, accept: bool) -> EmulatorOptions {
         self.accept_any_jwt = accept;
         self
     }
 
-    /// Takes start positions behind the end of the log, or refuses them.
+    /// Sets [`lenient_positions`](Self::lenient_positions).
     pub fn lenient_positions(mut self, lenient: bool) -> EmulatorOptions {
         self.lenient_positions = lenient;
         self
     }
 
-    /// Is a namespace with geo-replication, in this replication epoch.
+    /// Sets [`georeplication`](Self::georeplication) to this replication epoch.
     pub fn georeplication(mut self, epoch: u32) -> EmulatorOptions {
         self.georeplication = Some(epoch);
         self
     }
 
-    /// Detaches links that were idle for so long.
+    /// Sets [`idle_link`](Self::idle_link).
     pub fn idle_link(mut self, idle: Duration) -> EmulatorOptions {
         self.idle_link = Some(idle);
         self
     }
 
-    /// Closes connections that had no link for so long.
+    /// Sets [`idle_connection`](Self::idle_connection).
     pub fn idle_connection(mut self, idle: Duration) -> EmulatorOptions {
         self.idle_connection = Some(idle);
         self
     }
 
-    /// Closes connections that had no link for so long since they were opened.
+    /// Sets [`idle_new_connection`](Self::idle_new_connection).
     pub fn idle_new_connection(mut self, idle: Duration) -> EmulatorOptions {
         self.idle_new_connection = Some(idle);
         self
     }
 
-    /// Cuts connections that were silent for so long.
+    /// Sets [`silence`](Self::silence).
     pub fn silence(mut self, silence: Duration) -> EmulatorOptions {
         self.silence = silence;
         self
     }
 
-    /// Serves this many receivers without an owner level on one partition in one consumer group.
+    /// Sets [`max_receivers_without_owner_level`](Self::max_receivers_without_owner_level).
     pub fn max_receivers_without_owner_level(mut self, receivers: usize) -> EmulatorOptions {
         self.max_receivers_without_owner_level = receivers;
         self
     }
 
-    /// Serves this many receivers in one consumer group.
+    /// Sets [`max_receivers_per_group`](Self::max_receivers_per_group).
     pub fn max_receivers_per_group(mut self, receivers: usize) -> EmulatorOptions {
         self.max_receivers_per_group = receivers;
         self
     }
 
-    /// Allows a hub this many consumer groups, `$Default` included.
+    /// Sets [`max_consumer_groups`](Self::max_consumer_groups).
     pub fn max_consumer_groups(mut self, groups: usize) -> EmulatorOptions {
         self.max_consumer_groups = groups;
         self
     }
 
-    /// Tells producers that publish more that the service is busy.
+    /// Sets [`throughput`](Self::throughput).
     pub fn throughput(mut self, throughput: Throughput) -> EmulatorOptions {
         self.throughput = Some(throughput);
         self
     }
 
-    /// Takes this many connections at a time.
+    /// Sets [`max_connections`](Self::max_connections).
     pub fn max_connections(mut self, connections: usize) -> EmulatorOptions {
         self.max_connections = connections;
         self
     }
 
-    /// Waits for so long when it is shut down.
-    pub fn shutdown_deadline(mut self, deadline: Duration) -> EmulatorOptions {
-        self.shutdown_deadline = deadline;
+    /// Sets [`shutdown_timeout`](Self::shutdown_timeout).
+    pub fn shutdown_timeout(mut self, limit: Duration) -> EmulatorOptions {
+        self.shutdown_timeout = limit;
         self
     }
 
-    /// Takes the time from this clock.
+    /// Sets [`clock`](Self::clock).
     pub fn clock(mut self, clock: Clock) -> EmulatorOptions {
         self.clock = clock;
         self
@@ -405,7 +400,7 @@ mod tests {
 
     #[test]
     fn the_default_key_is_new_each_time_and_never_shown() {
-        let (first, second) = (EmulatorOptions::new(), EmulatorOptions::new());
+        let (first, second) = (EmulatorOptions::default(), EmulatorOptions::default());
         assert_ne!(first.key_value, second.key_value);
         assert_eq!(STANDARD.decode(&first.key_value).unwrap().len(), 32);
         assert!(!format!("{first:?}").contains(&first.key_value));
@@ -413,7 +408,7 @@ mod tests {
 
     #[test]
     fn a_group_of_an_unmentioned_hub_brings_the_hub() {
-        let options = EmulatorOptions::new()
+        let options = EmulatorOptions::default()
             .consumer_group("a", "g")
             .consumer_group("A", "h");
         assert_eq!(options.hubs.len(), 1);
@@ -423,24 +418,24 @@ mod tests {
     #[test]
     fn wrong_options_are_named() {
         let table = [
-            (EmulatorOptions::new().hub("", 1), "characters"),
-            (EmulatorOptions::new().hub("a/b", 1), "slash"),
-            (EmulatorOptions::new().hub("$cbs", 1), "begins with $"),
-            (EmulatorOptions::new().hub("a", 0), "partitions"),
-            (EmulatorOptions::new().hub("a", 1).hub("A", 1), "twice"),
+            (EmulatorOptions::default().hub("", 1), "characters"),
+            (EmulatorOptions::default().hub("a/b", 1), "slash"),
+            (EmulatorOptions::default().hub("$cbs", 1), "begins with $"),
+            (EmulatorOptions::default().hub("a", 0), "partitions"),
+            (EmulatorOptions::default().hub("a", 1).hub("A", 1), "twice"),
             (
-                EmulatorOptions::new()
+                EmulatorOptions::default()
                     .hub("a", 1)
                     .consumer_group("a", "x".repeat(51)),
                 "consumer group",
             ),
-            (EmulatorOptions::new().key("name", ""), "key"),
-            (EmulatorOptions::new().key("name", "a;b"), "semicolon"),
+            (EmulatorOptions::default().key("name", ""), "key"),
+            (EmulatorOptions::default().key("name", "a;b"), "semicolon"),
         ];
         for (options, words) in table {
             let text = options.check().unwrap_err();
             assert!(text.contains(words), "{text}");
         }
-        assert_eq!(EmulatorOptions::new().hub("orders", 32).check(), Ok(()));
+        assert_eq!(EmulatorOptions::default().hub("orders", 32).check(), Ok(()));
     }
 }

@@ -16,7 +16,7 @@
 //!     // A minute later, readers hear nothing any more, though their links live.
 //!     Fault::silence().after(Duration::from_secs(60)),
 //! ]);
-//! let options = EmulatorOptions::new().hub("orders", 2).faults(plan);
+//! let options = EmulatorOptions::default().hub("orders", 2).faults(plan);
 //! # let _ = options;
 //! ```
 //!

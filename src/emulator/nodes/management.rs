@@ -118,18 +118,19 @@ fn map<const N: usize>(entries: [(&str, Value); N]) -> Map {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Clock;
     use crate::codec::{ApplicationProperties, Body};
     use crate::emulator::audience::Audience;
     use crate::emulator::config::EmulatorOptions;
     use crate::emulator::namespace::Namespace;
     use crate::emulator::publish::Publisher;
-    use crate::{Clock, Identity};
+    use crate::sasl::Identity;
     use std::sync::Arc;
     use std::time::{Duration, UNIX_EPOCH};
 
     fn peer(token_for: Option<&str>) -> Peer {
         let clock = Clock::new(|| UNIX_EPOCH + Duration::from_millis(1_700_000_000_123));
-        let namespace = Namespace::new(EmulatorOptions::new().hub("Orders", 2).clock(clock));
+        let namespace = Namespace::new(EmulatorOptions::default().hub("Orders", 2).clock(clock));
         let peer = Peer::new(Arc::new(namespace), &Identity::anonymous(), Arc::default());
         if let Some(resource) = token_for {
             peer.claims

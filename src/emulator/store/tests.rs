@@ -39,7 +39,7 @@ impl Drop for Folder {
 }
 
 fn options(folder: &Folder) -> EmulatorOptions {
-    EmulatorOptions::new()
+    EmulatorOptions::default()
         .hub("orders", 1)
         .persistence(Persistence::new(&folder.0))
 }

@@ -55,6 +55,30 @@ pub(super) fn check_views(sides: &[Side; 2]) {
     }
 }
 
+/// What is counted for the connection is what its sessions hold, and no more than they may hold together.
+pub(crate) fn check_quotas(
+    Engine {
+        sessions, effects, ..
+    }: &Engine,
+) {
+    let mut sums = (0, 0, 0);
+    for (_, Session { incoming, .. }) in sessions.iter() {
+        sums.0 += incoming.queued_bytes;
+        sums.1 += incoming.partial_bytes;
+        sums.2 += incoming.unsettled();
+    }
+    let quotas = &effects.quotas;
+    let counts = (
+        quotas.queued.held,
+        quotas.partial.held,
+        quotas.unsettled.held,
+    );
+    assert_eq!(counts, sums, "queued, partial, unsettled");
+    for quota in [quotas.partial, quotas.unsettled] {
+        assert!(quota.held <= 2 * quota.limit + sessions.len(), "{quota:?}");
+    }
+}
+
 /// What `near` knows of its sending half is what `far` knows of its receiving half.
 fn check_sessions(near: &Session, far: &Session) {
     if near.ended.is_some() || far.ended.is_some() {

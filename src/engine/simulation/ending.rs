@@ -116,10 +116,11 @@ impl World {
             random,
             ledger,
             sides,
+            now,
             ..
         } = self;
         let this = &mut sides[side];
-        this.begin(random);
+        this.begin(*now, random);
         let Some(session) = this.sessions.last().map(|session| session.key) else {
             return;
         };

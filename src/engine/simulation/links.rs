@@ -1,5 +1,7 @@
 //! Sessions and links as an application holds them: how they come.
 
+use std::time::Instant;
+
 use super::super::{Credit, EndSettings, Key, LinkKey, Refusal};
 use super::ledger::Ledger;
 use super::random::Random;
@@ -7,7 +9,7 @@ use super::side::{BegunSession, Side, WANTED};
 use super::waits::Want;
 use crate::codec::transaction::Coordinator;
 use crate::codec::{
-    AmqpError, Attach, ReceiverSettleMode, Role, SenderSettleMode, Source, Str, Target,
+    AmqpError, Attach, Begin, ReceiverSettleMode, Role, SenderSettleMode, Source, Str, Target,
     TargetArchetype, condition,
 };
 use crate::error::LinkError;
@@ -54,10 +56,13 @@ fn is_kept(name: &str) -> bool {
 }
 
 impl Side {
-    pub(super) fn begin(&mut self, random: &mut Random) {
-        let next_outgoing_id = random.pick(&[0, 7, u32::MAX - 2]);
-        let window = random.pick(&[1, 2, 3, 10, 2048]);
-        let begun = self.call(|engine| engine.begin(next_outgoing_id, window, Default::default()));
+    pub(super) fn begin(&mut self, now: Instant, random: &mut Random) {
+        let begin = Begin {
+            next_outgoing_id: random.pick(&[0, 7, u32::MAX - 2]),
+            incoming_window: random.pick(&[1, 2, 3, 10, 2048]),
+            ..Begin::default()
+        };
+        let begun = self.call(|engine| engine.begin(begin, now));
         match begun {
             Ok(key) => {
                 self.sessions.push(BegunSession {
@@ -297,6 +302,6 @@ fn receiver_settings(attach: &Attach, random: &mut Random) -> EndSettings {
         max_partial_bytes: 1 << 20,
         prefetch_bytes: random.pick(&[None, None, Some(1), Some(1000)]),
         offers_acquisition: true,
-        available: 0,
+        available: None,
     }
 }

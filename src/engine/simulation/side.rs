@@ -16,7 +16,7 @@ use super::transactions::{OwnTransaction, Work};
 use super::waits::{Wait, Want};
 use super::wire::Wire;
 use crate::codec::frame::{decode_amqp, split};
-use crate::codec::{Attach, Open, Performative, Str, Symbol};
+use crate::codec::{Attach, Begin, Open, Performative, Str, Symbol};
 use crate::error::ConnectionError;
 
 /// Reasons that the simulated applications give.
@@ -61,11 +61,11 @@ impl Side {
     pub(super) fn new(name: &'static str, random: &mut Random, now: Instant) -> Self {
         let max_frame_size = random.pick(&[512, 512, 700, 4096, 65_536]);
         let limits = limits(random);
-        let settings = settings(name, max_frame_size);
         let window = random.pick(&[1, 2, 3, 7, 2048]);
+        let settings = settings(name, max_frame_size, window);
         let mut side = Self {
             name,
-            engine: Engine::new(settings, limits, Layout::Short, window, now),
+            engine: Engine::new(settings, limits, Layout::Short, now),
             referee: Referee::new(name),
             driver: BytesMut::new(),
             wire: Wire::default(),
@@ -215,7 +215,7 @@ fn limits(random: &mut Random) -> Limits {
     }
 }
 
-fn settings(name: &'static str, max_frame_size: u32) -> ConnectionSettings {
+fn settings(name: &'static str, max_frame_size: u32, incoming_window: u32) -> ConnectionSettings {
     ConnectionSettings {
         open: Open {
             container_id: name.into(),
@@ -223,6 +223,10 @@ fn settings(name: &'static str, max_frame_size: u32) -> ConnectionSettings {
             channel_max: 63,
             idle_time_out: Some(30_000),
             ..Open::default()
+        },
+        incoming_begin: Begin {
+            incoming_window,
+            ..Begin::default()
         },
         idle_time_out: Some(PATIENCE),
         operation_timeout: Duration::from_secs(10),

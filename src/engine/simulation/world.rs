@@ -44,10 +44,11 @@ impl World {
             random,
             ledger,
             sides,
+            now,
             ..
         } = self;
         for side in sides {
-            side.begin(random);
+            side.begin(*now, random);
             let Some(session) = side.some_session(random) else {
                 continue;
             };
@@ -101,13 +102,14 @@ impl World {
             random,
             ledger,
             sides,
+            now,
             ..
         } = self;
         let this = &mut sides[side];
         match random.below(13) {
             0..3 => {
                 if this.sessions.len() < 3 {
-                    this.begin(random);
+                    this.begin(*now, random);
                 }
             }
             3..8 => {
@@ -229,6 +231,7 @@ impl World {
         }
         for side in &mut self.sides {
             side.check_wakes(&mut self.ledger);
+            agreement::check_quotas(&side.engine);
         }
         if self.sides.iter().all(Side::is_idle) {
             agreement::check_views(&self.sides);

@@ -81,9 +81,11 @@ impl Error for Failures {}
 /// Rivals claim from tasks of their own; on a runtime of several threads they meet for real.
 ///
 /// # Errors
+///
 /// The cases that failed, each with what was expected and what was found.
 ///
 /// # Cancel safety
+///
 /// Dropped, the rest is not run. Nothing but records is left behind.
 pub async fn check(store: Arc<dyn CheckpointStore>) -> Result<(), Failures> {
     let mut failures = Vec::new();

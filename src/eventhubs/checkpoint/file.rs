@@ -17,6 +17,8 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
+use tokio::sync::Mutex;
+
 use super::{Checkpoint, CheckpointStore, ConsumerGroupId, Ownership, StoreError, StoreFuture};
 use crate::codec::Timestamp;
 use crate::time::{from_timestamp, to_timestamp};
@@ -40,12 +42,14 @@ const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
 /// promises. Locks of files are used, which file systems of a network often lack: there, use a store with a server.
 ///
 /// Each write takes some milliseconds, since the disk is waited for; that happens on threads for blocking work. A call that
-/// is dropped may still be carried out.
+/// is dropped may still be carried out, but not after one that this store, or a clone of it, was asked for later.
 #[derive(Clone, Debug)]
 pub struct FileCheckpointStore {
     folder: Arc<Path>,
     clock: Clock,
     lock_timeout: Duration,
+    /// Held by one write after the other, to its end even if nobody waits for it.
+    turn: Arc<Mutex<()>>,
 }
 
 impl FileCheckpointStore {
@@ -55,6 +59,7 @@ impl FileCheckpointStore {
             folder: folder.into().into(),
             clock: Clock::default(),
             lock_timeout: LOCK_TIMEOUT,
+            turn: Arc::default(),
         }
     }
 
@@ -95,6 +100,22 @@ impl FileCheckpointStore {
             Err(error) => Err(StoreError::unavailable(attempt(), error)),
         }
     }
+
+    /// The same when it is this write's turn, with the lock of the group.
+    async fn with_locked_files<T: Send + 'static>(
+        &self,
+        attempt: &'static str,
+        group: &ConsumerGroupId,
+        work: impl FnOnce(&GroupFolder) -> io::Result<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let turn = Arc::clone(&self.turn).lock_owned().await;
+        let work = move |files: &GroupFolder| {
+            let _turn = turn;
+            let _locked = files.lock()?;
+            work(files)
+        };
+        self.with_files(attempt, group, work).await
+    }
 }
 
 impl CheckpointStore for FileCheckpointStore {
@@ -113,14 +134,15 @@ impl CheckpointStore for FileCheckpointStore {
         claims: Vec<Ownership>,
     ) -> StoreFuture<'a, Vec<Ownership>> {
         let clock = self.clock.clone();
-        Box::pin(self.with_files("claim partitions", group, move |files| {
-            let _locked = files.lock()?;
-            let mut won = Vec::new();
-            for claim in claims {
-                won.extend(files.claim(claim, clock.now())?);
-            }
-            Ok(won)
-        }))
+        Box::pin(
+            self.with_locked_files("claim partitions", group, move |files| {
+                let mut won = Vec::new();
+                for claim in claims {
+                    won.extend(files.claim(claim, clock.now())?);
+                }
+                Ok(won)
+            }),
+        )
     }
 
     fn list_checkpoints<'a>(
@@ -137,15 +159,16 @@ impl CheckpointStore for FileCheckpointStore {
         group: &'a ConsumerGroupId,
         checkpoint: Checkpoint,
     ) -> StoreFuture<'a, ()> {
-        Box::pin(self.with_files("write a checkpoint", group, move |files| {
-            let _locked = files.lock()?;
-            let number = checkpoint.sequence_number.map(|number| number.to_string());
-            let fields = [
-                ("offset", checkpoint.offset.as_deref()),
-                ("sequence_number", number.as_deref()),
-            ];
-            files.replace(CHECKPOINT, &checkpoint.partition, &fields)
-        }))
+        Box::pin(
+            self.with_locked_files("write a checkpoint", group, move |files| {
+                let number = checkpoint.sequence_number.map(|number| number.to_string());
+                let fields = [
+                    ("offset", checkpoint.offset.as_deref()),
+                    ("sequence_number", number.as_deref()),
+                ];
+                files.replace(CHECKPOINT, &checkpoint.partition, &fields)
+            }),
+        )
     }
 }
 

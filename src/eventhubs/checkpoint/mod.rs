@@ -147,11 +147,17 @@ pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>>
 /// it replaces.
 pub trait CheckpointStore: Send + Sync {
     /// All ownership records of a group, given up ones included.
+    ///
+    /// # Cancel safety
+    /// Dropped, nothing has changed.
     fn list_ownerships<'a>(&'a self, group: &'a ConsumerGroupId)
     -> StoreFuture<'a, Vec<Ownership>>;
 
     /// Writes the claims whose version is still the stored one, and returns those, with their new version and time. A claim
     /// that came too late is left out; it is no error. A claim with an empty owner gives the partition up.
+    ///
+    /// # Cancel safety
+    /// Dropped, each of the claims may be written or not: the list tells.
     fn claim_ownerships<'a>(
         &'a self,
         group: &'a ConsumerGroupId,
@@ -160,12 +166,18 @@ pub trait CheckpointStore: Send + Sync {
 
     /// All checkpoints of a group. A record that cannot be read is no failure of the others: it is a checkpoint without offset
     /// and number.
+    ///
+    /// # Cancel safety
+    /// Dropped, nothing has changed.
     fn list_checkpoints<'a>(
         &'a self,
         group: &'a ConsumerGroupId,
     ) -> StoreFuture<'a, Vec<Checkpoint>>;
 
     /// Writes a checkpoint, whatever was there before.
+    ///
+    /// # Cancel safety
+    /// Dropped, it may be written or not; a store should see to it that it does not replace one that it is given later.
     fn update_checkpoint<'a>(
         &'a self,
         group: &'a ConsumerGroupId,

@@ -113,6 +113,7 @@ impl CloudEvent {
     /// The event to publish, in binary mode.
     ///
     /// # Errors
+    ///
     /// If a required attribute is empty, or an extension has a name or a value that it must not have.
     pub fn to_event(&self) -> Result<Event, CloudEventError> {
         binary::write(self)
@@ -121,6 +122,7 @@ impl CloudEvent {
     /// The event to publish, in structured mode: all of it as JSON in the body. With the feature `json`.
     ///
     /// # Errors
+    ///
     /// As [`to_event`](Self::to_event).
     #[cfg(feature = "json")]
     pub fn to_structured_event(&self) -> Result<Event, CloudEventError> {
@@ -130,6 +132,7 @@ impl CloudEvent {
     /// The CloudEvent that a received event is, in either mode.
     ///
     /// # Errors
+    ///
     /// As [`from_message`](Self::from_message).
     pub fn from_received(event: &ReceivedEvent) -> Result<Self, CloudEventError> {
         Self::read(event.message(), event.body_bytes())
@@ -138,6 +141,7 @@ impl CloudEvent {
     /// The CloudEvent that a message is, in either mode.
     ///
     /// # Errors
+    ///
     /// If it is none, lacks a required attribute, is of another version, or in a format that cannot be read here: without
     /// the feature `json`, that is structured mode.
     pub fn from_message(message: &Message) -> Result<Self, CloudEventError> {

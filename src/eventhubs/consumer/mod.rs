@@ -123,9 +123,11 @@ impl PartitionConsumer {
     /// The next event; waits for it as long as it takes.
     ///
     /// # Errors
+    ///
     /// See [`PartitionConsumer`]. After an error that ended it, the kind is [`Closed`](super::ErrorKind::Closed).
     ///
     /// # Cancel safety
+    ///
     /// Dropped, no event is lost: the next call gets it. A recovery under way goes on then, too.
     pub async fn recv(&mut self) -> Result<ReceivedEvent, EventHubsError> {
         if let Some(set_aside) = self.set_aside.pop_front() {
@@ -141,9 +143,11 @@ impl PartitionConsumer {
     /// returned at once where `max_wait` is zero. Empty if nothing came.
     ///
     /// # Errors
+    ///
     /// As [`recv`](Self::recv). Events that came before the error are returned first, the error by the next call.
     ///
     /// # Cancel safety
+    ///
     /// Dropped, no event is lost: the next call of any kind gets those that had been taken.
     pub async fn recv_batch(
         &mut self,
@@ -207,9 +211,11 @@ impl PartitionConsumer {
     /// Detaches the link and waits for the service's answer.
     ///
     /// # Errors
+    ///
     /// If the link had ended with an error, or no answer comes in time. It is detached all the same.
     ///
     /// # Cancel safety
+    ///
     /// Dropped, the link is still detached.
     pub async fn close(self) -> Result<(), EventHubsError> {
         let State::Receiving { attached, .. } = &self.state else {

@@ -166,5 +166,5 @@ impl Watchdog {
 
 /// Whether nobody answered, as opposed to an answer that does not help.
 fn is_silence(error: &EventHubsError) -> bool {
-    matches!(error.kind(), ErrorKind::TimedOut | ErrorKind::Unavailable)
+    matches!(error.kind(), ErrorKind::Timeout | ErrorKind::Unavailable)
 }

@@ -69,7 +69,7 @@ impl Namespace {
             token.expires_at().map(to_timestamp),
         );
         let put = put.await;
-        if let Err(RequestError::TimedOut(_)) = put {
+        if let Err(RequestError::Timeout(_)) = put {
             // A pair that does not answer is not asked again.
             pair.is_silent.store(true, Ordering::Release);
         }
@@ -120,7 +120,7 @@ impl Namespace {
                 Ok(Some(token)) => self.renewed(live, &authorization, &token),
                 Ok(None) => self.too_early(live, &authorization),
                 Err(cause) => {
-                    let is_timed_out = classify(&cause).0 == ErrorKind::TimedOut;
+                    let is_timed_out = classify(&cause).0 == ErrorKind::Timeout;
                     self.renewal_failed(live, &authorization, cause);
                     if is_timed_out {
                         // The others would wait as long, each in turn. The next round asks a new pair.

@@ -4,7 +4,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
-use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::Namespace;
@@ -76,12 +75,15 @@ impl Namespace {
             |attempt, cause| EventHubsError::new(format!("{attempt} {}", self.host), cause);
         let is_closed = || failure("reach", Cause::Closed("client"));
         let slot = &self.slots[number].current;
+        if let Some(live) = slot.made() {
+            self.tell_of_end(&live).await;
+        }
         let opened = slot.get(
             |live| live.is_good(),
-            |dead| {
+            |_| {
                 let namespace = self.clone();
                 async move {
-                    let opened = namespace.open(number, dead);
+                    let opened = namespace.open(number);
                     namespace.within_a_try(opened).await
                 }
             },
@@ -95,14 +97,7 @@ impl Namespace {
         }
     }
 
-    async fn open(&self, number: usize, dead: Option<Arc<Live>>) -> Result<Arc<Live>, Cause> {
-        if let Some(dead) = dead
-            && dead.connection.is_closed()
-        {
-            let ended = LinkError::from(dead.connection.closed().await);
-            let error = EventHubsError::new(format!("keep the connection to {}", self.host), ended);
-            self.give_up_connection(&dead, &error);
-        }
+    async fn open(&self, number: usize) -> Result<Arc<Live>, Cause> {
         let connection = match self.dial(number).await {
             Ok(connection) => connection,
             Err(cause) => {
@@ -148,7 +143,7 @@ impl Namespace {
         };
         match timeout(limit.saturating_add(Duration::from_secs(1)), opened).await {
             Ok(opened) => Ok(opened?),
-            Err(_) => Err(Cause::TimedOut(limit)),
+            Err(_) => Err(Cause::Timeout(limit)),
         }
     }
 
@@ -177,6 +172,15 @@ impl Namespace {
         self.tell_of_loss(live, error);
     }
 
+    /// Says that a connection has ended, if it has. Not for the task that opens the next one: it may never run.
+    async fn tell_of_end(&self, live: &Live) {
+        if live.connection.is_closed() {
+            let ended = LinkError::from(live.connection.closed().await);
+            let error = EventHubsError::new(format!("keep the connection to {}", self.host), ended);
+            self.give_up_connection(live, &error);
+        }
+    }
+
     /// Once for each connection.
     fn tell_of_loss(&self, live: &Live, error: &EventHubsError) {
         if !live.told.swap(true, Ordering::AcqRel) {
@@ -196,21 +200,21 @@ impl Namespace {
     /// Closes all connections, also those given up on which links go on. Nothing works afterwards.
     pub(in crate::eventhubs) async fn close(&self) -> Result<(), EventHubsError> {
         self.closed.send_replace(true);
-        let mut closing = JoinSet::new();
-        for live in self.slots.iter().flat_map(Slot::opened) {
-            closing.spawn(async move {
+        // In tasks, so that all are closed whoever stops waiting for that.
+        let closing = self.slots.iter().flat_map(Slot::opened).map(|live| {
+            tokio::spawn(async move {
                 let closed = live.connection.close().await;
                 // One that was given up may be dead, and its end was told before.
                 closed.or_else(|error| match live.is_given_up() {
                     true => Ok(()),
                     false => Err(error),
                 })
-            });
-        }
+            })
+        });
         let mut result = Ok(());
-        while let Some(closed) = closing.join_next().await {
+        for closed in closing.collect::<Vec<_>>() {
             // A task that panicked has told so by itself.
-            result = result.and(closed.unwrap_or(Ok(())));
+            result = result.and(closed.await.unwrap_or(Ok(())));
         }
         result.map_err(|error| {
             let attempt = format!("close the connection to {}", self.host);

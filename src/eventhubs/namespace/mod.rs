@@ -172,7 +172,7 @@ impl Namespace {
         let limit = self.options.retry.try_timeout;
         timeout(limit, step)
             .await
-            .unwrap_or(Err(Cause::TimedOut(limit)))
+            .unwrap_or(Err(Cause::Timeout(limit)))
     }
 
     /// Makes sure that the next try does not meet what failed: the one place where that is decided.

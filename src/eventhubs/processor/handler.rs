@@ -52,6 +52,7 @@ pub trait PartitionHandler: Send + 'static {
     /// [`stop_reason`](Partition::stop_reason). It is dropped when a shutdown has reached its deadline.
     ///
     /// # Errors
+    ///
     /// Whatever went wrong; [`on_failure`](Self::on_failure) decides what becomes of the batch.
     fn handle(
         &mut self,

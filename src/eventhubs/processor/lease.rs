@@ -37,6 +37,7 @@ impl Lease {
 /// Waits until no more events are to be read.
 ///
 /// # Cancel safety
+///
 /// Dropped, nothing has changed.
 pub(super) async fn over(lease: &mut watch::Receiver<Lease>) -> StopReason {
     loop {

@@ -110,6 +110,7 @@ impl Processor {
     /// Starts to claim partitions, in a task of its own. Must be called within a tokio runtime.
     ///
     /// # Errors
+    ///
     /// If the options make no sense. That the service or the store cannot be reached shows to the
     /// [observer](ProcessorOptions::observer); it is tried again for ever.
     pub fn start(
@@ -144,6 +145,7 @@ impl Processor {
     /// A partition is the processor's from its claim on: take it soon, and do not keep the client without using it.
     ///
     /// # Cancel safety
+    ///
     /// Dropped, no partition is lost.
     pub async fn next_partition(&self) -> Option<PartitionClient> {
         let mut waiting = self.running.waiting.lock().await;
@@ -162,6 +164,7 @@ impl Processor {
     /// A handler that panics ends its partition, which is given up; other partitions go on.
     ///
     /// # Cancel safety
+    ///
     /// Dropped, all handlers are dropped where they are, and their partitions given up.
     pub async fn run<H: PartitionHandler>(&self, mut handler_for: impl FnMut(&str) -> H) {
         let mut pumps = JoinSet::new();
@@ -198,9 +201,11 @@ impl Processor {
     /// all the same, and what still works on it cannot write checkpoints any more.
     ///
     /// # Errors
+    ///
     /// If some were still worked on, or the store could not be told.
     ///
     /// # Cancel safety
+    ///
     /// Dropped, the shutdown goes on as long as a clone of the processor lives.
     pub async fn shutdown(&self, timeout: Duration) -> Result<(), ProcessorError> {
         let running = &self.running;

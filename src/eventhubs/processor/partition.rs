@@ -78,6 +78,7 @@ impl Partition {
     /// Waits until work on the partition should end.
     ///
     /// # Cancel safety
+    ///
     /// Dropped, nothing has changed.
     pub async fn stopped(&self) -> StopReason {
         match self.ended {
@@ -89,11 +90,13 @@ impl Partition {
     /// Writes down that this event and all before it need no more work: the next owner of the partition starts after it.
     ///
     /// # Errors
+    ///
     /// [`Ended`](PartitionError::Ended) if the partition is no longer ours: then nothing is written, since it might be in
     /// front of what the next owner has written. [`Checkpoint`](PartitionError::Checkpoint) if the store fails more often than
     /// the options' retries allow, or the event has not been handed out here.
     ///
     /// # Cancel safety
+    ///
     /// Dropped, the checkpoint may be written or not.
     pub async fn checkpoint(&mut self, event: &ReceivedEvent) -> Result<(), PartitionError> {
         self.check_received(event)?;
@@ -104,10 +107,12 @@ impl Partition {
     /// [automatic checkpoints](super::Checkpoints::Automatic) one is written if it is due; without, this does nothing.
     ///
     /// # Errors
+    ///
     /// As [`checkpoint`](Self::checkpoint). Unless the event has not been handed out here, what was said is kept, and written
     /// later.
     ///
     /// # Cancel safety
+    ///
     /// Dropped, a checkpoint that was due is written later.
     pub async fn processed(&mut self, event: &ReceivedEvent) -> Result<(), PartitionError> {
         self.check_received(event)?;
@@ -270,9 +275,11 @@ impl PartitionClient {
     /// The next event; waits for it as long as it takes.
     ///
     /// # Errors
+    ///
     /// As [`recv_batch`](Self::recv_batch).
     ///
     /// # Cancel safety
+    ///
     /// Dropped, no event is lost.
     pub async fn recv(&mut self) -> Result<ReceivedEvent, PartitionError> {
         loop {
@@ -287,12 +294,14 @@ impl PartitionClient {
     /// which the first call does, is not part of the wait.
     ///
     /// # Errors
+    ///
     /// [`Ended`](PartitionError::Ended) when the partition is no longer to be read here.
     /// [`Receive`](PartitionError::Receive) if reading failed in spite of the client's retries; the next call goes on after the last
     /// event that was handed out. [`Checkpoint`](PartitionError::Checkpoint) if an automatic checkpoint that is due cannot be
     /// written; the next call tries again.
     ///
     /// # Cancel safety
+    ///
     /// Dropped, no event is lost: the next call gets it.
     pub async fn recv_batch(
         &mut self,
@@ -335,9 +344,11 @@ impl PartitionClient {
     /// See [`Partition::checkpoint`].
     ///
     /// # Errors
+    ///
     /// As [`Partition::checkpoint`].
     ///
     /// # Cancel safety
+    ///
     /// As [`Partition::checkpoint`].
     pub async fn checkpoint(&mut self, event: &ReceivedEvent) -> Result<(), PartitionError> {
         self.partition.checkpoint(event).await
@@ -346,9 +357,11 @@ impl PartitionClient {
     /// See [`Partition::processed`].
     ///
     /// # Errors
+    ///
     /// As [`Partition::processed`].
     ///
     /// # Cancel safety
+    ///
     /// As [`Partition::processed`].
     pub async fn processed(&mut self, event: &ReceivedEvent) -> Result<(), PartitionError> {
         self.partition.processed(event).await
@@ -361,9 +374,11 @@ impl PartitionClient {
     /// Dropping the client does the same, save for the checkpoint.
     ///
     /// # Errors
+    ///
     /// If the checkpoint could not be written. The rest is done all the same.
     ///
     /// # Cancel safety
+    ///
     /// Dropped, the client is dropped.
     pub async fn close(mut self) -> Result<(), PartitionError> {
         let written = match self.partition.write_pending().await {

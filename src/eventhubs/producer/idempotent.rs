@@ -142,9 +142,11 @@ impl IdempotentProducer {
     /// Publishes one event, and waits until it is stored.
     ///
     /// # Errors
+    ///
     /// See [`IdempotentProducer`].
     ///
     /// # Cancel safety
+    ///
     /// As [`send_batch`](Self::send_batch).
     pub async fn send(&mut self, event: impl Into<Event>) -> Result<(), EventHubsError> {
         let mut batch = self.create_batch(None).await?;
@@ -161,9 +163,11 @@ impl IdempotentProducer {
     /// room for the number of each event.
     ///
     /// # Errors
+    ///
     /// If the link cannot be attached, or the producer has ended.
     ///
     /// # Cancel safety
+    ///
     /// Dropped, nothing has happened.
     pub async fn create_batch(
         &mut self,
@@ -190,13 +194,15 @@ impl IdempotentProducer {
     /// that was published and is published again gets new numbers.
     ///
     /// # Errors
+    ///
     /// See [`IdempotentProducer`]; and if the batch is not one of this producer's partition. If an earlier send has to be
     /// repeated first and that fails, this batch is not sent, and the error is of the kind
     /// [`Unavailable`](ErrorKind::Unavailable).
     ///
     /// # Cancel safety
+    ///
     /// Dropped before the events were sent, they are not stored. Dropped later, they are as after an unknown outcome:
-    /// [`is_unsettled`](Self::is_unsettled) tells the two apart.
+    /// [`is_unsettled`](Self::is_unsettled) tells the two apart, where no earlier events were unsettled before the call.
     pub async fn send_batch(&mut self, mut batch: EventBatch) -> Result<(), EventHubsError> {
         if !batch.is_numbered() || *batch.route() != Route::partition(&self.partition) {
             let what = "the batch was not made by an idempotent producer of this partition";
@@ -225,9 +231,11 @@ impl IdempotentProducer {
     /// none.
     ///
     /// # Errors
+    ///
     /// [`OutcomeUnknown`](ErrorKind::OutcomeUnknown): still nobody knows. Otherwise as [`IdempotentProducer`] says.
     ///
     /// # Cancel safety
+    ///
     /// Dropped, the events still wait to be repeated.
     pub async fn settle(&mut self) -> Result<(), EventHubsError> {
         self.check_end()?;
@@ -314,7 +322,7 @@ impl IdempotentProducer {
 
     /// The link, attached in the same name if there is none that lives.
     async fn attached(&mut self) -> Result<&Attached<Sender>, EventHubsError> {
-        self.link.take_if(|attached| attached.link.is_closed());
+        self.link.take_if(|attached| attached.link.is_detached());
         let attached = match self.link.take() {
             Some(attached) => attached,
             None => {
@@ -351,7 +359,7 @@ async fn attach(
         .desired_capabilities([capability::GEOREPLICATION, capability::IDEMPOTENT_PRODUCER])
         .properties(link_properties(resume));
     let attached = namespace.attach_sender(address, options).await?;
-    match state_in_force(&attached.link.remote_attach(), resume) {
+    match state_in_force(attached.link.remote_attach(), resume) {
         Ok(state) => Ok((attached, state)),
         Err(cause) => Err(EventHubsError::new(format!("attach to {address}"), cause)),
     }

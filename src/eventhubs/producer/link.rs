@@ -127,7 +127,7 @@ impl PublishingLink {
     /// Whether there is a link that lives, or one is being attached.
     pub(super) fn is_attached(&self) -> bool {
         self.attached
-            .is_in_use(|attached| !attached.link.is_closed())
+            .is_in_use(|attached| !attached.link.is_detached())
     }
 
     /// The link, attached if there is none that lives. Those who wait get it in the order in which they came.
@@ -154,7 +154,7 @@ impl PublishingLink {
             }
         };
         self.attached
-            .get(|attached| !attached.link.is_closed(), attach)
+            .get(|attached| !attached.link.is_detached(), attach)
             .await
     }
 }

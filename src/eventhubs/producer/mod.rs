@@ -68,9 +68,11 @@ impl Producer {
     /// Publishes one event to a partition that the service chooses, and waits until it is stored.
     ///
     /// # Errors
+    ///
     /// See [`Producer`].
     ///
     /// # Cancel safety
+    ///
     /// Dropped, the event may or may not be stored.
     pub async fn send(&self, event: impl Into<Event>) -> Result<(), EventHubsError> {
         self.send_to(Route::Any, event).await
@@ -86,9 +88,11 @@ impl Producer {
     /// ```
     ///
     /// # Errors
+    ///
     /// See [`Producer`].
     ///
     /// # Cancel safety
+    ///
     /// Dropped, the event may or may not be stored.
     pub async fn send_to(
         &self,
@@ -113,9 +117,11 @@ impl Producer {
     /// An empty batch, of the size that the service takes on this route.
     ///
     /// # Errors
+    ///
     /// If the link cannot be attached: its size limit says how large a batch may be.
     ///
     /// # Cancel safety
+    ///
     /// Dropped, nothing has happened.
     pub async fn create_batch(&self, options: BatchOptions) -> Result<EventBatch, EventHubsError> {
         let link = self.link(&options.route)?;
@@ -128,9 +134,11 @@ impl Producer {
     /// Publishes a batch, and waits until it is stored: all of its events, or none. An empty batch is stored at once.
     ///
     /// # Errors
+    ///
     /// See [`Producer`].
     ///
     /// # Cancel safety
+    ///
     /// Dropped, the events may or may not be stored, but all alike.
     pub async fn send_batch(&self, batch: EventBatch) -> Result<(), EventHubsError> {
         if batch.is_numbered() {

@@ -106,13 +106,13 @@ impl Publication {
     pub(super) async fn send(&mut self, sender: &Sender, limit: Duration) -> Result<(), Cause> {
         // Nothing is sent as long as this has not resolved, and something is after.
         let receipt = timeout(limit, sender.send_with_receipt(self.outgoing())).await;
-        let receipt = receipt.map_err(|_| Cause::TimedOut(limit))??;
+        let receipt = receipt.map_err(|_| Cause::Timeout(limit))??;
         let was_maybe_stored = std::mem::replace(&mut self.maybe_stored, true);
         let cause = match timeout(limit, receipt).await {
             Ok(Ok(Outcome::Accepted)) => return Ok(()),
             Ok(Ok(outcome)) => Cause::NotAccepted(outcome),
             Ok(Err(error)) => error.into(),
-            Err(_) => Cause::OutcomeTimedOut(limit),
+            Err(_) => Cause::OutcomeTimeout(limit),
         };
         self.maybe_stored = was_maybe_stored || classify(&cause).0 == ErrorKind::OutcomeUnknown;
         Err(cause)
@@ -121,7 +121,7 @@ impl Publication {
     /// The same without waiting for an outcome.
     pub(super) async fn send_settled(&self, sender: &Sender, limit: Duration) -> Result<(), Cause> {
         let sent = timeout(limit, sender.send_settled(self.outgoing())).await;
-        Ok(sent.map_err(|_| Cause::TimedOut(limit))??)
+        Ok(sent.map_err(|_| Cause::Timeout(limit))??)
     }
 
     /// The error for all tries together, of which this one ended the last.

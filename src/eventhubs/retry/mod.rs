@@ -190,7 +190,7 @@ pub(super) fn spares_link(cause: &Cause) -> bool {
     };
     match verdict {
         Verdict::Again { rebuild, .. } => rebuild == Rebuild::Nothing,
-        Verdict::Never => !matches!(cause, Cause::OutcomeTimedOut(_)),
+        Verdict::Never => !matches!(cause, Cause::OutcomeTimeout(_)),
     }
 }
 
@@ -227,7 +227,7 @@ mod tests {
 
     #[test]
     fn an_unknown_outcome_is_repeated_only_where_that_was_allowed() {
-        let cause = Cause::OutcomeTimedOut(Duration::from_secs(60));
+        let cause = Cause::OutcomeTimeout(Duration::from_secs(60));
         let unknown = EventHubsError::new("send", cause);
         let mut retries = Retries::new(RetryPolicy::default());
         assert_eq!(retries.next(&unknown, 0), None);
@@ -257,8 +257,8 @@ mod tests {
         assert!(spares_link(&rejected(eventhubs::TIMEOUT)));
         assert!(!spares_link(&rejected(amqp::INTERNAL_ERROR)));
         assert!(!spares_link(&rejected(amqp::UNAUTHORIZED_ACCESS)));
-        assert!(!spares_link(&Cause::TimedOut(limit)));
-        assert!(!spares_link(&Cause::OutcomeTimedOut(limit)));
+        assert!(!spares_link(&Cause::Timeout(limit)));
+        assert!(!spares_link(&Cause::OutcomeTimeout(limit)));
     }
 
     #[test]

@@ -30,8 +30,8 @@ pub(in crate::eventhubs) fn classify(cause: &Cause) -> (ErrorKind, Verdict) {
             (ErrorKind::OutcomeUnknown, Verdict::Never)
         }
         Cause::NotAccepted(outcome) => of_outcome(outcome),
-        Cause::TimedOut(_) => (ErrorKind::TimedOut, again(Rebuild::Link)),
-        Cause::OutcomeTimedOut(_) => (ErrorKind::OutcomeUnknown, Verdict::Never),
+        Cause::Timeout(_) => (ErrorKind::Timeout, again(Rebuild::Link)),
+        Cause::OutcomeTimeout(_) => (ErrorKind::OutcomeUnknown, Verdict::Never),
         Cause::Malformed(_) => (ErrorKind::Malformed, Verdict::Never),
         Cause::Closed(_) => (ErrorKind::Closed, Verdict::Never),
         Cause::AfterUnknown(_) => (ErrorKind::OutcomeUnknown, Verdict::Never),
@@ -79,7 +79,7 @@ fn of_link(error: &LinkError) -> (ErrorKind, Verdict) {
         | LinkError::Violation(_)
         | LinkError::NameInUse => (ErrorKind::Unavailable, again(Rebuild::Link)),
         // A peer that does not answer an attach is not there any more.
-        LinkError::Timeout { .. } => (ErrorKind::TimedOut, again(Rebuild::Connection)),
+        LinkError::Timeout { .. } => (ErrorKind::Timeout, again(Rebuild::Connection)),
         LinkError::TooManyLinks { .. } => (ErrorKind::QuotaExceeded, Verdict::Never),
         _ => (ErrorKind::InvalidArgument, Verdict::Never),
     }
@@ -89,7 +89,7 @@ fn of_session(error: &SessionError) -> (ErrorKind, Verdict) {
     match error {
         SessionError::Connection(error) => of_connection(error),
         SessionError::RemoteEnded(Some(remote)) => at_least(Rebuild::Link, of_remote(remote)),
-        SessionError::Timeout { .. } => (ErrorKind::TimedOut, again(Rebuild::Connection)),
+        SessionError::Timeout { .. } => (ErrorKind::Timeout, again(Rebuild::Connection)),
         SessionError::TooManySessions { .. } => (ErrorKind::QuotaExceeded, Verdict::Never),
         SessionError::FrameTooLarge { .. } => (ErrorKind::InvalidArgument, Verdict::Never),
         _ => (ErrorKind::Unavailable, again(Rebuild::Link)),
@@ -102,7 +102,7 @@ fn of_connection(error: &ConnectionError) -> (ErrorKind, Verdict) {
             at_least(Rebuild::Connection, of_remote(remote))
         }
         ConnectionError::OpenTooLarge { .. } => (ErrorKind::InvalidArgument, Verdict::Never),
-        ConnectionError::Timeout { .. } => (ErrorKind::TimedOut, again(Rebuild::Connection)),
+        ConnectionError::Timeout { .. } => (ErrorKind::Timeout, again(Rebuild::Connection)),
         _ => (ErrorKind::Unavailable, again(Rebuild::Connection)),
     }
 }
@@ -126,7 +126,7 @@ fn of_request(error: &RequestError) -> (ErrorKind, Verdict) {
         }
         RequestError::Send(error) => of_send(error),
         RequestError::NotAccepted(outcome) => of_outcome(outcome),
-        RequestError::TimedOut(_) => (ErrorKind::TimedOut, again(Rebuild::Connection)),
+        RequestError::Timeout(_) => (ErrorKind::Timeout, again(Rebuild::Connection)),
         RequestError::Refused(status) => of_status(status),
         RequestError::Malformed(_) => (ErrorKind::Malformed, Verdict::Never),
     }
@@ -174,7 +174,7 @@ fn of_status(status: &Status) -> (ErrorKind, Verdict) {
         status::FORBIDDEN => (ErrorKind::Unauthorized, Verdict::Never),
         status::NOT_FOUND => (ErrorKind::NotFound, Verdict::Never),
         status::GONE => (ErrorKind::OwnershipLost, Verdict::Never),
-        status::TIMEOUT | status::GATEWAY_TIMEOUT => (ErrorKind::TimedOut, again(Rebuild::Nothing)),
+        status::TIMEOUT | status::GATEWAY_TIMEOUT => (ErrorKind::Timeout, again(Rebuild::Nothing)),
         status::TOO_MANY_REQUESTS | status::SERVICE_UNAVAILABLE => (ErrorKind::Busy, BUSY),
         status::INTERNAL_ERROR | status::BAD_GATEWAY => {
             (ErrorKind::Unavailable, again(Rebuild::Nothing))
@@ -209,7 +209,7 @@ static CONDITIONS: [(Symbol, ErrorKind, Verdict); 37] = {
         (eventhubs::PRODUCER_EPOCH_STOLEN, OwnershipLost, Never),
         (eventhubs::PARTITION_NOT_OWNED, OwnershipLost, Never),
         (eventhubs::SERVER_BUSY, Busy, BUSY),
-        (eventhubs::TIMEOUT, TimedOut, again(Nothing)),
+        (eventhubs::TIMEOUT, Timeout, again(Nothing)),
         (eventhubs::OPERATION_CANCELLED, Unavailable, again(Nothing)),
         (amqp::INTERNAL_ERROR, Unavailable, again(Link)),
         (amqp::DETACH_FORCED, Unavailable, again(Link)),
@@ -288,7 +288,7 @@ mod tests {
                 Some(Connection),
             ),
             ("com.microsoft:server-busy", Busy, Some(Nothing)),
-            ("com.microsoft:timeout", TimedOut, Some(Nothing)),
+            ("com.microsoft:timeout", Timeout, Some(Nothing)),
             (
                 "com.microsoft:operation-cancelled",
                 Unavailable,
@@ -406,14 +406,14 @@ mod tests {
             (401, Unauthorized, true),
             (403, Unauthorized, false),
             (404, NotFound, false),
-            (408, TimedOut, true),
+            (408, Timeout, true),
             (410, OwnershipLost, false),
             (429, Busy, true),
             (500, Unavailable, true),
             (501, Refused, false),
             (502, Unavailable, true),
             (503, Busy, true),
-            (504, TimedOut, true),
+            (504, Timeout, true),
             (418, Refused, false),
         ];
         for (code, expected, retried) in table {

@@ -31,6 +31,7 @@ enum Stage {
 
 impl ScramClient {
     /// # Errors
+    ///
     /// Names and passwords that RFC 4013 forbids.
     pub(in crate::sasl) fn new(
         hash: ScramHash,
@@ -77,7 +78,7 @@ impl ScramClient {
         }
     }
 
-    /// After the outcome ok: a server that never showed that it knows the user's keys is an impostor. Y-022
+    /// After the outcome ok: a server that never showed that it knows the user's keys is an impostor (Y-022).
     pub(in crate::sasl) fn finish(self, additional_data: Option<&[u8]>) -> Result<(), SaslError> {
         match (&self.stage, additional_data) {
             (Stage::ServerVerified, _) => Ok(()),

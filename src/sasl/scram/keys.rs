@@ -11,7 +11,7 @@ use super::text::prepare;
 use super::{MAX_ITERATIONS, MIN_ITERATIONS};
 use crate::sasl::{AuthenticationFailure, SaslError};
 
-/// The future that [`Authenticator::scram_keys`](crate::Authenticator::scram_keys) returns.
+/// The future that [`Authenticator::scram_keys`](crate::sasl::Authenticator::scram_keys) returns.
 pub type ScramKeysFuture<'a> =
     Pin<Box<dyn Future<Output = Result<Option<ScramKeys>, AuthenticationFailure>> + Send + 'a>>;
 

@@ -1,4 +1,4 @@
-//! SCRAM (RFC 5802, RFC 7677): both sides prove that they know the password, and neither sends it. Y-030
+//! SCRAM (RFC 5802, RFC 7677): both sides prove that they know the password, and neither sends it (Y-030).
 //!
 //! ```text
 //! client                                                  server

@@ -20,7 +20,7 @@ use crate::sasl::{
 /// is told of others, with iterations that some user has, and judging them takes as long. `Debug` shows names only.
 ///
 /// ```
-/// # use amqp10::{SaltedUsers, SaslError};
+/// # use amqp10::sasl::{SaltedUsers, SaslError};
 /// let users = SaltedUsers::new().user("alice", "secret")?;
 /// # Ok::<(), SaslError>(())
 /// ```

@@ -26,7 +26,7 @@ use crate::sasl::Identity;
 /// A stream on which both AMQP headers were exchanged: the next octets each way are frames.
 pub(crate) struct Handshaken {
     pub(crate) stream: Box<dyn Stream>,
-    /// Octets of the first frames, read together with the header. V-012
+    /// Octets of the first frames, read together with the header (V-012).
     pub(crate) read_ahead: BytesMut,
     /// Listener: who the client is. Client: which mechanism it used.
     pub(crate) identity: Identity,

@@ -7,7 +7,8 @@ use super::wire::Wire;
 use crate::codec::frame::ProtocolHeader;
 use crate::codec::sasl::{SaslCode, SaslFrame};
 use crate::error::{ConnectError, PeerProtocol, Stage};
-use crate::options::{ListenerOptions, WebSocketServerOptions};
+use crate::options::ListenerOptions;
+use crate::options::websocket::WebSocketServerOptions;
 use crate::sasl::server::{CustomLogin, Presented, Step, challenge, offer, outcome};
 #[cfg(feature = "scram")]
 use crate::sasl::{AuthenticationFailure, SaslMechanism};
@@ -18,7 +19,7 @@ use crate::transport::{tls, websocket};
 
 const PEER: &str = "the client";
 
-/// Shakes hands with a client; `options.handshake_timeout` begins now. V-013
+/// Shakes hands with a client; `options.handshake_timeout` begins now (V-013).
 pub(crate) async fn server(
     stream: Box<dyn Stream>,
     options: &ListenerOptions,
@@ -173,7 +174,7 @@ async fn start_tls(
 /// Who the client is, and what it is told along with the outcome.
 type Entry = (Identity, Option<Bytes>);
 
-/// The whole SASL exchange, its outcome included. A broken exchange gets none: it is cut. Y-015
+/// The whole SASL exchange, its outcome included. A broken exchange gets none: it is cut (Y-015).
 async fn authenticate(
     wire: &mut Wire,
     reached: &Reached,
@@ -260,7 +261,7 @@ async fn decide(
     }
 }
 
-/// A mechanism of the application, to its end. Y-031
+/// A mechanism of the application, to its end (Y-031).
 async fn custom(
     wire: &mut Wire,
     login: CustomLogin,

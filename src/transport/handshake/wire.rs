@@ -17,7 +17,7 @@ use crate::transport::stream::{Replayed, Stream};
 use crate::transport::tls;
 
 const READ_SIZE: usize = 4096;
-/// How much and how long a refused peer's input is read to its end. V-010
+/// How much and how long a refused peer's input is read to its end (V-010).
 const DRAIN_SIZE: usize = 64 * 1024;
 const DRAIN_TIME: Duration = Duration::from_secs(1);
 
@@ -57,7 +57,7 @@ impl Wire {
         self.send(&header.to_bytes(), Stage::ProtocolHeader).await
     }
 
-    /// What the peer begins with. A header is taken from the input, all else stays in it. V-012
+    /// What the peer begins with. A header is taken from the input, all else stays in it (V-012).
     ///
     /// The first octet that cannot belong to a header decides: whoever sends other things may send fewer than eight.
     pub(super) async fn read_header(&mut self) -> Result<PeerProtocol, ConnectError> {
@@ -109,7 +109,7 @@ impl Wire {
     }
 
     /// Says that nothing more will be written and reads to the end, within bounds: a socket that is closed with unread input
-    /// is reset, and the peer may then never see what was written last. V-010, Y-002
+    /// is reset, and the peer may then never see what was written last (V-010, Y-002).
     pub(super) async fn close(mut self) {
         self.shut_down().await;
         let drain = async {

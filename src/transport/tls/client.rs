@@ -71,6 +71,7 @@ impl TlsConfig {
     /// Trusts the authorities in this PEM text, and no others.
     ///
     /// # Errors
+    ///
     /// [`TlsError::Pem`] if the text holds no certificate or a damaged one.
     pub fn with_root_certificates(pem: &[u8]) -> Result<TlsConfig, TlsError> {
         TlsConfig::default().root_certificates(pem)
@@ -87,6 +88,7 @@ impl TlsConfig {
     /// Trusts the authorities in this PEM text, and no others.
     ///
     /// # Errors
+    ///
     /// [`TlsError::Pem`] if the text holds no certificate or a damaged one; [`TlsError::Configuration`] if this configuration
     /// was handed in from rustls.
     pub fn root_certificates(self, pem: &[u8]) -> Result<TlsConfig, TlsError> {
@@ -97,6 +99,7 @@ impl TlsConfig {
     /// Shows a certificate to servers that ask for one: the chain, own certificate first, and its key, both in PEM.
     ///
     /// # Errors
+    ///
     /// [`TlsError::Pem`] if either text does not hold what it should; [`TlsError::Configuration`] if this configuration was
     /// handed in from rustls. Whether the key fits the certificate is seen at the first connection.
     pub fn client_certificate(
@@ -113,6 +116,7 @@ impl TlsConfig {
     /// decrypt a capture. **Whoever reads that file reads the traffic.**
     ///
     /// # Errors
+    ///
     /// [`TlsError::Configuration`] if this configuration was handed in from rustls.
     pub fn key_log_file(self) -> Result<TlsConfig, TlsError> {
         self.change(|settings| settings.key_log = true)

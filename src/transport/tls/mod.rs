@@ -26,7 +26,7 @@ pub use server::TlsServerConfig;
 use crate::error::TlsError;
 use crate::transport::stream::Stream;
 
-/// Shakes hands as a client; the server must prove to be `host`, or the name that `config` overrides it with. Y-005, Y-006
+/// Shakes hands as a client; the server must prove to be `host`, or the name that `config` overrides it with (Y-005, Y-006).
 pub(crate) async fn connect(
     stream: Box<dyn Stream>,
     host: &str,

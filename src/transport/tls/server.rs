@@ -43,6 +43,7 @@ impl TlsServerConfig {
     /// Shows this certificate: the chain, own certificate first, and its key, both in PEM.
     ///
     /// # Errors
+    ///
     /// [`TlsError::Pem`] if either text does not hold what it should, [`TlsError::Configuration`] if the key does not fit,
     /// [`TlsError::ProcessorFeatures`] if the default cryptography cannot run here.
     pub fn from_pem(chain_pem: &[u8], key_pem: &[u8]) -> Result<TlsServerConfig, TlsError> {
@@ -52,6 +53,7 @@ impl TlsServerConfig {
     /// The same with another provider of cryptography.
     ///
     /// # Errors
+    ///
     /// [`TlsError::Pem`] if either text does not hold what it should, [`TlsError::Configuration`] if the key does not fit.
     pub fn with_provider(
         provider: Arc<CryptoProvider>,
@@ -78,9 +80,10 @@ impl TlsServerConfig {
     }
 
     /// Refuses clients that show no certificate issued by an authority in this PEM text. The certificate is handed to the
-    /// [`Authenticator`](crate::Authenticator) if the client chooses the mechanism EXTERNAL.
+    /// [`Authenticator`](crate::sasl::Authenticator) if the client chooses the mechanism EXTERNAL.
     ///
     /// # Errors
+    ///
     /// [`TlsError::Pem`] if the text holds no certificate or a damaged one; [`TlsError::Configuration`] if this configuration
     /// was handed in from rustls.
     pub fn require_client_certificates(
@@ -95,6 +98,7 @@ impl TlsServerConfig {
     /// decrypt a capture. **Whoever reads that file reads the traffic.**
     ///
     /// # Errors
+    ///
     /// [`TlsError::Configuration`] if this configuration was handed in from rustls.
     pub fn key_log_file(self) -> Result<TlsServerConfig, TlsError> {
         self.change(|settings| settings.key_log = true)

@@ -3,7 +3,7 @@
 use bytes::BytesMut;
 
 use crate::error::{ConnectError, WebSocketError};
-use crate::options::{WebSocketOptions, WebSocketServerOptions};
+use crate::options::websocket::{WebSocketOptions, WebSocketServerOptions};
 use crate::transport::stream::Stream;
 use crate::url::Url;
 

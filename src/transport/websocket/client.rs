@@ -8,7 +8,7 @@ use tokio_tungstenite::tungstenite::http;
 
 use super::{WebSocketStream, config, failed, handshake_error};
 use crate::error::{ConnectError, WebSocketError};
-use crate::options::WebSocketOptions;
+use crate::options::websocket::WebSocketOptions;
 use crate::transport::stream::Stream;
 use crate::url::Url;
 

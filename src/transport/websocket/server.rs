@@ -10,7 +10,7 @@ use tokio_tungstenite::tungstenite::http::HeaderValue;
 
 use super::{WebSocketStream, broken, config, failed, handshake_error};
 use crate::error::{ConnectError, Stage, WebSocketError};
-use crate::options::{HttpRequest, HttpResponse, WebSocketServerOptions};
+use crate::options::websocket::{HttpRequest, HttpResponse, WebSocketServerOptions};
 use crate::transport::http::{self, Head, HeadError};
 use crate::transport::stream::{Replayed, Stream};
 

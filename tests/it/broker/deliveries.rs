@@ -153,7 +153,7 @@ async fn o_007_h_005_a_dead_letter_does_not_expire() {
 
 #[tokio::test(start_paused = true)]
 async fn o_007_what_has_expired_makes_room_for_a_dead_letter() {
-    let broker = broker_with(BrokerOptions::new().max_queue_messages(1)).await;
+    let broker = broker_with(BrokerOptions::default().max_queue_messages(1)).await;
     let session = session(&broker).await;
     let header = Header {
         ttl: Some(1000),
@@ -176,7 +176,7 @@ async fn o_007_what_has_expired_makes_room_for_a_dead_letter() {
 
 #[tokio::test(start_paused = true)]
 async fn o_012_annotations_that_are_added_are_counted() {
-    let broker = broker_with(BrokerOptions::new().max_queue_octets(50_000)).await;
+    let broker = broker_with(BrokerOptions::default().max_queue_bytes(50_000)).await;
     let session = session(&broker).await;
     let sender = sender(&session, "orders").await;
     assert!(sender.send("a").await.unwrap().is_accepted());
@@ -420,7 +420,7 @@ async fn h_003_durable_messages_are_refused_if_that_is_wanted() {
     let accepted = sender(&session_, "orders").await.send(durable()).await;
     assert_eq!(accepted.unwrap(), Outcome::Accepted);
 
-    let strict = broker_with(BrokerOptions::new().refuse_durable(true)).await;
+    let strict = broker_with(BrokerOptions::default().refuse_durable(true)).await;
     let session_ = session(&strict).await;
     match sender(&session_, "orders")
         .await

@@ -2,13 +2,14 @@
 
 use amqp10::broker::{BrokerError, read_users};
 use amqp10::codec::Value;
-use amqp10::{ConnectError, Credentials, Fields, SaslError, Symbol, condition};
+use amqp10::sasl::SaslError;
+use amqp10::{ConnectError, Credentials, Fields, Symbol, condition};
 
 use super::*;
 
 #[tokio::test]
 async fn a_broker_listens_on_tcp_and_says_why_it_closes() {
-    let broker = Broker::start(BrokerOptions::new()).await.unwrap();
+    let broker = Broker::start(BrokerOptions::default()).await.unwrap();
     let url = format!("amqp://{}", broker.local_addr().unwrap());
     let connection = Connection::open(&url, ConnectionOptions::default())
         .await
@@ -37,14 +38,14 @@ async fn queues_outlive_connections_and_dropping_the_broker_ends_all() {
 
 #[tokio::test]
 async fn wrong_options_say_so() {
-    let wrong = BrokerOptions::new().nodes(["orders", "no-such"]);
+    let wrong = BrokerOptions::default().nodes(["orders", "no-such"]);
     let error = Broker::in_process(wrong).await.unwrap_err();
     assert!(matches!(error, BrokerError::Node(_)), "{error}");
-    let too_large = BrokerOptions::new().max_message_size(65 << 20);
+    let too_large = BrokerOptions::default().max_message_size(65 << 20);
     let error = Broker::in_process(too_large).await.unwrap_err();
     assert!(matches!(error, BrokerError::MaxMessageSize(_)), "{error}");
-    let first = Broker::start(BrokerOptions::new()).await.unwrap();
-    let taken = BrokerOptions::new().address(first.local_addr().unwrap());
+    let first = Broker::start(BrokerOptions::default()).await.unwrap();
+    let taken = BrokerOptions::default().address(first.local_addr().unwrap());
     let error = Broker::start(taken).await.unwrap_err();
     assert!(matches!(error, BrokerError::Listen { .. }), "{error}");
 }
@@ -52,7 +53,7 @@ async fn wrong_options_say_so() {
 #[tokio::test(start_paused = true)]
 async fn y_028_with_users_only_they_get_in() {
     let users = read_users("ana:secret\n").unwrap();
-    let broker = broker_with(BrokerOptions::new().sasl(users)).await;
+    let broker = broker_with(BrokerOptions::default().sasl(users)).await;
     let login = |credentials| login(&broker, credentials);
     login(Credentials::plain("ana", "secret")).await.unwrap();
     let refused = login(Credentials::plain("ana", "wrong")).await.unwrap_err();
@@ -80,11 +81,12 @@ fn login(
 #[cfg(feature = "scram")]
 #[tokio::test]
 async fn y_030_the_same_users_log_in_by_scram() {
-    for hash in amqp10::ScramHash::ALL {
+    for hash in amqp10::sasl::ScramHash::ALL {
         let users = read_users("ana:secret\n").unwrap();
-        let mechanism = amqp10::SaslMechanism::Scram(hash);
+        let mechanism = amqp10::sasl::SaslMechanism::Scram(hash);
         assert!(users.mechanisms.contains(&mechanism));
-        let broker = broker_with(BrokerOptions::new().sasl(users.mechanisms([mechanism]))).await;
+        let broker =
+            broker_with(BrokerOptions::default().sasl(users.mechanisms([mechanism]))).await;
         let scram = |password| login(&broker, Credentials::scram("ana", password));
         scram("secret").await.unwrap();
         scram("wrong").await.unwrap_err();
@@ -168,7 +170,7 @@ async fn l_020_a_link_of_the_same_name_takes_the_place_of_the_other() {
         .await
         .unwrap();
     let new = receiver_with(&second, "orders", options()).await;
-    let error = old.closed().await;
+    let error = old.detached().await;
     assert_eq!(error.remote_error().unwrap().condition, condition::STOLEN);
     assert_eq!(taken(&new).await, "a");
     drop(delivery);
@@ -180,5 +182,5 @@ async fn l_020_a_link_of_the_same_name_takes_the_place_of_the_other() {
         .unwrap();
     let _other = receiver_with(&other, "orders", options()).await;
     settle_down().await;
-    assert!(!new.is_closed());
+    assert!(!new.is_detached());
 }

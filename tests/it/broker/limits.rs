@@ -14,7 +14,7 @@ fn rejection(outcome: Outcome) -> amqp10::Symbol {
 
 #[tokio::test(start_paused = true)]
 async fn a_full_queue_rejects_and_takes_again_when_there_is_room() {
-    let broker = broker_with(BrokerOptions::new().max_queue_messages(2)).await;
+    let broker = broker_with(BrokerOptions::default().max_queue_messages(2)).await;
     let session = session(&broker).await;
     let sender = sender(&session, "orders").await;
     for _ in 0..2 {
@@ -30,7 +30,7 @@ async fn a_full_queue_rejects_and_takes_again_when_there_is_room() {
 
 #[tokio::test(start_paused = true)]
 async fn what_has_expired_makes_room() {
-    let broker = broker_with(BrokerOptions::new().max_queue_messages(1)).await;
+    let broker = broker_with(BrokerOptions::default().max_queue_messages(1)).await;
     let session = session(&broker).await;
     let sender = sender(&session, "orders").await;
     let header = amqp10::codec::Header {
@@ -45,7 +45,7 @@ async fn what_has_expired_makes_room() {
 
 #[tokio::test(start_paused = true)]
 async fn all_queues_together_are_bounded() {
-    let broker = broker_with(BrokerOptions::new().max_octets(10_000)).await;
+    let broker = broker_with(BrokerOptions::default().max_bytes(10_000)).await;
     let session = session(&broker).await;
     let large = || Message::data(vec![0; 6000]);
     assert!(
@@ -73,7 +73,7 @@ async fn all_queues_together_are_bounded() {
 
 #[tokio::test(start_paused = true)]
 async fn l_027_the_largest_message_is_announced() {
-    let broker = broker_with(BrokerOptions::new().max_message_size(1000)).await;
+    let broker = broker_with(BrokerOptions::default().max_message_size(1000)).await;
     let session = session(&broker).await;
     let sender = sender(&session, "orders").await;
     assert_eq!(sender.max_message_size(), Some(1000));
@@ -82,7 +82,7 @@ async fn l_027_the_largest_message_is_announced() {
 
 #[tokio::test(start_paused = true)]
 async fn links_and_nodes_and_connections_are_counted() {
-    let options = BrokerOptions::new()
+    let options = BrokerOptions::default()
         .max_links(2)
         .max_nodes(3)
         .max_connections(2);

@@ -1,5 +1,6 @@
 //! The broker, seen by our client and, where frames matter, by a scripted peer.
 
+mod competing;
 mod deliveries;
 mod filters;
 mod lifecycle;
@@ -22,7 +23,7 @@ use amqp10::{
 const LONG: Duration = Duration::from_secs(5);
 
 async fn broker() -> Broker {
-    broker_with(BrokerOptions::new()).await
+    broker_with(BrokerOptions::default()).await
 }
 
 async fn broker_with(options: BrokerOptions) -> Broker {

@@ -46,7 +46,7 @@ async fn l_013_what_begins_with_no_such_does_not_exist() {
 
 #[tokio::test(start_paused = true)]
 async fn only_the_nodes_that_are_listed_are_there() {
-    let options = BrokerOptions::new().nodes(["orders", "topic/prices"]);
+    let options = BrokerOptions::default().nodes(["orders", "topic/prices"]);
     let broker = broker_with(options).await;
     let session = session(&broker).await;
     sender(&session, "queue/orders").await;
@@ -138,7 +138,7 @@ async fn a_003_a_dynamic_target_too() {
     let sender = session.attach_sender("", options).await.unwrap();
     let address = sender.address().unwrap();
     assert!(sender.send("a").await.unwrap().is_accepted());
-    assert_eq!(taken(&receiver(&session, &address).await).await, "a");
+    assert_eq!(taken(&receiver(&session, address).await).await, "a");
 }
 
 #[tokio::test(start_paused = true)]
@@ -171,7 +171,7 @@ async fn a_007_delete_on_close_outlives_a_detach_but_not_the_close() {
     receiver.close().await.unwrap();
     settle_down().await;
     assert_eq!(broker.depth(&address), None);
-    let error = sender.closed().await;
+    let error = sender.detached().await;
     let remote = error.remote_error().unwrap();
     assert_eq!(remote.condition, condition::RESOURCE_DELETED);
 }
@@ -304,7 +304,7 @@ async fn z_013_z_014_what_has_no_way_is_rejected_or_ends_the_link() {
         }
     }
     anywhere.send_settled(to("no-such")).await.unwrap();
-    let error = anywhere.closed().await;
+    let error = anywhere.detached().await;
     let remote = error.remote_error().unwrap();
     assert_eq!(remote.condition, condition::NOT_FOUND);
     assert!(

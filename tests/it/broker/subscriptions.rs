@@ -155,7 +155,7 @@ async fn l_003_z_052_z_053_who_steals_a_link_takes_over_its_subscription() {
     let thief = subscriber(&broker).await;
     let options = durable(TerminusExpiryPolicy::Never, 0);
     let stolen = receiver_with(&thief, "", options).await;
-    let error = reader.closed().await;
+    let error = reader.detached().await;
     assert_eq!(error.remote_error().unwrap().condition, condition::STOLEN);
     settle_down().await;
     publish(&thief, "topic/news", "more").await;
@@ -204,7 +204,7 @@ async fn l_003_z_052_a_link_stolen_within_its_session_keeps_its_subscription() {
 
 #[tokio::test(start_paused = true)]
 async fn l_003_z_052_where_links_are_not_stolen_a_subscription_has_one_reader() {
-    let broker = broker_with(BrokerOptions::new().link_stealing(false)).await;
+    let broker = broker_with(BrokerOptions::default().link_stealing(false)).await;
     let (_session, reader) = with_backlog(&broker).await;
     let other = subscriber(&broker).await;
     let refused = other.attach_receiver("", durable(TerminusExpiryPolicy::Never, 0));

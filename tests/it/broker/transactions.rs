@@ -193,7 +193,7 @@ async fn x_034_a_settled_posting_that_goes_nowhere_fails_the_commit() {
 
 #[tokio::test(start_paused = true)]
 async fn x_035_what_cannot_be_applied_any_more_fails_the_commit() {
-    let broker = broker_with(BrokerOptions::new().max_queue_messages(1)).await;
+    let broker = broker_with(BrokerOptions::default().max_queue_messages(1)).await;
     let session = session(&broker).await;
     let (_controller, transaction) = declare(&session).await;
     let sender = sender(&session, "orders").await;
@@ -207,7 +207,7 @@ async fn x_035_what_cannot_be_applied_any_more_fails_the_commit() {
 
 #[tokio::test(start_paused = true)]
 async fn x_022_a_posting_that_cannot_be_done_says_so_and_the_rest_commits() {
-    let broker = broker_with(BrokerOptions::new().max_transaction_octets(5000)).await;
+    let broker = broker_with(BrokerOptions::default().max_transaction_bytes(5000)).await;
     let session = session(&broker).await;
     let (_controller, transaction) = declare(&session).await;
     let sender = sender(&session, "orders").await;
@@ -475,7 +475,7 @@ async fn x_016_a_rollback_of_an_unknown_id_is_refused() {
 
 #[tokio::test(start_paused = true)]
 async fn x_022_a_posting_that_is_not_kept_has_its_outcome_at_once() {
-    let broker = broker_with(BrokerOptions::new().max_transaction_octets(5000)).await;
+    let broker = broker_with(BrokerOptions::default().max_transaction_bytes(5000)).await;
     let (mut peer, txn_id) = scripted_transaction(&broker).await;
     attach_work(&mut peer, Role::Sender).await;
     let large = Message::data(vec![0; 6000]).to_bytes().unwrap();

@@ -1,15 +1,43 @@
 //! Futures that make connections, on either side.
 
-use amqp10::{
-    AmqpError, Connection, ConnectionOptions, Listener, ListenerOptions, codec::condition, memory,
-};
-use tokio::net::TcpStream;
-use tokio::time::timeout;
+use std::net::SocketAddr;
 
-use super::{LONG, MANY, poll_times};
+use amqp10::{AmqpError, ConnectError, Listener, codec::condition, memory};
+use tokio::net::TcpStream;
+
+use super::*;
+
+pub(super) const COVERED: Covered = Covered {
+    file: file!(),
+    futures: &[
+        ("Connection::open_with_stream", open_and_its_acceptance),
+        ("Connection::open_through", open_through_a_tunnel),
+        ("Connection::open", open_by_an_address),
+        ("Listener::bind", binding),
+        ("Listener::accept", listener_accept),
+        ("Listener::accept_socket", listener_accept_socket),
+        ("Listener::accept_stream", acceptance_of_a_stream),
+        ("IncomingConnection::refuse", a_refusal_is_sent_in_any_case),
+    ],
+};
 
 #[tokio::test]
 async fn open_and_its_acceptance() {
+    open_at_each_poll(|near| Connection::open_with_stream(near, ConnectionOptions::default()))
+        .await;
+}
+
+#[tokio::test]
+async fn open_through_a_tunnel() {
+    let options = ConnectionOptions::default;
+    open_at_each_poll(|near| Connection::open_through(near, "amqp://localhost", options())).await;
+}
+
+/// Whenever an open is dropped, the server sees the end of the connection.
+async fn open_at_each_poll<F>(open: impl Fn(memory::MemoryStream) -> F)
+where
+    F: Future<Output = Result<Connection, ConnectError>>,
+{
     for polls in 0..MANY {
         let (near, far) = memory::pipe(1000);
         let server = tokio::spawn(async move {
@@ -19,8 +47,7 @@ async fn open_and_its_acceptance() {
             let connection = incoming.accept().await.ok()?;
             Some(connection.closed().await)
         });
-        let opened = Connection::open_with_stream(near, ConnectionOptions::default());
-        let opened = poll_times(polls, opened).await;
+        let opened = poll_times(polls, open(near)).await;
         let is_over = opened.is_some();
         drop(opened.map(Result::unwrap));
         timeout(LONG, server)
@@ -33,6 +60,52 @@ async fn open_and_its_acceptance() {
         }
     }
     panic!("never open");
+}
+
+#[tokio::test]
+async fn open_by_an_address() {
+    let listener = Listener::bind("127.0.0.1:0", ListenerOptions::default())
+        .await
+        .unwrap();
+    let url = format!("amqp://{}", listener.local_addr().unwrap());
+    let polls = after_each_poll(async |polls| {
+        let opening = Connection::open(&url, ConnectionOptions::default());
+        let (opened, accepted) = tokio::join!(poll_times(polls, opening), async {
+            // There may be nobody any more.
+            timeout(Duration::from_millis(50), listener.accept())
+                .await
+                .ok()
+        });
+        let is_over = opened.is_some();
+        let server = match accepted {
+            Some(Ok(incoming)) => incoming.accept().await.ok(),
+            _ => None,
+        };
+        drop(opened);
+        if let Some(server) = server {
+            timeout(LONG, server.closed())
+                .await
+                .expect("the server's end too");
+        }
+        is_over
+    });
+    assert!(polls.await > 2, "nothing was dropped in the middle");
+}
+
+#[tokio::test]
+async fn binding() {
+    let bind = |address: SocketAddr| Listener::bind(address, ListenerOptions::default());
+    let listener = bind(([127, 0, 0, 1], 0).into()).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    after_each_poll(async |polls| {
+        let bound = poll_times(polls, bind(address)).await;
+        let is_over = bound.is_some();
+        drop(bound.map(Result::unwrap));
+        drop(bind(address).await.expect("nobody else listens"));
+        is_over
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -2,10 +2,24 @@
 
 use amqp10::broker::{Broker, BrokerOptions};
 use amqp10::transaction::{Transaction, TransactionController, TransactionControllerOptions};
-use amqp10::{Connection, ConnectionOptions, Sender, SenderOptions, Session, SessionOptions};
-use tokio::time::timeout;
 
-use super::{LONG, MANY, poll_times};
+use super::*;
+
+pub(super) const COVERED: Covered = Covered {
+    file: file!(),
+    futures: &[
+        ("TransactionController::attach", attaching_a_controller),
+        ("TransactionController::close", attaching_a_controller),
+        ("TransactionController::declare", declaring),
+        ("Transaction::send", posting_is_undone_with_the_transaction),
+        (
+            "Transaction::send_settled",
+            posting_is_undone_with_the_transaction,
+        ),
+        ("Transaction::commit", a_commit_happens_as_a_whole),
+        ("Transaction::rollback", a_rollback_happens_in_any_case),
+    ],
+};
 
 struct Scene {
     broker: Broker,
@@ -16,7 +30,7 @@ struct Scene {
 
 impl Scene {
     async fn new() -> Self {
-        let broker = Broker::in_process(BrokerOptions::new()).await.unwrap();
+        let broker = Broker::in_process(BrokerOptions::default()).await.unwrap();
         let options = ConnectionOptions::default();
         let connection = Connection::open_with_stream(broker.connect(), options);
         let connection = connection.await.unwrap();
@@ -150,23 +164,4 @@ async fn a_rollback_happens_in_any_case() {
         }
     }
     panic!("never rolled back");
-}
-
-#[tokio::test]
-async fn starting_and_stopping_a_broker() {
-    for polls in 0..MANY {
-        let Some(broker) = poll_times(polls, Broker::start(BrokerOptions::new())).await else {
-            continue;
-        };
-        let url = format!("amqp://{}", broker.as_ref().unwrap().local_addr().unwrap());
-        let connection = Connection::open(&url, ConnectionOptions::default())
-            .await
-            .unwrap();
-        let _ = poll_times(1, broker.unwrap().shutdown()).await;
-        timeout(LONG, connection.closed())
-            .await
-            .expect("it stops in the background");
-        return;
-    }
-    panic!("never started");
 }

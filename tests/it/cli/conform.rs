@@ -7,7 +7,7 @@ use super::run;
 
 /// Where a broker listens that is dropped with the test.
 async fn broker() -> (Broker, String) {
-    let broker = Broker::start(BrokerOptions::new()).await.unwrap();
+    let broker = Broker::start(BrokerOptions::default()).await.unwrap();
     let address = broker.local_addr().unwrap().to_string();
     (broker, address)
 }

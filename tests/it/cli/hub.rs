@@ -10,7 +10,7 @@ use super::{command, end_of, lines, run, sorted_lines, started};
 const KEY: &str = "s3cr3tK3y";
 
 async fn emulator() -> (Emulator, String) {
-    let options = EmulatorOptions::new()
+    let options = EmulatorOptions::default()
         .hub("orders", 3)
         .consumer_group("orders", "billing")
         .key("root", KEY);

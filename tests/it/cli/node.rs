@@ -96,7 +96,7 @@ impl Serving {
         while let Ok(link) = connection.accept_link().await {
             if self.manner == Manner::RefuseLinks {
                 let error = AmqpError::new(condition::NOT_FOUND, "no node called orders");
-                link.refuse(error).await.unwrap();
+                link.refuse(error);
                 continue;
             }
             let credit = match self.manner {
@@ -156,7 +156,7 @@ impl Serving {
             };
             self.outcomes.lock().unwrap().push(outcome);
         }
-        sender.closed().await;
+        sender.detached().await;
     }
 
     async fn send_and_end_in_noise(self, sender: Sender) {

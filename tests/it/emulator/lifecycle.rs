@@ -192,7 +192,7 @@ async fn in_process_it_needs_no_port_and_no_time() {
 
 #[tokio::test]
 async fn wrong_options_and_taken_ports_are_errors() {
-    let error = Emulator::start(EmulatorOptions::new().hub("a/b", 1))
+    let error = Emulator::start(EmulatorOptions::default().hub("a/b", 1))
         .await
         .unwrap_err();
     assert!(
@@ -217,7 +217,7 @@ async fn idle_links_and_connections_are_closed_if_the_options_say_so() {
         .attach_receiver(reader_address(0), ReceiverOptions::default())
         .await
         .unwrap();
-    let error = soon(receiver.closed()).await;
+    let error = soon(receiver.detached()).await;
     let error = error.remote_error().unwrap();
     assert_eq!(error.condition, condition::DETACH_FORCED);
     assert!(description(error).starts_with("Idle link tracker, link"));
@@ -281,12 +281,15 @@ async fn hubs_come_and_go_while_it_runs() {
 
     emulator.delete_hub("audit").await.unwrap();
     let words = "The messaging entity 'Audit' could not be found";
-    for ended in [soon(sender.closed()).await, soon(receiver.closed()).await] {
+    for ended in [
+        soon(sender.detached()).await,
+        soon(receiver.detached()).await,
+    ] {
         let error = ended.remote_error().unwrap();
         assert_eq!(error.condition, condition::NOT_FOUND);
         assert!(description(error).contains(words), "{error:?}");
     }
-    assert!(!other.is_closed());
+    assert!(!other.is_detached());
     let error = emulator.delete_hub("audit").await.unwrap_err();
     assert!(matches!(error, EmulatorError::HubMissing(_)), "{error}");
 
@@ -332,13 +335,13 @@ async fn receivers_of_a_group_can_be_limited_over_all_partitions() {
     let _first = attach(reader_address(0)).await.unwrap();
     let error = match attach(reader_address(1)).await {
         Err(error) => error,
-        Ok(receiver) => soon(receiver.closed()).await,
+        Ok(receiver) => soon(receiver.detached()).await,
     };
     let error = error.remote_error().unwrap();
     assert_eq!(error.condition, condition::RESOURCE_LIMIT_EXCEEDED);
     let analytics = "orders/ConsumerGroups/analytics/Partitions/1";
     let receiver = attach(analytics.to_owned()).await.unwrap();
-    assert!(!receiver.is_closed());
+    assert!(!receiver.is_detached());
 }
 
 #[tokio::test]

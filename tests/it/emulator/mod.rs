@@ -32,7 +32,7 @@ const BATCH_FORMAT: u32 = 0x8001_3700;
 const STEP: Duration = Duration::from_secs(10);
 
 fn options() -> EmulatorOptions {
-    EmulatorOptions::new()
+    EmulatorOptions::default()
         .hub("orders", 2)
         .consumer_group("orders", "analytics")
         .key(KEY_NAME, KEY)

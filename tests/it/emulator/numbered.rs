@@ -132,7 +132,7 @@ async fn a_newer_epoch_takes_over_and_the_old_one_cannot_come_back() {
     let new = attach(&elsewhere, claiming(7_i64, 2_i16, 0_i32))
         .await
         .unwrap();
-    let error = soon(old.closed()).await;
+    let error = soon(old.detached()).await;
     assert_eq!(error.remote_error().unwrap().condition.as_str(), STOLEN);
     assert!(
         new.send(numbered("new", (7, 2), 1))
@@ -144,10 +144,10 @@ async fn a_newer_epoch_takes_over_and_the_old_one_cannot_come_back() {
     let late = attach(&session, claiming(7_i64, 1_i16, 0_i32)).await;
     let error = match late {
         Err(error) => error,
-        Ok(late) => soon(late.closed()).await,
+        Ok(late) => soon(late.detached()).await,
     };
     assert_eq!(error.remote_error().unwrap().condition.as_str(), STOLEN);
-    assert!(!new.is_closed());
+    assert!(!new.is_detached());
 }
 
 #[tokio::test]
@@ -202,7 +202,7 @@ async fn properties_of_other_types_are_refused() {
     ] {
         let error = match attach(&session, options).await {
             Err(error) => error,
-            Ok(sender) => soon(sender.closed()).await,
+            Ok(sender) => soon(sender.detached()).await,
         };
         let condition = &error.remote_error().unwrap().condition;
         assert_eq!(condition.as_str(), "amqp:invalid-field");

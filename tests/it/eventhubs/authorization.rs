@@ -61,7 +61,7 @@ async fn text_of(client: &Client) -> String {
 async fn z_023_tokens_are_renewed_before_they_end() {
     let started = (SystemTime::now(), tokio::time::Instant::now());
     let now = move || started.0 + started.1.elapsed();
-    let emulator = start(EmulatorOptions::new().clock(Clock::new(now))).await;
+    let emulator = start(EmulatorOptions::default().clock(Clock::new(now))).await;
     let key = SasKey::new(KEY_NAME, key(&emulator.connection_string()))
         .with_lifetime(Duration::from_secs(120));
     let asked = Arc::new(AtomicU32::new(0));
@@ -100,7 +100,7 @@ async fn a_refused_read_puts_a_new_token() {
         SystemTime::now() + Duration::from_secs(ahead.into())
     };
     let theirs = Clock::new(now.clone());
-    let emulator = start(EmulatorOptions::new().clock(theirs)).await;
+    let emulator = start(EmulatorOptions::default().clock(theirs)).await;
     let key = SasKey::new(KEY_NAME, key(&emulator.connection_string()));
     let source = TokenFn::new(move |resource: String, _| {
         let token = key.sign(&resource, now() + Duration::from_secs(3600));
@@ -147,7 +147,7 @@ async fn the_background_task_ends_with_the_last_handle() {
 #[tokio::test(start_paused = true)]
 async fn a_renewal_that_fails_is_tried_again_and_told_before_it_hurts() {
     let clock = simulated_clock();
-    let emulator = start(EmulatorOptions::new().clock(clock.clone())).await;
+    let emulator = start(EmulatorOptions::default().clock(clock.clone())).await;
     let key = SasKey::new(KEY_NAME, key(&emulator.connection_string()));
     let started = clock.now();
     let source = TokenFn::new(move |resource: String, now: SystemTime| {
@@ -199,7 +199,7 @@ async fn a_renewal_that_fails_is_tried_again_and_told_before_it_hurts() {
 #[tokio::test(start_paused = true)]
 async fn the_end_of_a_ready_made_signature_is_told_ahead() {
     let clock = simulated_clock();
-    let emulator = start(EmulatorOptions::new().clock(clock.clone())).await;
+    let emulator = start(EmulatorOptions::default().clock(clock.clone())).await;
     let key = SasKey::new(KEY_NAME, key(&emulator.connection_string()));
     let token = key.sign(
         "sb://localhost/orders",

@@ -271,7 +271,7 @@ async fn one_batch_at_a_time_by_default() {
 
 #[tokio::test]
 async fn an_event_that_no_batch_takes_fails_alone() {
-    let emulator = start(EmulatorOptions::new().max_message_size(1000)).await;
+    let emulator = start(EmulatorOptions::default().max_message_size(1000)).await;
     let client = client(&emulator).await;
     let producer = buffered(&client, options()).await;
     let before = enqueue(&producer, "0", "before").await;

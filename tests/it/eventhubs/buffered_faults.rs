@@ -35,7 +35,7 @@ fn rates() -> FaultRates {
 }
 
 async fn emulator_with(seed: u64, clock: &Clock) -> Arc<Emulator> {
-    let options = EmulatorOptions::new()
+    let options = EmulatorOptions::default()
         .hub(HUB, 2)
         .clock(clock.clone())
         .faults(Faults::seed(seed).rates(rates()));

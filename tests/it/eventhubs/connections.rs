@@ -185,7 +185,7 @@ async fn connections_that_hang_are_given_up_once_for_all_who_wait() {
         .collect();
     for send in sends {
         let error = send.await.unwrap().unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::TimedOut, "{error}");
+        assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
     }
     assert_eq!(attempts.load(Ordering::Relaxed), 2, "one attempt for all");
     assert!(started.elapsed() < Duration::from_secs(40));

@@ -168,7 +168,7 @@ fn what_goes_out_and_comes_in_is_counted() {
 fn what_befalls_a_client_is_counted() {
     counted(async |notebook| {
         let clock = simulated_clock();
-        let emulator = start(EmulatorOptions::new().clock(clock.clone())).await;
+        let emulator = start(EmulatorOptions::default().clock(clock.clone())).await;
         let text = emulator.connection_string();
         let client = Client::connect(&text, options(&emulator).clock(clock))
             .await
@@ -237,7 +237,7 @@ fn throttles_and_retries_are_counted_one_by_one() {
 fn renewals_that_fail_are_counted() {
     counted(async |notebook| {
         let clock = simulated_clock();
-        let emulator = start(EmulatorOptions::new().clock(clock.clone())).await;
+        let emulator = start(EmulatorOptions::default().clock(clock.clone())).await;
         let text = emulator.connection_string();
         let key = SasKey::new(KEY_NAME, key(&text));
         let asked = AtomicU64::new(0);

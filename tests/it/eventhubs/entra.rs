@@ -74,7 +74,7 @@ fn busy() -> Error {
 }
 
 async fn client_of(authority: &Arc<Authority>) -> Client {
-    let emulator = start(EmulatorOptions::new().accept_any_jwt(true)).await;
+    let emulator = start(EmulatorOptions::default().accept_any_jwt(true)).await;
     let options = options(&emulator)
         .token_source(EntraTokens::new(authority.clone()))
         .clock(authority.clock.clone());

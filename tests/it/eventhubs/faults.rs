@@ -70,7 +70,7 @@ async fn a_plan_happens_when_its_time_has_come() {
         Fault::lose_outcomes(1).after_operations(3),
         Fault::throttle(1).after(Duration::from_secs(60)),
     ]);
-    let emulator = start(EmulatorOptions::new().faults(plan)).await;
+    let emulator = start(EmulatorOptions::default().faults(plan)).await;
     let producer = impatient(&emulator).await;
     // The first operation attaches the link.
     for _ in 0..2 {
@@ -142,7 +142,7 @@ async fn a_stolen_partition_is_told_and_free_again() {
 #[tokio::test(start_paused = true)]
 async fn after_a_calm_nothing_goes_wrong_and_silent_links_speak() {
     let often = amqp10::emulator::FaultRates::none().lose_events(10_000);
-    let emulator = start(EmulatorOptions::new().faults(Faults::seed(1).rates(often))).await;
+    let emulator = start(EmulatorOptions::default().faults(Faults::seed(1).rates(often))).await;
     let client = client(&emulator).await;
     let options = ConsumerOptions::default()
         .position(Position::earliest())
@@ -159,12 +159,12 @@ async fn after_a_calm_nothing_goes_wrong_and_silent_links_speak() {
 #[tokio::test]
 async fn a_seed_chooses_the_key_unless_somebody_did() {
     let seeded = |options: EmulatorOptions| start(options.faults(Faults::seed(7)));
-    let first = seeded(EmulatorOptions::new()).await.connection_string();
+    let first = seeded(EmulatorOptions::default()).await.connection_string();
     let key = |text: &str| text.split("SharedAccessKey=").nth(1).unwrap().to_owned();
     assert_eq!(
         key(&first),
-        key(&seeded(EmulatorOptions::new()).await.connection_string())
+        key(&seeded(EmulatorOptions::default()).await.connection_string())
     );
-    let chosen = seeded(EmulatorOptions::new().key("root", "mine")).await;
+    let chosen = seeded(EmulatorOptions::default().key("root", "mine")).await;
     assert!(chosen.connection_string().contains("SharedAccessKey=mine;"));
 }

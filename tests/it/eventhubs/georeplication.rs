@@ -13,7 +13,7 @@ const EPOCH: u32 = 7;
 
 async fn replicated() -> Arc<Emulator> {
     start(
-        EmulatorOptions::new()
+        EmulatorOptions::default()
             .key("root", "hush")
             .georeplication(EPOCH),
     )
@@ -96,7 +96,7 @@ async fn an_offset_of_another_epoch_or_of_none_is_an_argument_error_for_good() {
 #[tokio::test]
 async fn the_capability_is_offered_where_it_is_desired() {
     let capability = Symbol::from_static("com.microsoft:georeplication");
-    let without = start(EmulatorOptions::new().key("root", "hush")).await;
+    let without = start(EmulatorOptions::default().key("root", "hush")).await;
     for (emulator, is_replicated) in [(replicated().await, true), (without, false)] {
         let options = ConnectionOptions::default()
             .credentials(Credentials::plain("root", "hush"))

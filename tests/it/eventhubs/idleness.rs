@@ -10,7 +10,7 @@ const HOURS: Duration = Duration::from_secs(5 * 3600 + 100);
 /// An emulator that closes idle links and connections as the service does.
 async fn strict() -> Arc<Emulator> {
     start(
-        EmulatorOptions::new()
+        EmulatorOptions::default()
             .clock(simulated_clock())
             .idle_link(Duration::from_secs(600))
             .idle_connection(Duration::from_secs(300)),

@@ -23,7 +23,7 @@ fn elsewhere() -> (String, oneshot::Sender<()>) {
     let (alive, dropped) = oneshot::channel::<()>();
     std::thread::spawn(move || {
         runtime().block_on(async {
-            let options = EmulatorOptions::new().max_message_size(2 * BODY as u64);
+            let options = EmulatorOptions::default().max_message_size(2 * BODY as u64);
             let emulator = start(options).await;
             told.send(emulator.connection_string_for(HUB)).unwrap();
             let _ = dropped.await;

@@ -50,7 +50,7 @@ impl Namespace {
 
     /// The emulator, which closes idle links early.
     async fn emulated() -> Self {
-        let options = EmulatorOptions::new()
+        let options = EmulatorOptions::default()
             .hub(HUB, PARTITIONS)
             .port(0)
             .idle_link(Duration::from_millis(300));

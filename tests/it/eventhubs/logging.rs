@@ -4,7 +4,8 @@ use std::fmt::{self, Write};
 use std::sync::OnceLock;
 
 use amqp10::eventhubs::{BatchOptions, ErrorKind, Event};
-use amqp10::{ConnectError, ConnectionOptions, Proxy, SaslServerOptions, StaticUsers};
+use amqp10::sasl::StaticUsers;
+use amqp10::{ConnectError, ConnectionOptions, Proxy, SaslServerOptions};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Dispatch, Metadata, Subscriber};
@@ -85,7 +86,7 @@ async fn live() {
     use base64::Engine;
     let clock = simulated_clock();
     let key = base64::engine::general_purpose::STANDARD.encode(SECRET);
-    let emulator = EmulatorOptions::new()
+    let emulator = EmulatorOptions::default()
         .key("policy", &key)
         .clock(clock.clone());
     let emulator = start(emulator).await;
@@ -153,11 +154,11 @@ fn a_connection_does_not_tell_its_passwords() {
     let log = logged(async || {
         let users = StaticUsers::new().user("alice", SECRET);
         let sasl = SaslServerOptions::default()
-            .mechanisms([amqp10::SaslMechanism::Plain])
+            .mechanisms([amqp10::sasl::SaslMechanism::Plain])
             .authenticator(users);
         let options = amqp10::ListenerOptions::default()
             .sasl(sasl)
-            .websocket(amqp10::WebSocketServerOptions::default());
+            .websocket(amqp10::websocket::WebSocketServerOptions::default());
         let listener = amqp10::Listener::bind("127.0.0.1:0", options)
             .await
             .unwrap();

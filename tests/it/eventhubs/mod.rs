@@ -47,7 +47,7 @@ const PARTITIONS: u32 = 4;
 
 /// An emulator that outlives the client's connector.
 async fn emulator() -> Arc<Emulator> {
-    start(EmulatorOptions::new()).await
+    start(EmulatorOptions::default()).await
 }
 
 async fn start(options: EmulatorOptions) -> Arc<Emulator> {

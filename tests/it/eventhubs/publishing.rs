@@ -102,7 +102,7 @@ async fn debug_output_shows_no_event() {
 
 #[tokio::test]
 async fn a_batch_takes_what_the_service_takes_and_not_an_octet_more() {
-    let emulator = start(EmulatorOptions::new().max_message_size(10_000)).await;
+    let emulator = start(EmulatorOptions::default().max_message_size(10_000)).await;
     let client = client(&emulator).await;
     let producer = producer(&client);
     let mut batch = producer

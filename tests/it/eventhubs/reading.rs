@@ -11,7 +11,7 @@ use super::*;
 
 #[tokio::test(start_paused = true)]
 async fn every_position_is_found() {
-    let emulator = start(EmulatorOptions::new().clock(simulated_clock())).await;
+    let emulator = start(EmulatorOptions::default().clock(simulated_clock())).await;
     let options = options(&emulator).clock(simulated_clock());
     let client = Client::connect(&emulator.connection_string(), options)
         .await

@@ -97,7 +97,7 @@ async fn a_producer_comes_back_and_says_what_it_does_not_know() {
 #[tokio::test]
 async fn links_that_the_service_closes_for_idleness_come_back() {
     let idle = Duration::from_millis(300);
-    let emulator = start(EmulatorOptions::new().idle_link(idle)).await;
+    let emulator = start(EmulatorOptions::default().idle_link(idle)).await;
     let client = client(&emulator).await;
     let producer = producer(&client);
     let mut consumer = from_start(&client, "0").await;
@@ -113,7 +113,7 @@ async fn links_that_the_service_closes_for_idleness_come_back() {
 #[tokio::test(start_paused = true)]
 async fn a_quiet_partition_outlasts_any_number_of_idle_detaches() {
     let idle = Duration::from_secs(60);
-    let emulator = start(EmulatorOptions::new().idle_link(idle)).await;
+    let emulator = start(EmulatorOptions::default().idle_link(idle)).await;
     let client = client(&emulator).await;
     let mut consumer = from_start(&client, "0").await;
     let quiet = tokio::time::timeout(Duration::from_secs(3600), consumer.recv()).await;
@@ -124,7 +124,7 @@ async fn a_quiet_partition_outlasts_any_number_of_idle_detaches() {
 
 #[tokio::test]
 async fn a_service_that_is_gone_is_reported_within_the_policy() {
-    let emulator = Emulator::start(EmulatorOptions::new().hub(HUB, 1).port(0))
+    let emulator = Emulator::start(EmulatorOptions::default().hub(HUB, 1).port(0))
         .await
         .unwrap();
     let brief = RetryPolicy::default()
@@ -272,7 +272,7 @@ async fn a_consumer_waits_for_its_place_after_a_loss() {
     let script = async {
         for _ in 0..3 {
             let full = AmqpError::new(condition::RESOURCE_LIMIT_EXCEEDED, "five are there");
-            service.link().await.refuse(full).await.unwrap();
+            service.link().await.refuse(full);
         }
         let link = service.link().await;
         link.accept(AcceptLinkOptions::default()).await.unwrap()

@@ -150,7 +150,7 @@ async fn links_on_a_connection_that_was_given_up_are_renewed_and_closed() {
     let producer = client.producer(ProducerOptions::default().settled(true));
     producer.send_to(to("0"), "old connection").await.unwrap();
     let error = client.hub_properties().await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::TimedOut, "{error}");
+    assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
     producer.send_to(to("1"), "new connection").await.unwrap();
     assert_eq!(service.connections.load(Ordering::Relaxed), 2);
 
@@ -209,7 +209,7 @@ async fn a_connection_whose_claims_node_is_silent_is_given_up() {
     let client = service.client().await;
     let producer = client.producer(ProducerOptions::default().settled(true));
     let error = producer.send_to(to("0"), "x").await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::TimedOut, "{error}");
+    assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
     producer.send_to(to("0"), "x").await.unwrap();
     assert_eq!(service.pairs.load(Ordering::Relaxed), 2);
 }

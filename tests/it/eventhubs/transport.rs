@@ -2,7 +2,8 @@
 
 use amqp10::emulator::{Emulator, EmulatorOptions};
 use amqp10::eventhubs::{Client, ClientOptions, Transport};
-use amqp10::{Listener, ListenerOptions, WebSocketServerOptions};
+use amqp10::websocket::WebSocketServerOptions;
+use amqp10::{Listener, ListenerOptions};
 
 use super::{HUB, from_start, next, producer, soon, text, to};
 
@@ -21,7 +22,7 @@ async fn carry_an_event(client: &Client) {
 
 #[tokio::test]
 async fn events_go_by_websocket_on_the_same_port() {
-    let emulator = emulator(EmulatorOptions::new()).await;
+    let emulator = emulator(EmulatorOptions::default()).await;
     let target = emulator.connection_string();
     for transport in [Transport::WebSocket, Transport::Amqp] {
         let options = ClientOptions::default().hub(HUB).transport(transport);
@@ -36,7 +37,7 @@ async fn events_go_by_websocket_within_tls_of_the_callers_roots() {
     let chain = include_bytes!("../../data/server.pem");
     let key = include_bytes!("../../data/server-key.pem");
     let tls = amqp10::TlsServerConfig::from_pem(chain, key).unwrap();
-    let emulator = emulator(EmulatorOptions::new().tls(tls)).await;
+    let emulator = emulator(EmulatorOptions::default().tls(tls)).await;
     let target = emulator.connection_string();
     let roots = include_bytes!("../../data/ca.pem");
     let options = ClientOptions::default()

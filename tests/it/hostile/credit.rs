@@ -87,6 +87,6 @@ async fn k_004_k_008_k_026_w_009_w_010_flows_at_the_edges_of_numbers() {
                 sender.credit()
             );
         }
-        assert!(!sender.is_closed());
+        assert!(!sender.is_detached());
     }
 }

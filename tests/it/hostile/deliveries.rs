@@ -26,7 +26,7 @@ async fn endless_more(attacked: Attacked) {
             .await;
         sent += 1;
         tokio::task::yield_now().await;
-        if receiver.is_closed() {
+        if receiver.is_detached() {
             break peer.expect_detach_with(condition::MESSAGE_SIZE_EXCEEDED);
         }
         assert!(sent <= 11, "{sent}");
@@ -68,7 +68,7 @@ async fn never_settled(attacked: Attacked) {
         peer.send_transfer(peer::transfer(id), b"x").await;
         drop(receiver.recv().await.unwrap());
     }
-    assert!(!receiver.is_closed());
+    assert!(!receiver.is_detached());
     peer.send_transfer(peer::transfer(10), b"x").await;
     peer.expect_detach_with(condition::RESOURCE_LIMIT_EXCEEDED)
         .await;
@@ -137,7 +137,7 @@ async fn never_sent(attacked: Attacked) {
         .await;
     }
     peer.expect_nothing().await;
-    assert!(!sender.is_closed());
+    assert!(!sender.is_detached());
 }
 
 #[tokio::test(start_paused = true)]
@@ -176,6 +176,6 @@ async fn p_012_a_disposition_in_the_middle_of_a_delivery_and_again_after_it() {
         while peer.expect_transfer().await.0.more {}
         peer.send(peer::accept(0, 0)).await;
         peer.expect_nothing().await;
-        assert!(!sender.is_closed(), "{attacked:?}");
+        assert!(!sender.is_detached(), "{attacked:?}");
     }
 }

@@ -156,7 +156,7 @@ async fn c_028_c_031_l_008_a_detach_without_attach_and_a_close_twice() {
         peer.send_bytes(&[close.clone(), close].concat()).await;
         peer.expect_close().await;
         peer.expect_eof().await;
-        assert!(sender.is_closed(), "{attacked:?}");
+        assert!(sender.is_detached(), "{attacked:?}");
     }
 }
 

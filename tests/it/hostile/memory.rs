@@ -8,7 +8,8 @@ use allocation_counter::measure;
 use amqp10::{Connection, Credit, Limits, OnDrop, ReceiverOptions};
 use tokio::runtime::{Builder, Runtime};
 
-use super::{BOTH, more, settled};
+use super::sessions::{flood, options};
+use super::{Attacked, BOTH, more, settled};
 use crate::support::peer::{self, Peer};
 
 fn runtime() -> Runtime {
@@ -174,6 +175,45 @@ fn what_is_queued_costs_at_most_twice_its_octets() {
             println!("queued, of {size} octets: {octets} octets for {SIZE}");
             assert!(octets < 2 * SIZE as i64, "{octets}");
         }
+    }
+}
+
+#[test]
+fn deliveries_under_way_in_many_sessions_cost_at_most_four_times_their_limit() {
+    const LIMIT: usize = 1 << 20;
+    for attacked in BOTH {
+        let runtime = runtime();
+        let options = options(Limits::default().max_partial_delivery_bytes(LIMIT));
+        let (mut flood, _connection, _receivers) = runtime.block_on(flood(attacked, options, 64));
+        let (octets, ()) = held(&runtime, async {
+            for session in 0..64 {
+                for _ in 0..32 {
+                    assert!(flood.go_on(session, 8000).await);
+                }
+                tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+            }
+        });
+        println!("under way in 64 sessions: {octets} octets for {LIMIT}");
+        assert!(octets < 4 * LIMIT as i64, "{octets}");
+    }
+}
+
+#[test]
+fn what_is_queued_in_many_sessions_costs_what_is_stated() {
+    const LIMIT: usize = 1 << 20;
+    for size in [100, 1000, 8000] {
+        let runtime = runtime();
+        let options = options(Limits::default().max_queued_bytes(LIMIT));
+        let (mut flood, _connection, _receivers) =
+            runtime.block_on(flood(Attacked::Listener, options, 64));
+        let (octets, ()) = held(&runtime, async {
+            for session in 0..64 {
+                flood.fill(session, size).await;
+            }
+        });
+        let windows: usize = (1..=64).map(|count| 4 * LIMIT / count).sum();
+        println!("queued in 64 sessions, of {size} octets: {octets} octets for {LIMIT}");
+        assert!(octets < (4 * LIMIT + windows) as i64, "{octets}");
     }
 }
 

@@ -6,9 +6,10 @@ mod deliveries;
 mod encoding;
 mod links;
 mod memory;
+mod sessions;
 mod slow;
 
-use amqp10::codec::Transfer;
+use amqp10::codec::{Begin, Transfer};
 use amqp10::{
     AcceptLinkOptions, AcceptedLink, Connection, ConnectionOptions, Receiver, ReceiverOptions,
     Sender, SenderOptions, SessionOptions,
@@ -61,6 +62,28 @@ impl Attacked {
         }
     }
 
+    /// Receivers of ours on one connection, each in a session of its own, with the incoming window that it began with. The
+    /// peer's channel is the number of the receiver.
+    async fn receivers(
+        self,
+        options: ConnectionOptions,
+        link: &ReceiverOptions,
+        count: u16,
+    ) -> (Peer, Connection, Vec<Receiver>, Vec<u32>) {
+        let (mut peer, connection) = self.opened(options).await;
+        let mut receivers = Vec::new();
+        let mut windows = Vec::new();
+        for channel in 0..count {
+            let (receiver, window) = match self {
+                Self::Client => begin_and_receive(&mut peer, &connection, link, channel).await,
+                Self::Listener => take_and_receive(&mut peer, &connection, link, channel).await,
+            };
+            receivers.push(receiver);
+            windows.push(window);
+        }
+        (peer, connection, receivers, windows)
+    }
+
     /// A sender of ours without credit.
     async fn sender(self, options: ConnectionOptions) -> (Peer, Sender) {
         let (mut peer, connection) = self.opened(options).await;
@@ -80,6 +103,53 @@ impl Attacked {
             AcceptedLink::Receiver(_) => panic!("not a sender"),
         }
     }
+}
+
+/// A session and a receiver of our client's.
+async fn begin_and_receive(
+    peer: &mut Peer,
+    connection: &Connection,
+    link: &ReceiverOptions,
+    channel: u16,
+) -> (Receiver, u32) {
+    let (session, begin) = tokio::join!(connection.begin(SessionOptions::default()), async {
+        let (remote, begin) = peer.expect_begin().await;
+        let answer = Begin {
+            remote_channel: Some(remote),
+            ..peer::begin()
+        };
+        peer.send_on(channel, answer).await;
+        begin
+    });
+    let session = session.unwrap();
+    let (receiver, ()) = tokio::join!(session.attach_receiver("node", link.clone()), async {
+        let asked = peer.expect_attach().await;
+        peer.send_on(channel, peer::answer_to(&asked)).await;
+        peer.expect_flow().await;
+    });
+    (receiver.unwrap(), begin.incoming_window)
+}
+
+/// A session that the peer begins, and a receiver of our listener's.
+async fn take_and_receive(
+    peer: &mut Peer,
+    connection: &Connection,
+    link: &ReceiverOptions,
+    channel: u16,
+) -> (Receiver, u32) {
+    peer.send_on(channel, peer::begin()).await;
+    let (_, begin) = peer.expect_begin().await;
+    peer.send_on(channel, peer::attach_sender("link")).await;
+    let options = AcceptLinkOptions::default()
+        .credit(link.credit)
+        .on_drop(link.on_drop);
+    let incoming = connection.accept_link().await.unwrap();
+    let AcceptedLink::Receiver(receiver) = incoming.accept(options).await.unwrap() else {
+        panic!("not a receiver");
+    };
+    peer.expect_attach().await;
+    peer.expect_flow().await;
+    (receiver, begin.incoming_window)
 }
 
 fn more(transfer: Transfer) -> Transfer {

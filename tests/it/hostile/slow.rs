@@ -94,7 +94,7 @@ async fn a_peer_that_does_not_read_makes_senders_wait_and_is_still_heard() {
     peer.send(End::default()).await;
     sending.await.unwrap();
     assert!(matches!(
-        session.closed().await,
+        session.ended().await,
         amqp10::SessionError::RemoteEnded(None)
     ));
 }

@@ -7,10 +7,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use amqp10::codec::{Attach, SenderSettleMode, condition};
+use amqp10::sasl::{SaslMechanism, StaticUsers};
+use amqp10::websocket::WebSocketServerOptions;
 use amqp10::{
     AcceptLinkOptions, AcceptedLink, AmqpError, Connection, ConnectionError, ConnectionOptions,
     IncomingConnection, IncomingLink, Listener, ListenerOptions, Message, Outcome, Receiver,
-    SaslMechanism, SaslServerOptions, Sender, StaticUsers, WebSocketServerOptions,
+    SaslServerOptions, Sender,
 };
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
@@ -190,7 +192,7 @@ async fn serve_links(connection: &Connection, nodes: &Nodes) {
     while let Ok(link) = connection.accept_link().await {
         let Some(name) = node_of(&link).filter(|name| name != "unknown") else {
             let error = AmqpError::new(condition::NOT_FOUND, "there is no such node");
-            link.refuse(error).await.unwrap();
+            link.refuse(error);
             continue;
         };
         nodes.attaches.lock().unwrap().push(link.attach().clone());
@@ -244,7 +246,7 @@ async fn hand_out(sender: Sender, node: Arc<Node>) {
         let Some(message) = next else {
             tokio::select! {
                 () = node.changed.notified() => continue,
-                _ = sender.closed() => return,
+                _ = sender.detached() => return,
             }
         };
         if sender.remote_attach().snd_settle_mode == SenderSettleMode::Settled {

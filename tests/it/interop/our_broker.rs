@@ -11,7 +11,7 @@ const ADDRESS: &str = "queue/interop";
 
 /// A broker and its URL.
 async fn start() -> (Broker, String) {
-    let broker = Broker::start(BrokerOptions::new()).await.unwrap();
+    let broker = Broker::start(BrokerOptions::default()).await.unwrap();
     let url = format!("amqp://{}", broker.local_addr().unwrap());
     (broker, url)
 }

@@ -1,7 +1,8 @@
 //! What RabbitMQ 3.10 refuses; the rest is in the [matrix](super::matrix).
 
 use amqp10::codec::AmqpError;
-use amqp10::{ConnectError, Connection, ReceiverOptions, SaslError, SessionOptions};
+use amqp10::sasl::SaslError;
+use amqp10::{ConnectError, Connection, ReceiverOptions, SessionOptions};
 
 use super::broker::{connect, options};
 use super::{peers, soon};

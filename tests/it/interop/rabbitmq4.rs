@@ -5,9 +5,10 @@ use std::time::Duration;
 use amqp10::codec::{Annotations, Body, Fields, condition};
 use amqp10::rabbitmq::{Management, QueueOptions, address};
 use amqp10::request::RequestOptions;
+use amqp10::sasl::SaslError;
 use amqp10::{
-    ConnectError, Connection, LinkError, Modified, Outcome, ReceiverOptions, SaslError,
-    SenderOptions, SessionError, SessionOptions,
+    ConnectError, Connection, LinkError, Modified, Outcome, ReceiverOptions, SenderOptions,
+    SessionError, SessionOptions,
 };
 
 use super::broker::{self, Links, close, connect, options};

@@ -1,10 +1,9 @@
 //! rhea on WebSocket, as a client and as a server.
 
 use amqp10::codec::MessageId;
-use amqp10::{
-    ConnectError, Connection, ConnectionOptions, Message, ReceiverOptions, WebSocketError,
-    WebSocketOptions,
-};
+use amqp10::error::WebSocketError;
+use amqp10::websocket::WebSocketOptions;
+use amqp10::{ConnectError, Connection, ConnectionOptions, Message, ReceiverOptions};
 
 use super::broker::{self, Links};
 use super::json::to_json;

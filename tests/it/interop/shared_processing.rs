@@ -67,7 +67,7 @@ impl Scene {
         let blobs = blob_store::connection_string()?;
         let python = Program::python("eventhubs_client.py")?;
         let container = blob_store::container(&blobs).await;
-        let options = EmulatorOptions::new().hub(HUB, PARTITIONS).port(0);
+        let options = EmulatorOptions::default().hub(HUB, PARTITIONS).port(0);
         let emulator = Emulator::start(options).await.unwrap();
         // Python's client takes host and port for the name of the namespace.
         let target: ConnectionString = emulator.connection_string().parse().unwrap();

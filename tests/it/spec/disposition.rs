@@ -97,7 +97,7 @@ async fn o_002_p_003_p_014_unknown_and_settled_ids_in_a_range_are_skipped() {
         assert_eq!(receipt.await.unwrap(), outcome);
     }
     peer.expect_nothing().await;
-    assert!(!sender.is_closed());
+    assert!(!sender.is_detached());
 }
 
 #[tokio::test(start_paused = true)]
@@ -477,7 +477,7 @@ async fn e_020_every_waiter_learns_of_the_end() {
     let unsent = waiting.await.unwrap().unwrap_err();
     assert!(matches!(unsent, SendError::NotSent(_)), "{unsent:?}");
     assert_eq!(unsent.remote_error(), Some(&error));
-    assert_eq!(sender.closed().await.remote_error(), Some(&error));
+    assert_eq!(sender.detached().await.remote_error(), Some(&error));
 }
 
 #[tokio::test(start_paused = true)]

@@ -68,7 +68,7 @@ async fn waits(with_connection: bool) -> (Peer, Waits, amqp10::Session) {
     });
     waits.add("sender.closed", {
         let sender = sender.clone();
-        async move { sender.closed().await.remote_error().cloned() }
+        async move { sender.detached().await.remote_error().cloned() }
     });
     waits.add("recv", {
         let receiver = receiver.clone();
@@ -91,7 +91,7 @@ async fn waits(with_connection: bool) -> (Peer, Waits, amqp10::Session) {
     });
     waits.add("receiver.closed", {
         let receiver = receiver.clone();
-        async move { receiver.closed().await.remote_error().cloned() }
+        async move { receiver.detached().await.remote_error().cloned() }
     });
     waits.add("attach", {
         let session = session.clone();
@@ -106,7 +106,7 @@ async fn waits(with_connection: bool) -> (Peer, Waits, amqp10::Session) {
     });
     waits.add("session.closed", {
         let session = session.clone();
-        async move { session.closed().await.remote_error().cloned() }
+        async move { session.ended().await.remote_error().cloned() }
     });
     if with_connection {
         waits.add("begin", {
@@ -220,7 +220,7 @@ async fn a_delivery_of_a_lost_link_says_that_its_outcome_is_not_told() {
     peer.send_transfer(peer::transfer(0), b"x").await;
     let delivery = receiver.recv().await.unwrap();
     peer.hang_up();
-    receiver.closed().await;
+    receiver.detached().await;
     assert!(delivery.accept().is_err());
 }
 

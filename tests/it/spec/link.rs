@@ -95,7 +95,7 @@ async fn l_003_attaching_a_name_again_steals_the_link() {
             _ => {}
         }
     }
-    let error = old.closed().await;
+    let error = old.detached().await;
     assert_eq!(error.remote_error().unwrap().condition, condition::STOLEN);
 }
 
@@ -208,7 +208,7 @@ async fn l_013_refusal_is_attach_with_null_terminus_then_detach() {
         let (mut peer, connection) = scene::incoming_session().await;
         peer.send(attach).await;
         let link = connection.accept_link().await.unwrap();
-        link.refuse(not_found()).await.unwrap();
+        link.refuse(not_found());
         let answer = peer.expect_attach().await;
         match role {
             Role::Sender => assert_eq!(answer.target, None),
@@ -231,7 +231,7 @@ async fn l_013_a_refusal_may_echo_the_termini() {
     let (mut peer, connection) = scene::incoming_session().await;
     peer.send(peer::attach_sender("x")).await;
     let link = connection.accept_link().await.unwrap();
-    link.refuse_with_termini(not_found()).await.unwrap();
+    link.refuse_with_termini(not_found());
     assert!(peer.expect_attach().await.target.is_some());
     peer.expect_detach_with(condition::NOT_FOUND).await;
 }
@@ -336,7 +336,7 @@ async fn l_016_l_017_the_peers_termini_are_shown_as_it_describes_them() {
     })
     .await;
     let sender = attaching.await.unwrap().unwrap();
-    assert_eq!(sender.address().as_deref(), Some("generated-7"));
+    assert_eq!(sender.address(), Some("generated-7"));
 }
 
 #[tokio::test(start_paused = true)]
@@ -488,7 +488,7 @@ async fn l_026_l_027_detach_and_close_are_answered_in_kind() {
         let answer = peer.expect_detach().await;
         assert_eq!((answer.handle, answer.closed), (0, closed));
         assert_eq!(answer.error, None);
-        match sender.closed().await {
+        match sender.detached().await {
             LinkError::RemoteDetached {
                 closed: by_close,
                 error,
@@ -611,7 +611,7 @@ async fn l_044_a_redirect_is_shown_with_its_info() {
     };
     let (mut peer, sender) = scene::sender().await;
     peer.send(detach(true, Some(redirect.clone()))).await;
-    assert_eq!(sender.closed().await.remote_error(), Some(&redirect));
+    assert_eq!(sender.detached().await.remote_error(), Some(&redirect));
 }
 
 #[tokio::test(start_paused = true)]
@@ -634,8 +634,8 @@ async fn l_048_answers_to_several_attaches_may_come_in_any_order() {
         .await;
     }
     let (one, two) = (one.await.unwrap(), two.await.unwrap());
-    assert_eq!(one.address().as_deref(), Some("one"));
-    assert_eq!(two.address().as_deref(), Some("two"));
+    assert_eq!(one.address(), Some("one"));
+    assert_eq!(two.address(), Some("two"));
 }
 
 #[tokio::test(start_paused = true)]
@@ -888,7 +888,7 @@ async fn l_045_e_017_a_forced_detach_may_be_followed_by_another_attach() {
     let (mut peer, sender) = scene::sender().await;
     let error = AmqpError::new(condition::DETACH_FORCED, "maintenance");
     peer.send(detach(true, Some(error))).await;
-    assert!(sender.closed().await.is_retryable());
+    assert!(sender.detached().await.is_retryable());
 }
 
 #[tokio::test(start_paused = true)]

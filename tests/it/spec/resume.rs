@@ -221,7 +221,7 @@ async fn r_009_r_013_what_was_accepted_before_the_loss_is_not_handed_out_again()
     deliver(&mut peer, peer::transfer(0), "a").await;
     let delivery = receiver.recv().await.unwrap();
     let tag = delivery.delivery_tag();
-    let (confirmed, ()) = tokio::join!(receiver.accept_confirmed(&delivery), async {
+    let (confirmed, ()) = tokio::join!(delivery.accept_confirmed(), async {
         assert!(!peer.expect_disposition().await.settled);
         peer.hang_up();
     });

@@ -3,7 +3,8 @@
 use amqp10::codec::frame::ProtocolHeader;
 use amqp10::codec::sasl::{SaslCode, SaslFrame, SaslInit};
 use amqp10::codec::{Symbol, condition};
-use amqp10::{ConnectError, ListenerOptions, SaslMechanism, SaslServerOptions, StaticUsers};
+use amqp10::sasl::{SaslMechanism, StaticUsers};
+use amqp10::{ConnectError, ListenerOptions, SaslServerOptions};
 use bytes::{Bytes, BytesMut};
 
 use crate::support::peer::{self, Peer, encode};

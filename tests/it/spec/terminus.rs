@@ -41,7 +41,7 @@ async fn a_002_a_005_a_request_for_a_node_has_properties_and_no_address() {
         .await;
         peer.expect_flow().await;
     });
-    assert_eq!(receiver.unwrap().address().as_deref(), Some("made"));
+    assert_eq!(receiver.unwrap().address(), Some("made"));
 }
 
 #[tokio::test(start_paused = true)]
@@ -384,6 +384,6 @@ async fn z_059_an_open_names_servers_to_fail_over_to() {
         ..peer::open()
     };
     let (_peer, connection) = Peer::opened_client(peer::client_options(), open).await;
-    let servers = amqp10::Redirect::failover_servers(&connection.remote_open().properties);
+    let servers = amqp10::error::Redirect::failover_servers(&connection.remote_open().properties);
     assert_eq!(servers[0].host(), Some("10.0.0.3"));
 }

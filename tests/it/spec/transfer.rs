@@ -4,9 +4,10 @@ use amqp10::codec::{
     Attach, DeliveryState, Performative, Received, ReceiverSettleMode, SenderSettleMode, Transfer,
     condition,
 };
+use amqp10::error::SettleModeMismatch;
 use amqp10::{
     AcceptLinkOptions, Credit, Delivery, Message, Outcome, OutgoingMessage, Receiver,
-    ReceiverOptions, SenderOptions, SettleModeMismatch,
+    ReceiverOptions, SenderOptions,
 };
 use bytes::Bytes;
 
@@ -44,7 +45,7 @@ async fn expect_detached(
         peer.send_transfer(transfer, b"x").await;
     }
     peer.expect_detach_with(condition).await;
-    assert!(receiver.is_closed());
+    assert!(receiver.is_detached());
 }
 
 #[tokio::test(start_paused = true)]

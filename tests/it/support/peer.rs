@@ -211,7 +211,12 @@ impl Peer {
     /// Sends one transfer frame in the peer's first session.
     pub async fn send_transfer(&mut self, transfer: Transfer, payload: &[u8]) {
         self.next_outgoing_id = self.next_outgoing_id.wrapping_add(1);
-        self.send_bytes(&encode(CHANNEL, &transfer.into(), payload))
+        self.send_transfer_on(CHANNEL, transfer, payload).await;
+    }
+
+    /// Sends one transfer frame in some session, without counting it.
+    pub async fn send_transfer_on(&mut self, channel: u16, transfer: Transfer, payload: &[u8]) {
+        self.send_bytes(&encode(channel, &transfer.into(), payload))
             .await;
     }
 

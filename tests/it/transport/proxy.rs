@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use amqp10::{
-    ConnectError, Connection, ConnectionOptions, ListenerOptions, Proxy, ProxyError, Stage,
-};
+use amqp10::error::{ProxyError, Stage};
+use amqp10::{ConnectError, Connection, ConnectionOptions, ListenerOptions, Proxy};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
@@ -62,7 +61,7 @@ fn request_for(target: &str) -> String {
 #[tokio::test]
 async fn tls_is_with_the_host_behind_the_tunnel() {
     let options = ListenerOptions::default().tls(super::server_tls());
-    let options = options.websocket(amqp10::WebSocketServerOptions::default());
+    let options = options.websocket(amqp10::websocket::WebSocketServerOptions::default());
     let listener = serve(options).await;
     let port = listener.local_addr().unwrap().port();
     let mut schemes = vec!["amqps"];
@@ -88,7 +87,7 @@ async fn tls_is_with_the_host_behind_the_tunnel() {
 #[tokio::test]
 async fn z_009_websocket_in_the_clear_goes_through_a_tunnel_with_a_login() {
     let options = ListenerOptions::default();
-    let options = options.websocket(amqp10::WebSocketServerOptions::default());
+    let options = options.websocket(amqp10::websocket::WebSocketServerOptions::default());
     let listener = serve(options).await;
     let port = listener.local_addr().unwrap().port();
     let (proxy, serving) = tunnel().await;
@@ -112,7 +111,7 @@ async fn events_go_through_a_tunnel_with_a_login() {
         transports.push(Transport::WebSocket);
     }
     for transport in transports {
-        let emulator = Emulator::start(EmulatorOptions::new().hub("orders", 1)).await;
+        let emulator = Emulator::start(EmulatorOptions::default().hub("orders", 1)).await;
         let emulator = emulator.unwrap();
         let port = emulator.local_addr().unwrap().port();
         let target = format!("ns.example.com:{port}");

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use amqp10::websocket::WebSocketServerOptions;
 use amqp10::{
     Connection, ConnectionError, ConnectionOptions, Listener, ListenerOptions, Outcome, SendError,
-    WebSocketServerOptions, memory,
+    memory,
 };
 use tokio::time::{Instant, timeout};
 

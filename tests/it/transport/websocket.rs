@@ -2,12 +2,16 @@
 
 use std::time::Duration;
 
+use amqp10::error::{PeerProtocol, Stage, WebSocketError};
 use amqp10::memory::{self, MemoryStream};
-use amqp10::{
-    AMQP_SUB_PROTOCOL, AMQPWSB10_SUB_PROTOCOL, ConnectError, Connection, ConnectionError,
-    ConnectionOptions, HttpResponder, HttpResponse, IncomingConnection, Listener, ListenerOptions,
-    PeerProtocol, SaslMechanism, SaslServerOptions, Stage, WebSocketError, WebSocketOptions,
+use amqp10::sasl::SaslMechanism;
+use amqp10::websocket::{
+    AMQP_SUB_PROTOCOL, AMQPWSB10_SUB_PROTOCOL, HttpResponder, HttpResponse, WebSocketOptions,
     WebSocketServerOptions,
+};
+use amqp10::{
+    ConnectError, Connection, ConnectionError, ConnectionOptions, IncomingConnection, Listener,
+    ListenerOptions, SaslServerOptions,
 };
 use futures_sink::Sink;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -131,7 +135,7 @@ async fn a_password_needs_tls_below_the_websocket() {
     assert!(
         matches!(
             error,
-            ConnectError::Sasl(amqp10::SaslError::PlainWithoutTls)
+            ConnectError::Sasl(amqp10::sasl::SaslError::PlainWithoutTls)
         ),
         "{error}"
     );

@@ -135,7 +135,7 @@ impl Arguments {
     /// What the configuration file says, if there is one.
     fn configured(&self) -> Result<EmulatorOptions, Failure> {
         let Some(file) = &self.config else {
-            return Ok(EmulatorOptions::new());
+            return Ok(EmulatorOptions::default());
         };
         let text =
             std::fs::read_to_string(file).context(format!("cannot read {}", file.display()))?;

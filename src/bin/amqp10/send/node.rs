@@ -124,7 +124,7 @@ impl Sending<'_> {
         while !self.in_flight.is_empty() {
             let settled = self.settle_oldest().await;
             // A link that has ended resolves all receipts at once; one that is silent must not be waited for each time.
-            if settled.is_err() && !self.sender.is_closed() {
+            if settled.is_err() && !self.sender.is_detached() {
                 return settled;
             }
             if all_was_sent && result.is_ok() {

@@ -19,7 +19,7 @@ pub(super) enum BlobError {
     #[error(transparent)]
     Connect(#[from] ConnectError),
     #[error("no answer within {} ms", .0.as_millis())]
-    TimedOut(Duration),
+    Timeout(Duration),
     #[error("the exchange broke: {0}")]
     Exchange(Arc<hyper::Error>),
     #[error("the service answered {status}{}", named(.code))]
@@ -49,7 +49,7 @@ impl BlobError {
         match self {
             Self::Malformed { .. } | Self::Answer(_) => false,
             Self::Connect(error) => error.is_retryable(),
-            Self::TimedOut(_) | Self::Exchange(_) => true,
+            Self::Timeout(_) | Self::Exchange(_) => true,
             Self::Refused { status, code, .. } => {
                 matches!(status, 408 | 429 | 500 | 502 | 503 | 504)
                     || code == "ContainerBeingDeleted"

@@ -153,7 +153,7 @@ impl HttpClient {
         exchange.await.unwrap_or_else(|_| {
             // What is idle is probably dead as well.
             lock(&self.idle).clear();
-            Err(BlobError::TimedOut(self.limit))
+            Err(BlobError::Timeout(self.limit))
         })
     }
 

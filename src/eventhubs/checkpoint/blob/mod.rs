@@ -137,6 +137,7 @@ impl BlobCheckpointStore {
     /// signature, or `UseDevelopmentStorage=true` for a stand-in on this machine.
     ///
     /// # Errors
+    ///
     /// If the connection string lacks a part or holds a malformed one, or `container` is no name of a container.
     pub fn with_connection_string(
         connection_string: &str,
@@ -153,6 +154,7 @@ impl BlobCheckpointStore {
     /// It must allow to read, add, create, write and list.
     ///
     /// # Errors
+    ///
     /// If it is no such URL. The error does not repeat it.
     pub fn with_signed_url(
         url: &str,
@@ -165,6 +167,7 @@ impl BlobCheckpointStore {
     /// `https://storage.azure.com`. Whoever they are issued for needs the role Storage Blob Data Contributor.
     ///
     /// # Errors
+    ///
     /// If it is no such URL; if it is one without TLS, to another machine.
     pub fn with_token_source(
         url: &str,
@@ -188,9 +191,11 @@ impl BlobCheckpointStore {
     /// Makes the container unless it is there. Other clients expect it to be there.
     ///
     /// # Errors
+    ///
     /// If the service cannot be reached or does not allow it.
     ///
     /// # Cancel safety
+    ///
     /// Dropped, the container may be there or not.
     pub async fn create_container(&self) -> Result<(), StoreError> {
         let created = self.container.create().await;

@@ -126,9 +126,11 @@ impl BufferedProducer {
     /// Takes an event for the partition whose turn it is; waits for room in the buffer, in turn.
     ///
     /// # Errors
+    ///
     /// As [`enqueue_to`](Self::enqueue_to).
     ///
     /// # Cancel safety
+    ///
     /// As [`enqueue_to`](Self::enqueue_to).
     pub async fn enqueue(&self, event: impl Into<Event>) -> Result<EventReceipt, EventHubsError> {
         self.enqueue_to(Route::Any, event).await
@@ -138,10 +140,12 @@ impl BufferedProducer {
     /// runtime.
     ///
     /// # Errors
+    ///
     /// If there is no such partition; if the route is a publisher's, which has no partition of its own; if the event cannot be
     /// encoded; if the producer is closed. What comes of the event later, [`EventReceipt`] tells.
     ///
     /// # Cancel safety
+    ///
     /// Dropped before it resolves, the event was not taken.
     pub async fn enqueue_to(
         &self,
@@ -157,6 +161,7 @@ impl BufferedProducer {
     /// Takes an event for the partition whose turn it is, if there is room in the buffer.
     ///
     /// # Errors
+    ///
     /// As [`try_enqueue_to`](Self::try_enqueue_to).
     pub fn try_enqueue(&self, event: impl Into<Event>) -> Result<EventReceipt, EnqueueError> {
         self.try_enqueue_to(Route::Any, event)
@@ -165,6 +170,7 @@ impl BufferedProducer {
     /// Takes an event for the partition of a route, if there is room in the buffer. Must be called within a tokio runtime.
     ///
     /// # Errors
+    ///
     /// As [`enqueue_to`](Self::enqueue_to), and [`BufferFull`](super::super::ErrorKind::BufferFull) if there is no room. The event is
     /// given back.
     pub fn try_enqueue_to(
@@ -189,6 +195,7 @@ impl BufferedProducer {
     /// result.
     ///
     /// # Cancel safety
+    ///
     /// Dropped, the events are published all the same.
     pub async fn flush(&self) {
         // All at once, then one after the other.
@@ -202,6 +209,7 @@ impl BufferedProducer {
     /// Takes no more events, and waits until every event that was enqueued has its result.
     ///
     /// # Cancel safety
+    ///
     /// Dropped, the producer is closed, and the events are published as long as a clone of it is there.
     pub async fn close(&self) {
         self.advance(Phase::Closing);

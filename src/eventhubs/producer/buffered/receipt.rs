@@ -15,6 +15,7 @@ use crate::eventhubs::event::Event;
 /// be dropped: the event is published all the same.
 ///
 /// # Cancel safety
+///
 /// A mutable reference to it can be polled, dropped and polled again.
 #[derive(Debug)]
 #[must_use = "without it, nobody is told whether the event is stored"]

@@ -52,7 +52,7 @@ struct Seen {
 
 impl Scene {
     async fn new() -> Self {
-        Self::with(EmulatorOptions::new()).await
+        Self::with(EmulatorOptions::default()).await
     }
 
     async fn with(options: EmulatorOptions) -> Self {

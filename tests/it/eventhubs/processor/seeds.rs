@@ -40,7 +40,7 @@ fn whatever_the_schedule_nothing_is_skipped_and_the_shares_are_fair_in_the_end()
 
 async fn run(seed: u64) {
     let faults = Faults::seed(seed);
-    let scene = Scene::with(EmulatorOptions::new().faults(faults)).await;
+    let scene = Scene::with(EmulatorOptions::default().faults(faults)).await;
     let mut dice = Dice(seed);
     let mut workers = Vec::new();
     for step in 0..STEPS {

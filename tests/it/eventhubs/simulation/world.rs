@@ -40,7 +40,7 @@ impl World {
         let mut dice = Dice::new(seed, "world");
         let partitions = 1 + dice.below(3);
         let clock = Clock::simulated(UNIX_EPOCH + Duration::from_secs(1_700_000_000));
-        let options = EmulatorOptions::new()
+        let options = EmulatorOptions::default()
             .hub(HUB, partitions)
             .clock(clock.clone())
             .faults(Faults::seed(seed).rates(rates(&mut dice)));

@@ -1,7 +1,8 @@
 //! Our own broker, of which the same is asked as of those of others.
 
+use amqp10::SaslServerOptions;
 use amqp10::broker::{Broker, BrokerOptions, read_users};
-use amqp10::{SaslMechanism, SaslServerOptions};
+use amqp10::sasl::SaslMechanism;
 use serde_json::Value as Json;
 
 use super::access::{Access, Login, PASSWORD, USER, server_tls};
@@ -17,7 +18,7 @@ impl Peer for OurBroker {
 
 impl Listening for OurBroker {
     async fn start(access: Access) -> Option<Self> {
-        let mut options = BrokerOptions::new();
+        let mut options = BrokerOptions::default();
         if access.tls {
             options = options.tls(server_tls(access.login));
         }

@@ -77,7 +77,7 @@ impl Peers {
     /// `None` if the test is to be skipped for this client.
     async fn start(kind: Kind, partitions: u32) -> Option<Self> {
         let program = kind.program()?;
-        let options = EmulatorOptions::new()
+        let options = EmulatorOptions::default()
             .hub(HUB, partitions)
             .consumer_group(HUB, GROUP)
             .port(0);

@@ -20,7 +20,7 @@ struct Guarded {
 
 impl Guarded {
     async fn start() -> Self {
-        let options = EmulatorOptions::new()
+        let options = EmulatorOptions::default()
             .hub(HUB, 1)
             .port(0)
             .tls_generated()

@@ -137,7 +137,7 @@ async fn cpp_server_direct() {
     let requests = requests.await.unwrap();
     for (number, request) in REQUESTS.into_iter().enumerate() {
         let properties = Properties {
-            reply_to: replies.address(),
+            reply_to: replies.address().map(Into::into),
             correlation_id: Some(MessageId::Ulong(number as u64)),
             ..Properties::default()
         };

@@ -45,7 +45,7 @@ async fn a_028_z_053_to_detach_is_to_keep_and_to_close_is_to_end_a_subscription(
     for closed in [false, true] {
         let (_peers, mut peer, receiver) = receiver(durable()).await;
         assert_eq!(receiver.name(), "subscription");
-        assert!(!receiver.is_closed());
+        assert!(!receiver.is_detached());
         let end = async {
             match closed {
                 true => receiver.close().await,
@@ -55,8 +55,8 @@ async fn a_028_z_053_to_detach_is_to_keep_and_to_close_is_to_end_a_subscription(
         let (ended, detach) = tokio::join!(end, peer.answer_detach());
         ended.unwrap();
         assert_eq!(detach.closed, closed);
-        assert!(receiver.is_closed());
-        assert!(matches!(receiver.closed().await, ReconnectError::Closed));
+        assert!(receiver.is_detached());
+        assert!(matches!(receiver.detached().await, ReconnectError::Closed));
         let failed = receiver.recv().await.unwrap_err();
         assert!(matches!(failed, ReconnectError::Closed), "{failed}");
     }
@@ -148,7 +148,7 @@ async fn closing_the_connection_does_not_wait_for_one_that_is_being_opened() {
         .await
         .expect("soon")
         .unwrap();
-    assert!(connection.is_closed() && sender.is_closed());
+    assert!(connection.is_closed() && sender.is_detached());
     for failed in [sending.await.unwrap(), kept.await] {
         assert!(matches!(failed, Err(ReconnectError::Closed)));
     }

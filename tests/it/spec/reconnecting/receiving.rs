@@ -71,7 +71,7 @@ async fn r_003_a_tag_that_was_used_again_does_not_accept_the_message_that_nobody
     deliver(&mut peer, peer::transfer(0), "seen").await;
     let delivery = receiver.recv().await.unwrap();
     let tag = delivery.delivery_tag();
-    drop(begun(receiver.accept_confirmed(&delivery)));
+    drop(begun(delivery.accept_confirmed()));
     peer.expect_disposition().await;
     confirm(&mut peer, 0).await;
     let again = Transfer {
@@ -105,7 +105,7 @@ async fn a_delivery_of_an_earlier_attachment_cannot_be_accepted_any_more() {
     deliver(&mut peer, peer::transfer(0), "a").await;
     let new = receiving.await.unwrap().unwrap();
     assert_eq!(new.delivery_tag(), old.delivery_tag());
-    assert!(receiver.accept_confirmed(&old).await.is_err());
+    assert!(old.accept_confirmed().await.is_err());
     peer.hang_up();
     let _receiving = receive(&receiver);
     let mut peer = peers.next().await;

@@ -9,7 +9,7 @@ const QUEUE: &str = "queue/credit";
 
 /// Our broker, and the peer as its client.
 pub async fn broker<C: Connecting>() -> Option<(Broker, Client)> {
-    let broker = Broker::start(BrokerOptions::new()).await.unwrap();
+    let broker = Broker::start(BrokerOptions::default()).await.unwrap();
     let address = broker.local_addr().unwrap();
     let client = Client::new::<C>(address, Access::plaintext(C::LOGIN))?;
     Some((broker, client))

@@ -13,9 +13,8 @@ pub use messages::{
 pub use outcomes::{outcomes, presettled, settled_first, settled_second};
 pub use transactions::transactions;
 
-use amqp10::{
-    AllowEveryone, ListenerOptions, SaltedUsers, SaslMechanism, SaslServerOptions, ScramHash,
-};
+use amqp10::sasl::{AllowEveryone, SaltedUsers, SaslMechanism, ScramHash};
+use amqp10::{ListenerOptions, SaslServerOptions};
 use serde_json::Value as Json;
 
 use super::Peer;
