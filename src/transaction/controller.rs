@@ -252,7 +252,7 @@ impl Control {
             // Not before: whoever asks may be dropped meanwhile.
             lock(&self.to_roll_back).retain(|txn_id| *txn_id != discharge.txn_id);
             // whatever the answer, the transaction is not committed.
-            asked.answer().await?;
+            let _ = asked.answer().await?;
         }
     }
 

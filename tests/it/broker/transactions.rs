@@ -222,7 +222,7 @@ async fn x_022_a_posting_that_cannot_be_done_says_so_and_the_rest_commits() {
 
 #[tokio::test(start_paused = true)]
 async fn x_035_a_queue_needs_room_for_its_own_postings_only() {
-    let broker = broker_with(BrokerOptions::new().max_queue_messages(2)).await;
+    let broker = broker_with(BrokerOptions::default().max_queue_messages(2)).await;
     let session = session(&broker).await;
     let (_controller, transaction) = declare(&session).await;
     for queue in ["orders", "bills"] {
@@ -241,7 +241,7 @@ async fn x_035_a_queue_needs_room_for_its_own_postings_only() {
 
 #[tokio::test(start_paused = true)]
 async fn x_035_all_postings_together_need_room_in_the_broker() {
-    let broker = broker_with(BrokerOptions::new().max_octets(5000)).await;
+    let broker = broker_with(BrokerOptions::default().max_bytes(5000)).await;
     let session = session(&broker).await;
     let (_controller, transaction) = declare(&session).await;
     let (orders, bills) = (

@@ -73,7 +73,10 @@ async fn our_links_and_sessions_come_and_go_on_few_numbers() {
             connection.begin(SessionOptions::default()),
             peer.answer_begin(peer::begin())
         );
-        assert!(channel < 256, "a channel that rests is used when there is no other: {channel}");
+        assert!(
+            channel < 256,
+            "a channel that rests is used when there is no other: {channel}"
+        );
         let session = session.unwrap();
         for _ in 0..3 {
             let sender = scene::attach_sender(&mut peer, &session, SenderOptions::default()).await;
