@@ -4,6 +4,7 @@
 pub mod delay;
 #[cfg(feature = "emulator")]
 pub mod folder;
+#[cfg(any(feature = "emulator", feature = "broker"))]
 pub mod log;
 pub mod peer;
 pub mod reconnecting;
