@@ -9,6 +9,24 @@ CARGO_FUZZ_VERSION=0.13.2
 # The seconds that a stage may take: the number on its second line.
 stage_limit() { sed -n '2s/.*limit \([0-9]*\) s.*/\1/p' ".ci/stages/$1"; }
 
+# The command-line tool, with the features and the examples that the stage `test` has: once that has run, nothing is compiled.
+build_tool() {
+  cargo build --locked --all-features --bin amqp10 --example ordinary
+  amqp10=$TARGET/debug/amqp10
+}
+
+# What stages after the tests build, as functions: .ci/run has it built while other stages wait for their peers.
+build_simulation() { cargo test --locked --profile simulation --no-default-features --lib --no-run; }
+
+# On a machine without a C compiler, which these variables stand for.
+build_examples() {
+  CC=/nowhere/cc CXX=/nowhere/c++ CMAKE=/nowhere/cmake cargo build --locked --release --features emulator \
+    --example quickstart --example processor --example soak --example latency
+}
+
+# build_small FEATURES...
+build_small() { cargo build --locked --profile small --example send "$@"; }
+
 # retry COMMAND...: three tries, for what talks to a package registry.
 retry() {
   local try

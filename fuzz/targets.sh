@@ -41,3 +41,12 @@ prepare() {
   mkdir -p "fuzz/corpus/$1"
   tar -xzf "fuzz/seeds/$1.tar.gz" -C "fuzz/corpus/$1"
 }
+
+# build TARGET...: their programs.
+build() {
+  local target
+  for target in "$@"; do
+    prepare "$target"
+    cargo fuzz build --sanitizer "$sanitizer" "$target"
+  done
+}

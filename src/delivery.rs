@@ -165,13 +165,15 @@ impl Delivery {
     ///
     /// As [`accept`](Self::accept).
     pub fn settle(&self, state: impl Into<DeliveryState>) -> Result<(), LinkError> {
-        if self.is_settled.swap(true, Ordering::AcqRel) {
-            return Ok(());
-        }
         let state = state.into();
-        self.link
-            .shared()
-            .with(|engine| engine.settle(self.link.key, self.inbound.delivery_id, state))
+        self.link.shared().with(|engine| {
+            if self.is_settled() {
+                return Ok(());
+            }
+            engine.settle(self.link.key, self.inbound.delivery_id, state)?;
+            self.is_settled.store(true, Ordering::Release);
+            Ok(())
+        })
     }
 
     /// States where the delivery stands without settling it: how much of it has arrived, or the outcome that it gets if a

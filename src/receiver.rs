@@ -138,7 +138,8 @@ impl Receiver {
     }
 
     /// Receives up to `max` deliveries: as soon as that many are there, or what is there after `max_wait`, possibly none.
-    /// With manual credit it ends early when no more can come. A `max` above the prefetch raises the credit for this call.
+    /// It ends early when no more can come: with manual credit, or when what is queued in the session has reached
+    /// [`Limits::max_queued_bytes`](crate::Limits::max_queued_bytes). A `max` above the prefetch raises the credit for this call.
     ///
     /// # Errors
     ///

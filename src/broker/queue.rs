@@ -46,6 +46,28 @@ pub(super) struct QueueLimits {
     pub(super) total_octets: usize,
 }
 
+/// What is to have room at once.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Room {
+    /// Messages for this queue.
+    pub(super) messages: usize,
+    /// Their octets.
+    pub(super) octets: usize,
+    /// Octets for all queues of the broker.
+    pub(super) total: usize,
+}
+
+impl Room {
+    /// Where nothing else is to come.
+    pub(super) fn of(messages: usize, octets: usize) -> Self {
+        Self {
+            messages,
+            octets,
+            total: octets,
+        }
+    }
+}
+
 /// What has no room for more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Full {
@@ -143,26 +165,21 @@ impl Queue {
         self.len() == 0
     }
 
-    /// Makes sure that so many more messages of so many octets together have room: what has expired goes first.
-    pub(super) fn make_room(
-        &mut self,
-        messages: usize,
-        octets: usize,
-        now: Instant,
-    ) -> Result<(), Full> {
-        self.check_room(messages, octets).or_else(|_| {
+    /// Makes sure that there is room: what has expired goes first.
+    pub(super) fn make_room(&mut self, needed: Room, now: Instant) -> Result<(), Full> {
+        self.check_room(needed).or_else(|_| {
             self.drop_expired(now);
-            self.check_room(messages, octets)
+            self.check_room(needed)
         })
     }
 
-    fn check_room(&self, messages: usize, octets: usize) -> Result<(), Full> {
+    fn check_room(&self, needed: Room) -> Result<(), Full> {
         let total = self.total.load(Ordering::Relaxed);
-        if total.saturating_add(octets) > self.limits.total_octets {
+        if total.saturating_add(needed.total) > self.limits.total_octets {
             return Err(Full::Broker);
         }
-        let has_room = self.len().saturating_add(messages) <= self.limits.messages
-            && self.octets.saturating_add(octets) <= self.limits.octets;
+        let has_room = self.len().saturating_add(needed.messages) <= self.limits.messages
+            && self.octets.saturating_add(needed.octets) <= self.limits.octets;
         match has_room {
             true => Ok(()),
             false => Err(Full::Queue),
@@ -339,7 +356,7 @@ impl Queue {
         let mut changes = entry.changes.clone();
         changes.annotate(annotations);
         let added = changes.size().saturating_sub(entry.changes.size());
-        if changes.size() > MAX_CHANGES || self.check_room(0, added).is_err() {
+        if changes.size() > MAX_CHANGES || self.check_room(Room::of(0, added)).is_err() {
             tracing::debug!("the annotations of a modified outcome have no room");
             return;
         }

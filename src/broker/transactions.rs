@@ -164,7 +164,7 @@ impl Transaction {
         }
         self.check_room(nodes, route.message.size())?;
         nodes.check(&route, &self.load, Instant::now())?;
-        self.load.add(&route.message);
+        nodes.count(&route, &mut self.load);
         Ok(route)
     }
 
@@ -202,7 +202,7 @@ impl Transaction {
         for Posting { route, .. } in &self.postings {
             let checked = nodes.check(route, &load, now);
             checked.map_err(|error| rolled_back(&error))?;
-            load.add(&route.message);
+            nodes.count(route, &mut load);
         }
         Ok(())
     }

@@ -222,7 +222,7 @@ impl Session {
         self.set_output_handle(key, handle);
         self.mark_link(key, effects);
         if self.links.get(key).is_some_and(Link::is_acquired_in_vain) {
-            let violation = PeerFault::AcquisitionNotOffered.violation();
+            let violation = effects.blame(&PeerFault::AcquisitionNotOffered);
             let error = AmqpError::new(condition::NOT_IMPLEMENTED, violation.to_string());
             let reason = LinkError::Violation(violation);
             self.detach_link(key, true, Some(error), reason, effects);
@@ -256,7 +256,7 @@ impl Session {
 
     /// Without a handle an attach cannot even be refused (S-008).
     fn end_without_handles(&mut self, effects: &mut Effects) {
-        let violation = PeerFault::NoHandleForAnswer.violation();
+        let violation = effects.blame(&PeerFault::NoHandleForAnswer);
         let error = violation.to_amqp_error();
         self.end(Some(error), SessionError::Violation(violation), effects);
     }

@@ -209,8 +209,12 @@ impl ConnectionEnd {
             .is_some_and(|interval| self.last_write + interval <= now)
             && self.can_write_frames()
         {
-            effects.output.write_heartbeat();
-            self.note_writes(now, effects);
+            // What waits for a peer that doesn't read is sign of life enough, and must not grow.
+            if effects.output.is_empty() {
+                effects.output.write_heartbeat();
+            }
+            self.last_write = now;
+            self.schedule_heartbeat();
         }
         Ok(())
     }

@@ -9,7 +9,9 @@ use super::key::Key;
 use super::limits::Limits;
 use super::output::Output;
 use super::quota::Quotas;
+use super::violation::PeerFault;
 use super::wait::{Wakes, Watchers};
+use crate::error::Violation;
 
 /// Names one link of one session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -35,6 +37,8 @@ pub(crate) struct Effects {
     pub(crate) settled_watchers: Watchers,
     /// A delivery was tied to a transaction, and that is not written yet.
     pub(crate) has_retirements: bool,
+    /// What the peer did wrong, until the driver has logged it.
+    pub(crate) violations: Vec<Violation>,
     /// Octets handed to the stream so far.
     pub(crate) written: u64,
     pub(crate) limits: Limits,
@@ -46,4 +50,13 @@ pub(crate) struct Effects {
     pub(crate) gives_way: bool,
     /// When the last octets arrived.
     pub(crate) now: Instant,
+}
+
+impl Effects {
+    /// Keeps what the peer did wrong for the log.
+    pub(crate) fn blame(&mut self, fault: &PeerFault) -> Violation {
+        let violation = fault.violation();
+        self.violations.push(violation.clone());
+        violation
+    }
 }

@@ -190,7 +190,7 @@ impl Session {
         self.incoming.window.is_low() && self.may_open_window(effects)
     }
 
-    fn may_open_window(&self, effects: &mut Effects) -> bool {
+    pub(super) fn may_open_window(&self, effects: &mut Effects) -> bool {
         let Incoming {
             queued_bytes,
             partial_bytes,

@@ -81,7 +81,7 @@ use bytes::{Bytes, BytesMut};
 
 use crate::codec::frame::{AmqpFrame, FrameError, MIN_MAX_FRAME_SIZE};
 use crate::codec::{AmqpError, Begin, DecodeError, Layout, Performative, condition};
-use crate::error::{ConnectionError, SessionError};
+use crate::error::{ConnectionError, SessionError, Violation};
 use connection::ConnectionEnd;
 use effects::Effects;
 use endpoint::Half;
@@ -128,6 +128,7 @@ impl Engine {
                 pending_watchers: Watchers::default(),
                 settled_watchers: Watchers::default(),
                 has_retirements: false,
+                violations: Vec::new(),
                 written: 0,
                 quotas: Quotas::new(&limits),
                 limits,
@@ -219,7 +220,7 @@ impl Engine {
         if self.connection.is_discarding() {
             return;
         }
-        let violation = fault.violation();
+        let violation = self.effects.blame(fault);
         self.connection.close(
             Some(violation.to_amqp_error()),
             ConnectionError::Violation(violation),
@@ -574,6 +575,11 @@ impl Engine {
     /// The waker that is due first; called once the lock is released.
     pub(crate) fn pop_waker(&mut self) -> Option<Waker> {
         self.effects.wakes.pop()
+    }
+
+    /// What the peer did wrong since this was last asked.
+    pub(crate) fn take_violations(&mut self) -> Vec<Violation> {
+        std::mem::take(&mut self.effects.violations)
     }
 
     /// Payloads that are due to be dropped, once the lock is released.

@@ -57,6 +57,10 @@ impl Output {
         self.handed_over + self.buffer.len() as u64
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.buffer.is_empty()
+    }
+
     pub(crate) fn has_room(&self) -> bool {
         self.buffer.len() < self.high_water
     }

@@ -81,6 +81,8 @@ impl Inbound {
 struct PartialDelivery {
     first: Inbound,
     rcv_settle_mode: ReceiverSettleMode,
+    /// Grows by doubling: an allocator that moves the pages of large blocks then copies each octet once. Frames that are
+    /// kept and joined at the end are copied once everywhere, but need the memory twice, and took half as long again.
     octets: BytesMut,
 }
 

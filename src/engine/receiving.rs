@@ -119,7 +119,24 @@ impl Session {
         if has_no_reader {
             self.release_queued(key, effects);
         }
+        if self.is_shut(effects) {
+            self.wake_batches(effects);
+        }
         Ok(())
+    }
+
+    /// Whether little more comes before some of what is queued is taken.
+    fn is_shut(&self, effects: &mut Effects) -> bool {
+        self.incoming.window.is_low() && !self.may_open_window(effects)
+    }
+
+    /// Batches take what there is: waiting for more, they would wait for themselves.
+    fn wake_batches(&mut self, effects: &mut Effects) {
+        for (_, link) in self.links.iter_mut() {
+            if let Some(receiver) = link.receiver_mut().filter(|it| !it.queue.is_empty()) {
+                receiver.waiters.wake_next(&mut effects.wakes);
+            }
+        }
     }
 
     /// Takes the next delivery of a link, in turn with others who wait.
@@ -154,8 +171,8 @@ impl Session {
         Poll::Pending
     }
 
-    /// Takes up to `max` deliveries once that many are there, no more can come without new credit, or `is_over` says that
-    /// the time is up. Until then they stay in the link's queue.
+    /// Takes up to `max` deliveries once that many are there, no more can come without new credit or memory, or `is_over` says
+    /// that the time is up. Until then they stay in the link's queue.
     #[allow(clippy::too_many_arguments, reason = "one engine call under one lock")]
     pub(crate) fn poll_recv_batch(
         &mut self,
@@ -167,11 +184,13 @@ impl Session {
         waker: &Waker,
         effects: &mut Effects,
     ) -> Poll<Result<(), LinkError>> {
+        let is_shut = self.is_shut(effects);
         let link = self.link_mut(key)?;
         let ended = link.ended.clone();
         let receiver = link.receiver_mut().ok_or(LinkError::WrongRole)?;
         let max = receiver.largest_batch(max);
         let queued = receiver.queue.len();
+        let is_over = is_over || (is_shut && queued > 0);
         let is_ready = queued >= max || is_over || ended.is_some() || receiver.is_exhausted();
         if !is_ready || !(receiver.waiters.is_next(*ticket) || is_over || ended.is_some()) {
             receiver

@@ -143,10 +143,10 @@ impl Session {
         LocatedFault { fault, link }: LocatedFault,
         effects: &mut Effects,
     ) -> Result<(), PeerFault> {
-        let violation = fault.violation();
         match (fault.scope_and_condition().0, link) {
             (Scope::Connection, _) => return Err(fault),
             (Scope::Link, Some(link)) => {
+                let violation = effects.blame(&fault);
                 let error = violation.to_amqp_error();
                 self.detach_link(
                     link,
@@ -157,6 +157,7 @@ impl Session {
                 );
             }
             (Scope::Session | Scope::Link, _) => {
+                let violation = effects.blame(&fault);
                 let error = violation.to_amqp_error();
                 self.end(Some(error), SessionError::Violation(violation), effects);
             }

@@ -12,7 +12,7 @@ use crate::codec::terminus::outcomes;
 use crate::codec::transaction::{Coordinator, Declare, Discharge};
 use crate::codec::{Encode, Outcome, Rejected, Source, Symbol, TargetArchetype, Value};
 use crate::lock::lock;
-use crate::{LinkError, OutgoingMessage, SendError, Sender, SenderOptions, Session};
+use crate::{LinkError, OutgoingMessage, Receipt, SendError, Sender, SenderOptions, Session};
 
 /// Options of a [`TransactionController`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,6 +81,17 @@ pub(super) struct Control {
     live: AtomicUsize,
     /// Transactions whose handle is gone and whose rollback could not be sent yet.
     to_roll_back: Mutex<Vec<Bytes>>,
+    /// Held by whoever sends those.
+    rolling_back: tokio::sync::Mutex<()>,
+}
+
+/// A request that is on its way to the coordinator.
+pub(super) struct Asked(Receipt);
+
+impl Asked {
+    pub(super) async fn answer(self) -> Result<Outcome, TransactionError> {
+        self.0.await.map_err(control_link_lost)
+    }
 }
 
 impl fmt::Debug for TransactionController {
@@ -139,6 +150,7 @@ impl TransactionController {
                 capabilities,
                 live: AtomicUsize::new(0),
                 to_roll_back: Mutex::default(),
+                rolling_back: tokio::sync::Mutex::default(),
             }),
         })
     }
@@ -215,23 +227,32 @@ impl Control {
     }
 
     pub(super) async fn ask(&self, request: &impl Encode) -> Result<Outcome, TransactionError> {
+        self.request(request).await?.answer().await
+    }
+
+    /// Hands a request over; dropped before it resolves, it was not.
+    pub(super) async fn request(&self, request: &impl Encode) -> Result<Asked, TransactionError> {
         let message = OutgoingMessage::encoded(0, request_message(request)?);
         // unsettled, because the answer is its outcome.
-        self.sender.send(message).await.map_err(control_link_lost)
+        let sent = self.sender.send_with_receipt(message).await;
+        sent.map(Asked).map_err(control_link_lost)
     }
 
     /// Rolls back what was dropped, before anything else is asked.
     pub(super) async fn send_rollbacks(&self) -> Result<(), TransactionError> {
+        // One at a time, so that each is sent once.
+        let _turn = self.rolling_back.lock().await;
         loop {
             let Some(txn_id) = lock(&self.to_roll_back).first().cloned() else {
                 return Ok(());
             };
             let fail = true;
             let discharge = Discharge { txn_id, fail };
-            // whatever the answer, the transaction is not committed.
-            let _ = self.ask(&discharge).await?;
+            let asked = self.request(&discharge).await?;
             // Not before: whoever asks may be dropped meanwhile.
             lock(&self.to_roll_back).retain(|txn_id| *txn_id != discharge.txn_id);
+            // whatever the answer, the transaction is not committed.
+            let _ = asked.answer().await?;
         }
     }
 
@@ -295,11 +316,12 @@ pub(super) fn refusal(outcome: Outcome) -> TransactionError {
 fn control_link_lost(error: SendError) -> TransactionError {
     match error {
         SendError::NotSent(error) => TransactionError::ControlLink(error),
-        SendError::Unknown(error) => match error.remote_error() {
-            // the link was ended in answer to the request.
-            Some(remote) => TransactionError::Refused(Some(remote.clone())),
-            None => TransactionError::Unknown(error),
-        },
+        // the link was ended in answer to the request. The end of what is below it answers nothing.
+        SendError::Unknown(LinkError::RemoteDetached {
+            error: Some(remote),
+            ..
+        }) => TransactionError::Refused(Some(remote)),
+        SendError::Unknown(error) => TransactionError::Unknown(error),
         other => TransactionError::Send(other),
     }
 }

@@ -219,9 +219,10 @@ impl Transaction {
         };
         let control = self.lives.control.clone();
         control.send_rollbacks().await?;
-        let outcome = control.ask(&discharge).await;
+        let asked = control.request(&discharge).await?;
+        // Whether or not anybody waits for the answer.
         self.is_discharged = true;
-        outcome
+        asked.answer().await
     }
 
     fn take_work(&mut self) -> Work {

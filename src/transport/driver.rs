@@ -13,6 +13,7 @@ use tokio::time::{Sleep, sleep, timeout};
 
 use super::clock;
 use super::handshake::Handshaken;
+use super::logging;
 use super::shared::Shared;
 use super::stream::Stream;
 use crate::codec::DecodeError;
@@ -159,7 +160,7 @@ impl Driver {
         self.apply(std::task::Waker::noop(), ending);
         std::future::poll_fn(|cx| self.poll(cx)).await;
         let _ = timeout(SHUTDOWN_TIMEOUT, self.stream.shutdown()).await;
-        tracing::debug!("the connection is over");
+        logging::end(self.shared.with(|engine| engine.ended().cloned()));
     }
 
     /// Reads, applies what came, writes, and looks whether more is due: in this order, and reading goes on while a write
@@ -248,15 +249,14 @@ impl Driver {
             ((), false)
         });
         while !frames.is_empty() {
-            shared.with_driver(waker, |engine| {
+            let violations = shared.with_driver(waker, |engine| {
                 let count = frames.len().min(FRAMES_PER_LOCK);
-                (
-                    frames
-                        .drain(..count)
-                        .for_each(|frame| engine.handle_frame(frame, now)),
-                    false,
-                )
+                frames
+                    .drain(..count)
+                    .for_each(|frame| engine.handle_frame(frame, now));
+                (engine.take_violations(), false)
             });
+            logging::violations(violations);
         }
         let ending = match ending {
             None => return,
@@ -278,15 +278,16 @@ impl Driver {
             self.sent = 0;
             self.needs_flush = false;
         }
-        shared.with_driver(waker, |engine| {
+        let violations = shared.with_driver(waker, |engine| {
             match ending {
                 Ending::Eof => {} // seen to above
                 Ending::Cut(reason) => engine.handle_cut(reason),
                 Ending::NoFrame(error) => engine.handle_frame_error(error, now),
                 Ending::Undecodable(error) => engine.handle_decode_error(error, now),
             }
-            ((), false)
+            (engine.take_violations(), false)
         });
+        logging::violations(violations);
     }
 
     /// Reads what is there, a few chunks at most, and decodes it. True if anything came.
@@ -362,7 +363,10 @@ impl Driver {
                     return Some(Ending::NoFrame(FrameError::UnknownType { frame_type })); // Y-012
                 }
                 Ok(Some(raw)) => match frame::decode_amqp(raw) {
-                    Ok(frame) => self.frames.push_back(frame),
+                    Ok(frame) => {
+                        logging::reported(&frame);
+                        self.frames.push_back(frame);
+                    }
                     Err(error) => return Some(Ending::Undecodable(error)),
                 },
                 Err(error) => return Some(Ending::NoFrame(error)),

@@ -6,6 +6,7 @@ pub(crate) mod deadline;
 pub(crate) mod driver;
 pub(crate) mod handshake;
 mod http;
+mod logging;
 pub mod memory;
 pub(crate) mod proxy;
 pub(crate) mod shared;

@@ -65,6 +65,19 @@ async fn a_message_goes_through_and_its_outcome_comes_back() {
 }
 
 #[tokio::test]
+async fn a_delivery_of_a_link_that_has_ended_is_not_settled_by_trying_again() {
+    let pair = Pair::new().await;
+    let (sender, receiver) = sender_and_receiver(&pair).await;
+    let _receipt = sender.send_with_receipt("hello").await.unwrap();
+    let delivery = receiver.recv().await.unwrap();
+    receiver.close().await.unwrap();
+    for _ in 0..2 {
+        delivery.accept().unwrap_err();
+        assert!(!delivery.is_settled());
+    }
+}
+
+#[tokio::test]
 async fn a_message_of_many_frames_arrives_whole() {
     let pair = Pair::new().await;
     let (sender, receiver) = sender_and_receiver(&pair).await;

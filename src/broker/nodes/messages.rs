@@ -1,5 +1,6 @@
 //! Messages on their way through nodes.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tokio::time::Instant;
@@ -8,21 +9,22 @@ use super::{LinkId, NodeName, Nodes, QueueId, limit_exceeded};
 use crate::broker::bell::Bell;
 use crate::broker::message::{Changes, StoredMessage};
 use crate::broker::publisher::Route;
-use crate::broker::queue::{Entry, Offer, Place, Queue};
+use crate::broker::queue::{Entry, Offer, Place, Queue, Room};
 use crate::codec::{AmqpError, Outcome, condition};
 
 /// Messages that are to come before another one is asked for.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Debug, Default)]
 pub(in crate::broker) struct Load {
-    pub(in crate::broker) messages: usize,
+    /// Of all messages.
     pub(in crate::broker) octets: usize,
+    by_queue: BTreeMap<QueueId, Share>,
 }
 
-impl Load {
-    pub(in crate::broker) fn add(&mut self, message: &StoredMessage) {
-        self.messages += 1;
-        self.octets += message.size();
-    }
+/// What of a load goes to one queue.
+#[derive(Clone, Copy, Debug, Default)]
+struct Share {
+    messages: usize,
+    octets: usize,
 }
 
 impl Nodes {
@@ -42,15 +44,31 @@ impl Nodes {
             let text = "durable messages are refused: nothing here outlives the broker";
             return Err(AmqpError::new(condition::PRECONDITION_FAILED, text)); // H-003
         }
-        let mut needed = *before;
-        needed.add(message);
+        let size = message.size();
         for queue in self.destinations(name, message) {
             if let Some(named) = self.queues.get_mut(&queue) {
-                let room = named.queue.make_room(needed.messages, needed.octets, now);
+                let share = before.by_queue.get(&queue).copied().unwrap_or_default();
+                let needed = Room {
+                    messages: share.messages + 1,
+                    octets: share.octets + size,
+                    total: before.octets + size,
+                };
+                let room = named.queue.make_room(needed, now);
                 room.map_err(|full| limit_exceeded(&format!("the {}: {full}", named.node)))?;
             }
         }
         Ok(())
+    }
+
+    /// Adds a message that its node would take.
+    pub(in crate::broker) fn count(&self, route: &Route, load: &mut Load) {
+        let size = route.message.size();
+        load.octets += size;
+        for queue in self.destinations(&route.node, &route.message) {
+            let share = load.by_queue.entry(queue).or_default();
+            share.messages += 1;
+            share.octets += size;
+        }
     }
 
     /// Hands a message to its node, if that takes it.
@@ -144,7 +162,8 @@ impl Nodes {
         self.find(&dead_letters)?;
         let queue = self.by_name.get(&dead_letters).and_then(|node| node.queue);
         if let Some(named) = queue.and_then(|queue| self.queues.get_mut(&queue)) {
-            let room = named.queue.make_room(1, rejected.size(), now);
+            let needed = Room::of(1, rejected.size());
+            let room = named.queue.make_room(needed, now);
             room.map_err(|full| limit_exceeded(&full.to_string()))?;
             named.queue.push(rejected.message, rejected.changes);
         }

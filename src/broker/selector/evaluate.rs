@@ -101,8 +101,11 @@ fn value(expression: &Expression, lookup: &dyn Fn(&str) -> Operand) -> Operand {
             Operand::Real(number) => Operand::Real(-number),
             _ => Operand::Unknown,
         },
-        Expression::Calculate(operation, left, right) => {
-            calculate(*operation, value(left, lookup), value(right, lookup))
+        Expression::Calculate(first, more) => {
+            let first = value(first, lookup);
+            more.iter().fold(first, |left, (operation, right)| {
+                calculate(*operation, left, value(right, lookup))
+            })
         }
         condition => truth(condition, lookup).map_or(Operand::Unknown, Operand::Truth),
     }

@@ -195,6 +195,21 @@ mod tests {
     }
 
     #[test]
+    fn operations_in_a_row_make_nothing_deeper() {
+        let long = format!("weight{}=4003", "+1".repeat(4000));
+        assert!(selects(&long));
+        let mut text = "weight".to_owned();
+        for count in 3..63 {
+            text = format!("({text}{}{})", "*1".repeat(count), "+1".repeat(count));
+        }
+        let selector: Selector = format!("{text}=1953").parse().unwrap();
+        // Less stack than threads of a runtime have.
+        let thread = std::thread::Builder::new().stack_size(512 << 10);
+        let asked = thread.spawn(move || selector.clone().matches(&lookup));
+        assert!(asked.unwrap().join().unwrap());
+    }
+
+    #[test]
     fn a_pattern_with_many_wildcards_takes_no_time() {
         let text = format!("colour LIKE '{}x'", "%a".repeat(1000));
         let long = |_: &str| Operand::Text("a".repeat(10_000).into());

@@ -20,7 +20,8 @@ pub(super) enum Expression {
     Not(Box<Expression>),
     Negative(Box<Expression>),
     Compare(Comparison, Box<Expression>, Box<Expression>),
-    Calculate(Operation, Box<Expression>, Box<Expression>),
+    /// Operations of one precedence, from the left.
+    Calculate(Box<Expression>, Vec<(Operation, Expression)>),
     /// A value, and the lowest and the highest that it may be.
     Between(Box<Expression>, Box<Expression>, Box<Expression>),
     In(Box<Expression>, Vec<Expression>),
@@ -260,26 +261,21 @@ impl Parser {
         self.chain(&operations, Self::sign)
     }
 
-    /// Operations of one precedence, from the left. Each makes the expression one level deeper.
+    /// Operations of one precedence. However many they are, they are one level.
     fn chain(
         &mut self,
         operations: &[(&str, Operation)],
         operand: fn(&mut Self) -> Parsed,
     ) -> Parsed {
-        let mut left = operand(self)?;
-        let mut count = 0;
+        let first = operand(self)?;
+        let mut more = Vec::new();
         while let Some((_, operation)) = operations.iter().find(|(symbol, _)| self.symbol(symbol)) {
-            count += 1;
-            if self.depth + count > MAX_DEPTH {
-                return Err(SelectorError::new(
-                    self.position(),
-                    format!("more than {MAX_DEPTH} operations in a row"),
-                ));
-            }
-            let right = operand(self)?;
-            left = Expression::Calculate(*operation, Box::new(left), Box::new(right));
+            more.push((*operation, operand(self)?));
         }
-        Ok(left)
+        Ok(match more.is_empty() {
+            true => first,
+            false => Expression::Calculate(Box::new(first), more),
+        })
     }
 
     fn sign(&mut self) -> Parsed {

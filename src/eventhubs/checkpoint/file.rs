@@ -188,12 +188,13 @@ impl GroupFolder {
         let mut options = fs::OpenOptions::new();
         let options = options.create(true).truncate(false).write(true);
         let file = options.open(&path).map_err(at(&path))?;
-        let deadline = Instant::now() + self.lock_timeout;
+        let deadline = Instant::now().checked_add(self.lock_timeout);
+        let is_over = || deadline.is_some_and(|deadline| Instant::now() >= deadline);
         loop {
             match file.try_lock() {
                 Ok(()) => return Ok(file),
                 Err(TryLockError::Error(error)) => return Err(at(&path)(error)),
-                Err(TryLockError::WouldBlock) if Instant::now() >= deadline => {
+                Err(TryLockError::WouldBlock) if is_over() => {
                     let what = format!("others held the lock for {:?}", self.lock_timeout);
                     return Err(at(&path)(io::Error::new(io::ErrorKind::TimedOut, what)));
                 }
@@ -448,6 +449,15 @@ mod tests {
     ) -> Result<(), StoreError> {
         let group = group();
         store.update_checkpoint(&group, checkpoint.clone()).await
+    }
+
+    #[tokio::test]
+    async fn a_write_may_wait_for_ever() {
+        let folder = Folder::new();
+        let store = folder.store().lock_timeout(Duration::MAX);
+        update(&store, &Checkpoint::new("0", "100", 1))
+            .await
+            .unwrap();
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -141,7 +141,7 @@ impl Namespace {
                 None => Connection::open_url(&self.url, options).await,
             }
         };
-        match timeout(limit + Duration::from_secs(1), opened).await {
+        match timeout(limit.saturating_add(Duration::from_secs(1)), opened).await {
             Ok(opened) => Ok(opened?),
             Err(_) => Err(Cause::Timeout(limit)),
         }

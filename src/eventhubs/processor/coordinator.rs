@@ -122,7 +122,7 @@ impl Coordinator {
                         _ = phase.changed() => Duration::ZERO,
                         () = sleep_until(deadline.unwrap_or_else(far_away)) => Duration::ZERO,
                     };
-                    next_look = Instant::now() + pause;
+                    next_look = Instant::now() + pause.min(LONGEST_WAIT);
                 }
             }
         }
@@ -175,7 +175,7 @@ impl Coordinator {
         let unchanged = self.compare(&ownerships, asked);
         let claims = self.plan(&ownerships, &unchanged);
         // The time of the records will be later than this.
-        let until = Instant::now() + shared.options.ownership_expiration;
+        let until = Instant::now() + shared.options.ownership_expiration.min(LONGEST_WAIT);
         let won = match claims.is_empty() {
             true => Vec::new(),
             false => self.claim(claims.clone()).await?,
@@ -401,7 +401,7 @@ impl Coordinator {
 
     /// Leaves partitions to others, until an ownership would have expired.
     async fn give_up(&mut self, records: Vec<Ownership>) {
-        let until = Instant::now() + self.shared.options.ownership_expiration;
+        let until = Instant::now() + self.shared.options.ownership_expiration.min(LONGEST_WAIT);
         let partitions = records.iter().map(|record| record.partition.clone());
         self.given_up
             .extend(partitions.map(|partition| (partition, until)));

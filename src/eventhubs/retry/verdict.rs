@@ -98,6 +98,12 @@ fn of_session(error: &SessionError) -> (ErrorKind, Verdict) {
 
 fn of_connection(error: &ConnectionError) -> (ErrorKind, Verdict) {
     match error {
+        // So most peers end a connection that was silent for too long (C-014).
+        ConnectionError::RemoteClosed(Some(remote))
+            if remote.condition == amqp::RESOURCE_LIMIT_EXCEEDED =>
+        {
+            (ErrorKind::Unavailable, again(Rebuild::Connection))
+        }
         ConnectionError::RemoteClosed(Some(remote)) => {
             at_least(Rebuild::Connection, of_remote(remote))
         }
@@ -357,18 +363,26 @@ mod tests {
             };
             let remote = Some(remote(condition.clone()));
             let session = LinkError::from(SessionError::RemoteEnded(remote.clone()));
-            let connection = ConnectionError::RemoteClosed(remote.clone());
-            for (cause, dead) in [
-                (detached(condition.clone()), Link),
-                (Cause::Link(LinkError::Refused(remote)), Link),
-                (Cause::Link(session), Link),
-                (Cause::Link(connection.into()), Connection),
+            let connection = Cause::Link(ConnectionError::RemoteClosed(remote.clone()).into());
+            let of_connection = match condition == amqp::RESOURCE_LIMIT_EXCEEDED {
+                true => (Unavailable, Some(Connection)),
+                false => (kind, at_least(Connection)),
+            };
+            assert_eq!(
+                (classify(&connection).0, rebuild(&connection)),
+                of_connection,
+                "{condition}"
+            );
+            for cause in [
+                detached(condition.clone()),
+                Cause::Link(LinkError::Refused(remote)),
+                Cause::Link(session),
             ] {
-                let expected = (kind, at_least(dead));
+                let of_link = (kind, at_least(Link));
                 assert_eq!(
                     (classify(&cause).0, rebuild(&cause)),
-                    expected,
-                    "{condition} {dead:?}"
+                    of_link,
+                    "{condition}"
                 );
             }
         }

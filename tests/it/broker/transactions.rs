@@ -221,6 +221,42 @@ async fn x_022_a_posting_that_cannot_be_done_says_so_and_the_rest_commits() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn x_035_a_queue_needs_room_for_its_own_postings_only() {
+    let broker = broker_with(BrokerOptions::default().max_queue_messages(2)).await;
+    let session = session(&broker).await;
+    let (_controller, transaction) = declare(&session).await;
+    for queue in ["orders", "bills"] {
+        let sender = sender(&session, queue).await;
+        for _ in 0..2 {
+            let outcome = transaction.send(&sender, "x").await.unwrap();
+            assert_eq!(outcome, Outcome::Accepted);
+        }
+        let outcome = transaction.send(&sender, "too many").await.unwrap();
+        assert!(matches!(outcome, Outcome::Rejected(_)));
+    }
+    transaction.commit().await.unwrap();
+    assert_eq!(broker.depth("orders"), Some(2));
+    assert_eq!(broker.depth("bills"), Some(2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn x_035_all_postings_together_need_room_in_the_broker() {
+    let broker = broker_with(BrokerOptions::default().max_bytes(5000)).await;
+    let session = session(&broker).await;
+    let (_controller, transaction) = declare(&session).await;
+    let (orders, bills) = (
+        sender(&session, "orders").await,
+        sender(&session, "bills").await,
+    );
+    let large = || Message::data(vec![0; 3000]);
+    let first = transaction.send(&orders, large()).await.unwrap();
+    assert_eq!(first, Outcome::Accepted);
+    let second = transaction.send(&bills, large()).await.unwrap();
+    assert!(matches!(second, Outcome::Rejected(_)));
+    transaction.commit().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn x_016_a_rollback_always_succeeds() {
     let broker = broker().await;
     let session = session(&broker).await;

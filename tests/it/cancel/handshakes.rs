@@ -1,6 +1,8 @@
 //! Futures that make connections, on either side.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use amqp10::{AmqpError, ConnectError, Listener, codec::condition, memory};
 use tokio::net::TcpStream;
@@ -64,32 +66,62 @@ where
 
 #[tokio::test]
 async fn open_by_an_address() {
-    let listener = Listener::bind("127.0.0.1:0", ListenerOptions::default())
-        .await
-        .unwrap();
-    let url = format!("amqp://{}", listener.local_addr().unwrap());
+    let server = TcpServer::start().await;
     let polls = after_each_poll(async |polls| {
-        let opening = Connection::open(&url, ConnectionOptions::default());
-        let (opened, accepted) = tokio::join!(poll_times(polls, opening), async {
-            // There may be nobody any more.
-            timeout(Duration::from_millis(50), listener.accept())
-                .await
-                .ok()
-        });
+        let opening = Connection::open(&server.url, ConnectionOptions::default());
+        let opened = poll_times(polls, opening).await;
         let is_over = opened.is_some();
-        let server = match accepted {
-            Some(Ok(incoming)) => incoming.accept().await.ok(),
-            _ => None,
-        };
-        drop(opened);
-        if let Some(server) = server {
-            timeout(LONG, server.closed())
-                .await
-                .expect("the server's end too");
-        }
+        drop(opened.map(Result::unwrap));
+        server.all_ended().await;
         is_over
     });
     assert!(polls.await > 2, "nothing was dropped in the middle");
+}
+
+/// A server with a socket, that serves every connection.
+pub(super) struct TcpServer {
+    pub(super) url: String,
+    connections: Arc<AtomicUsize>,
+}
+
+impl TcpServer {
+    pub(super) async fn start() -> Self {
+        let listener = Listener::bind("127.0.0.1:0", ListenerOptions::default());
+        let listener = listener.await.unwrap();
+        let url = format!("amqp://{}", listener.local_addr().unwrap());
+        let connections = Arc::<AtomicUsize>::default();
+        let counted = connections.clone();
+        tokio::spawn(async move {
+            loop {
+                // Peers that are gone before they are connected are none.
+                let Ok(incoming) = listener.accept().await else {
+                    continue;
+                };
+                if let Ok(server) = incoming.accept().await {
+                    let counted = counted.clone();
+                    counted.fetch_add(1, Ordering::Relaxed);
+                    serve(&server);
+                    tokio::spawn(async move {
+                        server.closed().await;
+                        counted.fetch_sub(1, Ordering::Relaxed);
+                    });
+                }
+            }
+        });
+        Self { url, connections }
+    }
+
+    /// Waits until no connection is left.
+    pub(super) async fn all_ended(&self) {
+        let all_ended = async {
+            while self.connections.load(Ordering::Relaxed) > 0 {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        timeout(LONG, all_ended)
+            .await
+            .expect("the server's end too");
+    }
 }
 
 #[tokio::test]

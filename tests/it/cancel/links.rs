@@ -240,11 +240,12 @@ async fn what_answers_a_peer_does_not_wait() {
     let pair = Pair::new().await;
     let session = session(&pair).await;
     let attaching = session.attach_sender("node", SenderOptions::default());
-    let (_, accepted) = tokio::join!(attaching, async {
+    let (attached, accepted) = tokio::join!(attaching, async {
         let link = pair.server.accept_link().await.unwrap();
         poll_times(1, link.accept(AcceptLinkOptions::default())).await
     });
-    accepted.expect("an answer at the first poll").unwrap();
+    let _link = accepted.expect("an answer at the first poll").unwrap();
+    attached.unwrap();
     let (near, far) = memory::pipe(1000);
     let opening = tokio::spawn(Connection::open_with_stream(
         near,

@@ -10,6 +10,7 @@ use amqp10::reconnect::{
 use amqp10::{AmqpError, ConnectError, Listener, Message, memory};
 use futures_core::Stream;
 
+use super::handshakes::TcpServer;
 use super::*;
 
 pub(super) const COVERED: Covered = Covered {
@@ -150,7 +151,7 @@ impl Servers {
         links.iter().filter(is_open).count()
     }
 
-    /// The end by which the client was last sent something, or may be.
+    /// The end of the link on which the client receives.
     fn sender(&self) -> Sender {
         let links = self.links.lock().unwrap();
         let mut senders = links.iter().filter_map(|link| match link {
@@ -198,23 +199,22 @@ async fn connections_that_are_opened_again() {
 
 #[tokio::test]
 async fn connections_that_are_opened_again_by_an_address() {
-    let listener = Listener::bind("127.0.0.1:0", ListenerOptions::default());
-    let listener = listener.await.unwrap();
-    let url = format!("amqp://{}", listener.local_addr().unwrap());
-    let serving = tokio::spawn(async move {
-        while let Ok(incoming) = listener.accept().await {
-            drop(incoming.accept().await.map(|server| serve(&server)));
-        }
-    });
+    let server = TcpServer::start().await;
     let open = || {
         let connection = ConnectionOptions::default();
-        ReconnectingConnection::open(&url, connection, ReconnectOptions::default())
+        ReconnectingConnection::open(&server.url, connection, ReconnectOptions::default())
     };
-    after_each_poll(async |polls| poll_times(polls, open()).await.is_some()).await;
+    let polls = after_each_poll(async |polls| {
+        let opened = poll_times(polls, open()).await;
+        let is_over = opened.is_some();
+        drop(opened.map(Result::unwrap));
+        server.all_ended().await;
+        is_over
+    });
+    assert!(polls.await > 1, "nothing was dropped in the middle");
     let connection = open().await.unwrap();
     let sender = connection.sender("node", SenderOptions::default());
     assert!(sender.send("hello").await.unwrap().is_accepted());
-    serving.abort();
 }
 
 #[tokio::test(start_paused = true)]

@@ -6,6 +6,8 @@ use amqp10::broker::{Broker, BrokerOptions};
 use amqp10::emulator::{Emulator, EmulatorOptions, HubOptions, Persistence};
 
 use super::*;
+#[cfg(feature = "emulator")]
+use crate::support::folder::Folder;
 
 pub(super) const COVERED: Covered = Covered {
     file: file!(),
@@ -63,31 +65,13 @@ async fn a_broker_in_process_starts_at_once() {
     broker.expect("a broker at the first poll").unwrap();
 }
 
-/// A folder of its own that is deleted in the end.
 #[cfg(feature = "emulator")]
-struct Folder(std::path::PathBuf);
-
-#[cfg(feature = "emulator")]
-impl Folder {
-    fn new() -> Self {
-        let name = format!("amqp10-cancel-{}", uuid::Uuid::new_v4().simple());
-        Self(std::env::temp_dir().join(name))
-    }
-
-    fn options(&self) -> EmulatorOptions {
-        let kept = Persistence::new(&self.0).file_bytes(64 * 1024);
-        EmulatorOptions::default()
-            .hub("orders", 1)
-            .port(0)
-            .persistence(kept)
-    }
-}
-
-#[cfg(feature = "emulator")]
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
+fn options(folder: &Folder) -> EmulatorOptions {
+    let kept = Persistence::new(&folder.0).file_bytes(64 * 1024);
+    EmulatorOptions::default()
+        .hub("orders", 1)
+        .port(0)
+        .persistence(kept)
 }
 
 /// Starts as soon as whoever stops has left the folder.
@@ -111,14 +95,14 @@ async fn an_emulator_that_does_not_start_leaves_its_folder_free() {
     for is_listening in [true, false] {
         after_each_poll(async |polls| {
             let is_over = match is_listening {
-                true => poll_times(polls, Emulator::start(folder.options()))
+                true => poll_times(polls, Emulator::start(options(&folder)))
                     .await
                     .is_some(),
-                false => poll_times(polls, Emulator::in_process(folder.options()))
+                false => poll_times(polls, Emulator::in_process(options(&folder)))
                     .await
                     .is_some(),
             };
-            start(folder.options()).await.shutdown().await;
+            start(options(&folder)).await.shutdown().await;
             is_over
         })
         .await;
@@ -130,7 +114,7 @@ async fn an_emulator_that_does_not_start_leaves_its_folder_free() {
 async fn an_emulator_stops_although_nobody_waits() {
     let folder = Folder::new();
     let polls = after_each_poll(async |polls| {
-        let emulator = start(folder.options()).await;
+        let emulator = start(options(&folder)).await;
         let options = ConnectionOptions::default();
         let connection = Connection::open_with_stream(emulator.connect(), options);
         let connection = connection.await.unwrap();
@@ -147,7 +131,7 @@ async fn an_emulator_stops_although_nobody_waits() {
 async fn hubs_come_and_go_as_a_whole() {
     let folder = Folder::new();
     after_each_poll(async |polls| {
-        let emulator = start(folder.options()).await;
+        let emulator = start(options(&folder)).await;
         let is_there = |emulator: &Emulator| emulator.hubs().iter().any(|hub| hub.name == "audit");
         let audit = || HubOptions::new("audit", 2);
         let made = poll_times(polls, emulator.create_hub(audit())).await;
@@ -163,7 +147,7 @@ async fn hubs_come_and_go_as_a_whole() {
         }
         assert!(!is_there(&emulator));
         emulator.shutdown().await;
-        assert!(!is_there(&start(folder.options()).await));
+        assert!(!is_there(&start(options(&folder)).await));
         made.is_some() && deleted.is_some()
     })
     .await;

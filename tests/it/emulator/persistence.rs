@@ -8,24 +8,9 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
 use super::*;
+use crate::support::folder::Folder;
 
 const FOLDER: &str = "AMQP10_TEST_EMULATOR_FOLDER";
-
-/// A folder of its own that is deleted in the end.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new() -> Folder {
-        let name = format!("amqp10-emulator-{}", uuid::Uuid::new_v4().simple());
-        Folder(std::env::temp_dir().join(name))
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
 
 fn kept(folder: impl Into<PathBuf>) -> EmulatorOptions {
     options().persistence(Persistence::new(folder).file_bytes(64 * 1024))

@@ -44,6 +44,17 @@ async fn copy(mut from: impl AsyncReadExt + Unpin, mut to: impl AsyncWriteExt + 
 }
 
 #[tokio::test(start_paused = true)]
+async fn connecting_may_take_any_time() {
+    let emulator = emulator().await;
+    let options = options(&emulator)
+        .connection(amqp10::ConnectionOptions::default().connect_timeout(Duration::MAX));
+    let client = Client::connect(&emulator.connection_string(), options)
+        .await
+        .unwrap();
+    client.close().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn links_are_spread_over_connections_and_one_that_is_lost_takes_its_own_along() {
     let emulator = emulator().await;
     let wires = Arc::new(Wires::default());

@@ -1,7 +1,7 @@
 //! The store of checkpoints in files, shared by processes that are killed at any point.
 
 use std::collections::{HashMap, HashSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -10,6 +10,8 @@ use amqp10::eventhubs::checkpoint::{
 };
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::process::{Child, ChildStdout, Command};
+
+use crate::support::folder::Folder;
 
 const FOLDER: &str = "AMQP10_TEST_STORE_FOLDER";
 const NAME: &str = "AMQP10_TEST_STORE_WRITER";
@@ -122,8 +124,7 @@ impl Writer {
 
 #[tokio::test]
 async fn a_kill_at_any_point_loses_nothing_that_was_acknowledged() {
-    let name = format!("amqp10-kills-{}", std::process::id());
-    let folder = Folder(std::env::temp_dir().join(name));
+    let folder = Folder::new();
     let store = FileCheckpointStore::new(&folder.0);
     let mut claims_won = HashSet::new();
     let mut checkpoints = HashMap::new();
@@ -156,12 +157,4 @@ async fn a_kill_at_any_point_loses_nothing_that_was_acknowledged() {
         assert!(owner >= acknowledged, "{owner} after {acknowledged}");
     }
     assert!(claims_won.len() as u64 > KILLS / 2, "{}", claims_won.len());
-}
-
-struct Folder(PathBuf);
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
 }

@@ -1,80 +1,19 @@
 //! What is logged, and what must never be.
 
-use std::fmt::{self, Write};
-use std::sync::OnceLock;
-
+use super::*;
+use crate::support::log::Log;
 use amqp10::eventhubs::{BatchOptions, ErrorKind, Event};
 use amqp10::sasl::StaticUsers;
 use amqp10::{ConnectError, ConnectionOptions, Proxy, SaslServerOptions};
-use tracing::field::{Field, Visit};
-use tracing::span::{Attributes, Id, Record};
-use tracing::{Dispatch, Metadata, Subscriber};
-
-use super::*;
-
-/// Writes down whatever is said, at every level.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<String>>);
-
-impl Log {
-    fn write(&self, metadata: &Metadata<'_>, record: impl FnOnce(&mut dyn Visit)) {
-        // Of others only what this crate has them say.
-        if !metadata.target().starts_with("amqp10") {
-            return;
-        }
-        let mut line = Line(format!("{}:", metadata.name()));
-        record(&mut line);
-        let mut log = self.0.lock().unwrap();
-        log.push_str(&line.0);
-        log.push('\n');
-    }
-
-    fn text(&self) -> String {
-        self.0.lock().unwrap().clone()
-    }
-}
-
-struct Line(String);
-
-impl Visit for Line {
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        write!(self.0, " {}={value:?}", field.name()).unwrap();
-    }
-}
-
-impl Subscriber for Log {
-    fn enabled(&self, _: &Metadata<'_>) -> bool {
-        true
-    }
-
-    fn new_span(&self, span: &Attributes<'_>) -> Id {
-        self.write(span.metadata(), |line| span.record(line));
-        Id::from_u64(1)
-    }
-
-    fn record(&self, _: &Id, _: &Record<'_>) {}
-    fn record_follows_from(&self, _: &Id, _: &Id) {}
-    fn enter(&self, _: &Id) {}
-    fn exit(&self, _: &Id) {}
-
-    fn event(&self, event: &tracing::Event<'_>) {
-        self.write(event.metadata(), |line| event.record(line));
-    }
-}
-
-/// As long as there is one subscriber alone, a place in the code that another test's thread comes by first is silent for good:
-/// that thread has no subscriber.
-static COMPANIONS: OnceLock<[Dispatch; 2]> = OnceLock::new();
 
 /// Everything that is said while this runs.
 fn logged(run: impl AsyncFnOnce()) -> String {
-    COMPANIONS.get_or_init(|| [(); 2].map(|()| Dispatch::new(Log::default())));
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .start_paused(true)
         .build()
         .unwrap();
-    let log = Log::default();
+    let log = Log::new();
     tracing::subscriber::with_default(log.clone(), || runtime.block_on(run()));
     log.text()
 }

@@ -66,14 +66,17 @@ async fn a_hundred_thousand_links_attached_and_detached() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn our_links_and_sessions_come_and_go_on_the_same_numbers() {
+async fn our_links_and_sessions_come_and_go_on_few_numbers() {
     let (mut peer, connection) = Peer::opened_client(peer::client_options(), peer::open()).await;
     for _ in 0..500 {
         let (session, channel) = tokio::join!(
             connection.begin(SessionOptions::default()),
             peer.answer_begin(peer::begin())
         );
-        assert_eq!(channel, 0);
+        assert!(
+            channel < 256,
+            "a channel that rests is used when there is no other: {channel}"
+        );
         let session = session.unwrap();
         for _ in 0..3 {
             let sender = scene::attach_sender(&mut peer, &session, SenderOptions::default()).await;

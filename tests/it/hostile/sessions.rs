@@ -177,6 +177,25 @@ async fn what_is_queued_in_all_sessions_is_bounded() {
     assert!(!flood.hear().await, "no window opens");
 }
 
+/// It would wait for itself: the window opens when the batch takes what is queued.
+#[tokio::test(start_paused = true)]
+async fn a_batch_that_memory_has_no_room_for_comes_in_parts() {
+    let limits = Limits::default().max_queued_bytes(100_000);
+    let (mut flood, _connection, receivers) = flood(Attacked::Client, options(limits), 1).await;
+    let receiver = receivers[0].clone();
+    let hour = Duration::from_secs(3600);
+    let began = tokio::time::Instant::now();
+    let batch = tokio::spawn(async move { receiver.recv_batch(1_000_000, hour).await });
+    tokio::task::yield_now().await;
+    flood.fill(0, 8000).await;
+    assert!(!batch.await.unwrap().unwrap().is_empty());
+    assert!(
+        began.elapsed() < Duration::from_secs(60),
+        "{:?}",
+        began.elapsed()
+    );
+}
+
 #[tokio::test(start_paused = true)]
 async fn incoming_windows_of_sessions_that_the_peer_begins_are_shares() {
     let windows = async |options| {

@@ -1,5 +1,7 @@
 //! The clients in other languages, as child processes.
 
+use std::fs::{self, File};
+use std::io::{Read, Seek};
 use std::path::PathBuf;
 use std::process::Stdio;
 
@@ -23,6 +25,8 @@ pub struct Program {
     executable: String,
     file: Option<PathBuf>,
     environment: Vec<(&'static str, String)>,
+    /// How lines on stderr end that are no complaints.
+    harmless: &'static [&'static str],
 }
 
 impl Program {
@@ -31,7 +35,9 @@ impl Program {
         Some(Self {
             executable: peers::python()?,
             file: Some(path_of(file)),
-            environment: Vec::new(),
+            // Of the protocol's errors Proton says nothing by itself.
+            environment: vec![("PN_LOG", "warning+".into())],
+            harmless: &[],
         })
     }
 
@@ -41,15 +47,17 @@ impl Program {
             environment: vec![("NODE_PATH", peers::node_modules()?)],
             executable: "node".into(),
             file: Some(path_of(file)),
+            harmless: &[],
         })
     }
 
     /// A program that needs no interpreter.
-    fn executable(path: impl Into<String>) -> Self {
+    pub fn executable(path: impl Into<String>) -> Self {
         Self {
             executable: path.into(),
             file: None,
             environment: Vec::new(),
+            harmless: &[],
         }
     }
 
@@ -61,7 +69,11 @@ impl Program {
 
     /// The program on fe2o3-amqp; `None` if the test is to be skipped.
     pub fn fe2o3() -> Option<Self> {
-        peers::fe2o3().map(Self::executable)
+        Some(Self {
+            // What it calls an error is a close, or an end, without one.
+            harmless: &["RemoteClosed", "RemoteEnded"],
+            ..Self::executable(peers::fe2o3()?)
+        })
     }
 
     /// The program on ramqp; `None` if the test is to be skipped.
@@ -85,6 +97,7 @@ impl Program {
             file: Some(folder.join(name).with_extension("py")),
             // What it prints is read while it runs.
             environment: vec![("PYTHONUNBUFFERED", "1".into())],
+            harmless: &[],
         })
     }
 
@@ -113,13 +126,17 @@ impl Program {
 
     /// Runs it to its end: what it printed, or what it complained about.
     pub async fn run(&self, arguments: &[&str]) -> Result<String, String> {
+        let complaints = Complaints::of(self);
         let mut command = self.command(arguments);
-        let output = command.stdin(Stdio::null()).output();
+        let command = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(complaints.stderr());
+        let output = command.spawn().unwrap().wait_with_output();
         let output = soon(&format!("{arguments:?}"), output).await.unwrap();
-        let text = |octets| String::from_utf8(octets).unwrap();
         match output.status.success() {
-            true => Ok(text(output.stdout)),
-            false => Err(text(output.stderr)),
+            true => Ok(String::from_utf8(output.stdout).unwrap()),
+            false => Err(complaints.text()),
         }
     }
 
@@ -136,16 +153,18 @@ impl Program {
 
     /// Starts it, to be read and written while it runs. Dropped, it is killed.
     pub fn start(&self, arguments: &[&str]) -> Running {
+        let complaints = Complaints::of(self);
         let mut command = self.command(arguments);
         let command = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
+            .stderr(complaints.stderr());
         let mut child = command.spawn().unwrap();
         Running {
             stdin: child.stdin.take(),
             lines: BufReader::new(child.stdout.take().unwrap()).lines(),
             child,
+            complaints,
         }
     }
 }
@@ -155,6 +174,8 @@ pub struct Running {
     child: Child,
     stdin: Option<ChildStdin>,
     lines: Lines<BufReader<ChildStdout>>,
+    /// Read after the program has gone: they are the last to be dropped.
+    complaints: Complaints,
 }
 
 impl Running {
@@ -188,11 +209,50 @@ impl Running {
         while let Some(line) = self.next().await {
             left.push(line);
         }
-        let output = soon("the end of the program", self.child.wait_with_output());
-        let output = output.await.unwrap();
-        match output.status.success() {
+        let status = soon("the end of the program", self.child.wait());
+        match status.await.unwrap().success() {
             true => Ok(left),
-            false => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
+            false => Err(self.complaints.text()),
+        }
+    }
+}
+
+/// What a program writes to stderr: warnings and errors, since none is told to say more. They are logged once it has gone.
+struct Complaints {
+    /// Without a name, and no pipe: a program never waits until somebody reads.
+    file: File,
+    harmless: &'static [&'static str],
+}
+
+impl Complaints {
+    fn of(program: &Program) -> Self {
+        let path = std::env::temp_dir().join(uuid::Uuid::new_v4().to_string());
+        let mut options = File::options();
+        options.read(true).append(true).create_new(true);
+        let file = options.open(&path).unwrap();
+        fs::remove_file(path).unwrap();
+        let harmless = program.harmless;
+        Self { file, harmless }
+    }
+
+    fn stderr(&self) -> Stdio {
+        self.file.try_clone().unwrap().into()
+    }
+
+    fn text(&self) -> String {
+        let mut octets = Vec::new();
+        let mut file = &self.file;
+        file.rewind().unwrap();
+        file.read_to_end(&mut octets).unwrap();
+        String::from_utf8_lossy(&octets).into_owned()
+    }
+}
+
+impl Drop for Complaints {
+    fn drop(&mut self) {
+        let is_harmless = |line: &str| self.harmless.iter().any(|end| line.ends_with(end));
+        for line in self.text().lines().filter(|line| !is_harmless(line)) {
+            tracing::warn!("{line}");
         }
     }
 }

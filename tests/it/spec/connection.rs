@@ -143,6 +143,33 @@ async fn c_011_c_013_c_016_heartbeats_at_half_of_what_the_peer_tolerates() {
     }
 }
 
+/// Who doesn't read gets no pile of them, and one as soon as there is room.
+#[tokio::test(start_paused = true)]
+async fn c_011_heartbeats_do_not_pile_up() {
+    let open = Open {
+        idle_time_out: Some(20),
+        ..peer::open()
+    };
+    let options = peer::client_options().idle_time_out(None);
+    let (mut peer, _connection) = Peer::opened_client(options, open).await;
+    tokio::time::sleep(Duration::from_secs(2000)).await;
+    let mut piled_up = 0;
+    let at_once = Instant::now();
+    while at_once.elapsed().is_zero() {
+        peer.next_frame().await.unwrap();
+        piled_up += 1;
+    }
+    assert!(
+        piled_up < 140_000,
+        "{piled_up} empty frames: the stream takes 131 072"
+    );
+    for _ in 0..20 {
+        let last = Instant::now();
+        peer.next_frame().await.unwrap();
+        assert!(last.elapsed() <= Duration::from_millis(20), "{last:?}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn c_014_a_silent_peer_gets_a_close_and_then_the_end() {
     let options = peer::client_options().idle_time_out(Duration::from_secs(4));

@@ -2,7 +2,7 @@
 
 use amqp10::codec::transaction::{Coordinator, Declare, Declared, Discharge};
 use amqp10::codec::{
-    Attach, Decode, Disposition, Encode, Flow, Message, Performative, Reader, Role,
+    Attach, Close, Decode, Disposition, Encode, End, Flow, Message, Performative, Reader, Role,
     TransactionalState, Transfer, Value, Writer, condition,
 };
 use amqp10::transaction::{
@@ -82,6 +82,26 @@ async fn controller_with(
 async fn controller() -> (Peer, Session, TransactionController) {
     let (peer, session, controller) =
         controller_with(TransactionControllerOptions::default(), several()).await;
+    (peer, session, controller.unwrap())
+}
+
+/// A controller that may make so many requests.
+async fn controller_with_credit(credit: u32) -> (Peer, Session, TransactionController) {
+    let (mut peer, session) = scene::session().await;
+    let attaching =
+        TransactionController::attach(&session, TransactionControllerOptions::default());
+    let (controller, ()) = tokio::join!(attaching, async {
+        let asked = peer.expect_attach().await;
+        let target = Coordinator {
+            capabilities: several(),
+        };
+        peer.send(Attach {
+            target: Some(TargetArchetype::Coordinator(target)),
+            ..peer::answer_to(&asked)
+        })
+        .await;
+        peer.grant(0, credit).await;
+    });
     (peer, session, controller.unwrap())
 }
 
@@ -380,6 +400,26 @@ async fn x_003_a_commit_without_an_answer_is_unknown() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn x_015_only_the_end_of_the_control_link_answers_a_discharge() {
+    for ends_connection in [true, false] {
+        let (mut peer, _session, controller) = controller().await;
+        let transaction = declare(&mut peer, &controller).await;
+        let (committed, ()) = tokio::join!(transaction.commit(), async {
+            peer.expect_transfer().await;
+            // The broker shuts down: it says nothing of what it did about the discharge.
+            let error = Some(AmqpError::new(condition::CONNECTION_FORCED, "maintenance"));
+            match ends_connection {
+                true => peer.send(Close { error }).await,
+                false => peer.send(End { error }).await,
+            }
+        });
+        let error = committed.unwrap_err();
+        assert!(matches!(error, TransactionError::Unknown(_)), "{error:?}");
+        assert!(!error.is_retryable());
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn x_018_x_019_x_022_a_posting_carries_the_transaction_and_ends_with_it() {
     let (mut peer, session, controller) = controller().await;
     let transaction = declare(&mut peer, &controller).await;
@@ -558,22 +598,7 @@ async fn x_041_a_dropped_transaction_is_rolled_back() {
 
 #[tokio::test(start_paused = true)]
 async fn x_041_a_rollback_that_has_no_credit_goes_before_the_next_request() {
-    let (mut peer, session) = scene::session().await;
-    let attaching =
-        TransactionController::attach(&session, TransactionControllerOptions::default());
-    let (controller, ()) = tokio::join!(attaching, async {
-        let asked = peer.expect_attach().await;
-        let target = Coordinator {
-            capabilities: several(),
-        };
-        peer.send(Attach {
-            target: Some(TargetArchetype::Coordinator(target)),
-            ..peer::answer_to(&asked)
-        })
-        .await;
-        peer.grant(0, 1).await;
-    });
-    let controller = controller.unwrap();
+    let (mut peer, _session, controller) = controller_with_credit(1).await;
     drop(declare(&mut peer, &controller).await);
     peer.expect_nothing().await;
     let (second, ()) = tokio::join!(controller.declare(), async {
@@ -583,6 +608,36 @@ async fn x_041_a_rollback_that_has_no_credit_goes_before_the_next_request() {
         let payload = answer_request(&mut peer, declared()).await;
         assert_eq!(decoded::<Declare>(&payload), Declare::default());
     });
+    second.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn x_041_a_commit_that_nobody_waits_for_is_not_followed_by_a_rollback() {
+    let (mut peer, _session, controller) = controller().await;
+    let transaction = declare(&mut peer, &controller).await;
+    let mut committing = Box::pin(transaction.commit());
+    tokio::select! {
+        committed = &mut committing => panic!("{committed:?}"),
+        (_, payload) = peer.expect_transfer() => assert!(!decoded::<Discharge>(&payload).fail),
+    }
+    drop(committing);
+    peer.expect_nothing().await; // the id means nothing to the coordinator any more
+}
+
+#[tokio::test(start_paused = true)]
+async fn x_041_a_rollback_that_was_put_off_is_sent_once() {
+    let (mut peer, _session, controller) = controller_with_credit(1).await;
+    drop(declare(&mut peer, &controller).await);
+    let (first, second, ()) = tokio::join!(controller.declare(), controller.declare(), async {
+        peer.grant(1, 10).await;
+        let payload = answer_request(&mut peer, Outcome::Accepted).await;
+        assert!(decoded::<Discharge>(&payload).fail);
+        for _ in 0..2 {
+            let payload = answer_request(&mut peer, declared()).await;
+            assert_eq!(decoded::<Declare>(&payload), Declare::default());
+        }
+    });
+    first.unwrap();
     second.unwrap();
 }
 

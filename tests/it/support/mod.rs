@@ -2,6 +2,9 @@
 
 #[cfg(feature = "emulator")]
 pub mod delay;
+#[cfg(feature = "emulator")]
+pub mod folder;
+pub mod log;
 pub mod peer;
 pub mod reconnecting;
 pub mod scene;

@@ -1,7 +1,6 @@
 //! Futures of the stores of checkpoints: what is dropped is done or not, and never after what was asked for later.
 
 use std::fs::{self, File};
-use std::path::PathBuf;
 
 use amqp10::eventhubs::checkpoint::{
     Checkpoint, CheckpointStore, ConsumerGroupId, FileCheckpointStore, MemoryCheckpointStore,
@@ -9,6 +8,7 @@ use amqp10::eventhubs::checkpoint::{
 };
 
 use super::*;
+use crate::support::folder::Folder;
 
 pub(in crate::cancel) const COVERED: Covered = Covered {
     file: file!(),
@@ -108,40 +108,20 @@ async fn memory_does_not_wait() {
     assert_eq!(listed, [checkpoint(7)]);
 }
 
-/// A folder of its own that is deleted in the end.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new() -> Self {
-        let name = format!("amqp10-cancel-{}", uuid::Uuid::new_v4().simple());
-        Self(std::env::temp_dir().join(name))
-    }
-
-    fn store(&self) -> FileCheckpointStore {
-        FileCheckpointStore::new(&self.0)
-    }
-
-    /// The lock of the group, held as by another process.
-    fn locked(&self) -> File {
-        let path = self.0.join(format!("ns.example/{HUB}"));
-        let group = fs::read_dir(path).unwrap().next().unwrap().unwrap();
-        let lock = File::options().write(true).open(group.path().join("lock"));
-        let lock = lock.unwrap();
-        lock.lock().unwrap();
-        lock
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
+/// The lock of the group, held as by another process.
+fn locked(folder: &Folder) -> File {
+    let path = folder.0.join(format!("ns.example/{HUB}"));
+    let group = fs::read_dir(path).unwrap().next().unwrap().unwrap();
+    let lock = File::options().write(true).open(group.path().join("lock"));
+    let lock = lock.unwrap();
+    lock.lock().unwrap();
+    lock
 }
 
 #[tokio::test]
 async fn calls_of_a_store_in_files() {
     let folder = Folder::new();
-    let (store, group) = (folder.store(), group());
+    let (store, group) = (FileCheckpointStore::new(&folder.0), group());
     for number in 0..20 {
         for polls in 0..3 {
             let _ = poll_times(polls, store.list_ownerships(&group)).await;
@@ -177,13 +157,13 @@ async fn calls_of_a_store_in_files() {
 #[tokio::test]
 async fn a_checkpoint_that_is_given_up_does_not_come_after_a_later_one() {
     let folder = Folder::new();
-    let (store, group) = (folder.store(), group());
+    let (store, group) = (FileCheckpointStore::new(&folder.0), group());
     store
         .update_checkpoint(&group, checkpoint(0))
         .await
         .unwrap();
     for round in 0..20 {
-        let lock = folder.locked();
+        let lock = locked(&folder);
         let first = 10 * round;
         for number in first..first + 9 {
             let writing = store.update_checkpoint(&group, checkpoint(number));

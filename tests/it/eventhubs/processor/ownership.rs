@@ -7,6 +7,16 @@ use amqp10::eventhubs::processor::StopReason;
 use super::*;
 
 #[tokio::test(start_paused = true)]
+async fn ownerships_may_last_for_ever() {
+    let scene = Scene::new().await;
+    let options = scene.options("one").ownership_expiration(Duration::MAX);
+    let processor = scene.start(options).await;
+    let client = processor.next_partition().await.unwrap();
+    client.close().await.unwrap();
+    processor.shutdown(EXPIRATION).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn one_processor_reads_everything_and_gives_it_up_at_the_end() {
     let scene = Scene::new().await;
     scene.publish(10).await;

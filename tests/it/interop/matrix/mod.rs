@@ -10,6 +10,7 @@ mod access;
 mod client;
 mod fe2o3;
 mod listener;
+mod logs;
 mod our_broker;
 mod proton_broker;
 mod proton_python;
@@ -19,9 +20,11 @@ mod ramqp;
 mod rhea;
 
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
+
+use crate::support::log::Log;
 
 /// Somebody else's implementation.
 trait Peer {
@@ -39,10 +42,8 @@ macro_rules! cells {
             $(
                 #[tokio::test]
                 async fn $cell() {
-                    let began = std::time::Instant::now();
-                    if matrix::$role::$cell::<$peer>().await.is_some() {
-                        matrix::record($peer::NAME, stringify!($role), stringify!($cell), began.elapsed());
-                    }
+                    let cell = [$peer::NAME, stringify!($role), stringify!($cell)];
+                    matrix::run(cell, matrix::$role::$cell::<$peer>()).await;
                 }
             )*
         }
@@ -50,8 +51,22 @@ macro_rules! cells {
 }
 use cells;
 
+/// Runs a cell, given by peer, role and name. It passes if its body does and neither side logs an error: ours by `tracing`, a
+/// program of the peer on stderr. The logs of brokers that run all the time are read by the stage that runs the cells.
+async fn run(cell: [&str; 3], body: impl Future<Output = Option<()>>) {
+    let log = Log::new();
+    let _logging = tracing::subscriber::set_default(log.clone());
+    let began = Instant::now();
+    let was_played = body.await.is_some();
+    let errors = log.errors();
+    assert!(errors.is_empty(), "{cell:?}, logged:\n{errors}");
+    if was_played {
+        record(cell, began.elapsed());
+    }
+}
+
 /// Writes down that a cell has passed. A cell that was skipped, or that failed, leaves nothing.
-fn record(peer: &str, role: &str, cell: &str, took: Duration) {
+fn record([peer, role, cell]: [&str; 3], took: Duration) {
     let Some(folder) = std::env::var_os("AMQP10_MATRIX").map(PathBuf::from) else {
         return;
     };

@@ -8,12 +8,14 @@ mod transact;
 mod values;
 
 use clap::Parser;
-use shared::{Arguments, Result, Verb};
+use shared::{Arguments, LevelFilter, Result, Verb};
 
 use connect::Client;
 
 #[tokio::main]
 async fn main() -> Result<()> {
+    // Its warnings are of connections that it closes itself.
+    shared::log(LevelFilter::ERROR);
     let arguments = Arguments::parse();
     let Some(verb) = &arguments.verb else {
         return listen::listen(&arguments).await;

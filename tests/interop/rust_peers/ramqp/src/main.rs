@@ -6,12 +6,13 @@ mod listen;
 mod values;
 
 use clap::Parser;
-use shared::{Arguments, Result, Verb};
+use shared::{Arguments, LevelFilter, Result, Verb};
 
 use client::Client;
 
 #[tokio::main]
 async fn main() -> Result<()> {
+    shared::log(LevelFilter::WARN);
     let arguments = Arguments::parse();
     let Some(verb) = &arguments.verb else {
         return listen::listen(&arguments).await;

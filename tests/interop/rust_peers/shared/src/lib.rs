@@ -6,9 +6,19 @@ mod tls;
 
 pub use arguments::{Arguments, End, Node, Outcome, Settling, USER, Verb, Work};
 pub use tls::{accept_tls, connect_tls};
+pub use tracing_subscriber::filter::LevelFilter;
 
 pub type Error = Box<dyn std::error::Error + Send + Sync>;
 pub type Result<T> = std::result::Result<T, Error>;
+
+/// Has what the stack complains of, down to a level, written to stderr.
+pub fn log(level: LevelFilter) {
+    tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_ansi(false)
+        .with_writer(std::io::stderr)
+        .init();
+}
 
 /// Octets of a body that depend on its number.
 pub fn pattern(number: usize, size: usize) -> Vec<u8> {
