@@ -107,34 +107,6 @@ impl Default for ConnectionOptions {
 }
 
 impl ConnectionOptions {
-    /// The open that these options make.
-    pub(crate) fn to_open(&self) -> Open {
-        let sessions = self.limits.max_sessions.saturating_sub(1);
-        let half = self.idle_time_out.map(|tolerated| tolerated / 2); // C-012
-        Open {
-            container_id: self.container_id.as_str().into(),
-            hostname: self.hostname.as_deref().map(Into::into),
-            max_frame_size: self.max_frame_size,
-            channel_max: self
-                .channel_max
-                .min(u16::try_from(sessions).unwrap_or(u16::MAX)),
-            idle_time_out: half.map(|half| u32::try_from(half.as_millis()).unwrap_or(u32::MAX)), // T-070
-            offered_capabilities: self.offered_capabilities.clone(),
-            desired_capabilities: self.all_desired(),
-            properties: self.properties.clone(),
-            ..Open::default()
-        }
-    }
-
-    /// Fills in what the URL says: its host where no hostname is set, its user and password.
-    pub(crate) fn for_url(mut self, url: &Url) -> Self {
-        self.hostname.get_or_insert_with(|| url.host().to_owned());
-        if let (Some(username), Some(password)) = (url.username(), url.password()) {
-            self.credentials = Credentials::plain(username, password);
-        }
-        self
-    }
-
     /// Sets [`container_id`](Self::container_id).
     pub fn container_id(mut self, container_id: impl Into<String>) -> Self {
         self.container_id = container_id.into();
@@ -165,48 +137,21 @@ impl ConnectionOptions {
         self
     }
 
-    /// Sets [`follow_redirects`](Self::follow_redirects).
-    pub fn follow_redirects(mut self, times: u32) -> Self {
-        self.follow_redirects = times;
-        self
-    }
-
     /// Sets [`offered_capabilities`](Self::offered_capabilities).
     pub fn offered_capabilities(mut self, capabilities: impl IntoIterator<Item = Symbol>) -> Self {
         self.offered_capabilities = capabilities.into_iter().collect();
         self
     }
 
-    /// Sets [`required_capabilities`](Self::required_capabilities): they are desired, too.
-    pub fn required_capabilities(mut self, capabilities: impl IntoIterator<Item = Symbol>) -> Self {
-        self.required_capabilities = capabilities.into_iter().collect();
-        self
-    }
-
-    fn all_desired(&self) -> Vec<Symbol> {
-        let required = self.required_capabilities.iter();
-        let desired = self.desired_capabilities.iter();
-        let more = required.filter(|capability| !self.desired_capabilities.contains(capability));
-        desired.chain(more).cloned().collect()
-    }
-
-    /// Whether the peer offers what we cannot do without (C-021).
-    pub(crate) fn check_offered(&self, remote: &Open) -> Result<(), ConnectError> {
-        let mut required = self.required_capabilities.iter();
-        match required.find(|capability| !remote.offered_capabilities.contains(capability)) {
-            Some(missing) => Err(ConnectError::MissingCapability(missing.clone())),
-            None => Ok(()),
-        }
-    }
-
-    /// Whether an extension may be used: we desired it and the peer offers it (C-022).
-    pub(crate) fn may_use(&self, capability: &Symbol, remote: &Open) -> bool {
-        self.all_desired().contains(capability) && remote.offered_capabilities.contains(capability)
-    }
-
     /// Sets [`desired_capabilities`](Self::desired_capabilities).
     pub fn desired_capabilities(mut self, capabilities: impl IntoIterator<Item = Symbol>) -> Self {
         self.desired_capabilities = capabilities.into_iter().collect();
+        self
+    }
+
+    /// Sets [`required_capabilities`](Self::required_capabilities): they are desired, too.
+    pub fn required_capabilities(mut self, capabilities: impl IntoIterator<Item = Symbol>) -> Self {
+        self.required_capabilities = capabilities.into_iter().collect();
         self
     }
 
@@ -231,6 +176,12 @@ impl ConnectionOptions {
     /// Sets [`tls`](Self::tls).
     pub fn tls(mut self, tls: impl Into<TlsConfig>) -> Self {
         self.tls = Some(tls.into());
+        self
+    }
+
+    /// Sets [`follow_redirects`](Self::follow_redirects).
+    pub fn follow_redirects(mut self, times: u32) -> Self {
+        self.follow_redirects = times;
         self
     }
 
@@ -286,5 +237,54 @@ impl ConnectionOptions {
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self
+    }
+
+    /// The open that these options make.
+    pub(crate) fn to_open(&self) -> Open {
+        let sessions = self.limits.max_sessions.saturating_sub(1);
+        let half = self.idle_time_out.map(|tolerated| tolerated / 2); // C-012
+        Open {
+            container_id: self.container_id.as_str().into(),
+            hostname: self.hostname.as_deref().map(Into::into),
+            max_frame_size: self.max_frame_size,
+            channel_max: self
+                .channel_max
+                .min(u16::try_from(sessions).unwrap_or(u16::MAX)),
+            idle_time_out: half.map(|half| u32::try_from(half.as_millis()).unwrap_or(u32::MAX)), // T-070
+            offered_capabilities: self.offered_capabilities.clone(),
+            desired_capabilities: self.all_desired(),
+            properties: self.properties.clone(),
+            ..Open::default()
+        }
+    }
+
+    /// Fills in what the URL says: its host where no hostname is set, its user and password.
+    pub(crate) fn for_url(mut self, url: &Url) -> Self {
+        self.hostname.get_or_insert_with(|| url.host().to_owned());
+        if let (Some(username), Some(password)) = (url.username(), url.password()) {
+            self.credentials = Credentials::plain(username, password);
+        }
+        self
+    }
+
+    fn all_desired(&self) -> Vec<Symbol> {
+        let required = self.required_capabilities.iter();
+        let desired = self.desired_capabilities.iter();
+        let more = required.filter(|capability| !self.desired_capabilities.contains(capability));
+        desired.chain(more).cloned().collect()
+    }
+
+    /// Whether the peer offers what we cannot do without (C-021).
+    pub(crate) fn check_offered(&self, remote: &Open) -> Result<(), ConnectError> {
+        let mut required = self.required_capabilities.iter();
+        match required.find(|capability| !remote.offered_capabilities.contains(capability)) {
+            Some(missing) => Err(ConnectError::MissingCapability(missing.clone())),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether an extension may be used: we desired it and the peer offers it (C-022).
+    pub(crate) fn may_use(&self, capability: &Symbol, remote: &Open) -> bool {
+        self.all_desired().contains(capability) && remote.offered_capabilities.contains(capability)
     }
 }
