@@ -119,15 +119,11 @@ impl Session {
         if has_no_reader {
             self.release_queued(key, effects);
         }
-        if self.is_shut(effects) {
+        self.incoming.is_shut = self.incoming.window.is_low() && !self.may_open_window(effects);
+        if self.incoming.is_shut {
             self.wake_batches(effects);
         }
         Ok(())
-    }
-
-    /// Whether little more comes before some of what is queued is taken.
-    fn is_shut(&self, effects: &mut Effects) -> bool {
-        self.incoming.window.is_low() && !self.may_open_window(effects)
     }
 
     /// Batches take what there is: waiting for more, they would wait for themselves.
@@ -184,14 +180,14 @@ impl Session {
         waker: &Waker,
         effects: &mut Effects,
     ) -> Poll<Result<(), LinkError>> {
-        let is_shut = self.is_shut(effects);
+        let is_shut = self.incoming.is_shut;
         let link = self.link_mut(key)?;
         let ended = link.ended.clone();
         let receiver = link.receiver_mut().ok_or(LinkError::WrongRole)?;
         let max = receiver.largest_batch(max);
         let queued = receiver.queue.len();
-        let is_over = is_over || (is_shut && queued > 0);
-        let is_ready = queued >= max || is_over || ended.is_some() || receiver.is_exhausted();
+        let is_all = receiver.is_exhausted() || (is_shut && queued > 0);
+        let is_ready = queued >= max || is_over || ended.is_some() || is_all;
         if !is_ready || !(receiver.waiters.is_next(*ticket) || is_over || ended.is_some()) {
             receiver
                 .waiters
