@@ -37,8 +37,6 @@ pub(crate) struct Incoming {
     last_delivery_id: Option<u32>,
     unsettled: Unsettled<HeldDelivery>,
     pub(crate) dispositions: DispositionQueue,
-    /// Little more comes before some of what is queued is taken: the window was low and memory full when the last frame came.
-    pub(crate) is_shut: bool,
     /// Octets queued on the session's links and not yet taken by the application.
     pub(crate) queued_bytes: usize,
     /// Octets of deliveries of which more frames are to come, on all links (D-035).
@@ -52,7 +50,6 @@ impl Incoming {
             last_delivery_id: None,
             unsettled: Unsettled::new(),
             dispositions: DispositionQueue::new(Role::Receiver),
-            is_shut: false,
             queued_bytes: 0,
             partial_bytes: 0,
         }
@@ -110,7 +107,6 @@ impl Incoming {
     /// Counts what has left the queue of a link.
     pub(crate) fn remove_queued(&mut self, octets: usize, effects: &mut Effects) {
         self.queued_bytes -= octets;
-        self.is_shut = false;
         effects.quotas.remove_queued(octets);
     }
 

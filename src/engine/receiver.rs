@@ -124,6 +124,8 @@ pub(crate) struct ReceiverEnd {
     partial: Option<PartialDelivery>,
     /// More frames of a delivery are to come of which none is taken.
     is_skipping: bool,
+    /// Until some of what is queued is taken, memory lets little more come.
+    is_cut_short: bool,
     /// Entries at the front of the queue that own their payload.
     owned: usize,
 }
@@ -153,6 +155,7 @@ impl ReceiverEnd {
             budget: Budget::new(prefetch_bytes),
             partial: None,
             is_skipping: false,
+            is_cut_short: false,
             owned: 0,
         }
     }
@@ -388,12 +391,17 @@ impl ReceiverEnd {
         }
     }
 
-    /// Whether something is queued and nothing will join it without a grant of the application's.
+    /// Whether something is queued and nothing will join it before it is taken, or without a grant of the application's.
     pub(crate) fn is_exhausted(&self) -> bool {
-        self.grant == Credit::Manual
-            && self.credit.link_credit == 0
-            && !self.queue.is_empty()
-            && self.partial.is_none()
+        let has_no_credit =
+            self.grant == Credit::Manual && self.credit.link_credit == 0 && self.partial.is_none();
+        !self.queue.is_empty() && (has_no_credit || self.is_cut_short)
+    }
+
+    /// A batch takes what there is.
+    pub(crate) fn cut_batch_short(&mut self, wakes: &mut Wakes) {
+        self.is_cut_short = !self.queue.is_empty();
+        self.wake_waiters(wakes);
     }
 
     /// Wakes those for whom enough is queued, and who is next if no more will come for it.
@@ -406,6 +414,7 @@ impl ReceiverEnd {
 
     pub(crate) fn take(&mut self) -> Option<Inbound> {
         let delivery = self.queue.pop_front()?;
+        self.is_cut_short = false;
         self.owned = self.owned.saturating_sub(1);
         self.budget.on_taken(delivery.weight());
         Some(delivery)

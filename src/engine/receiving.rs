@@ -119,18 +119,17 @@ impl Session {
         if has_no_reader {
             self.release_queued(key, effects);
         }
-        self.incoming.is_shut = self.incoming.window.is_low() && !self.may_open_window(effects);
-        if self.incoming.is_shut {
-            self.wake_batches(effects);
+        if self.incoming.window.is_low() && !self.may_open_window(effects) {
+            self.cut_batches_short(effects);
         }
         Ok(())
     }
 
-    /// Batches take what there is: waiting for more, they would wait for themselves.
-    fn wake_batches(&mut self, effects: &mut Effects) {
+    /// Batches take what there is: little more comes before that, and they would wait for themselves.
+    fn cut_batches_short(&mut self, effects: &mut Effects) {
         for (_, link) in self.links.iter_mut() {
-            if let Some(receiver) = link.receiver_mut().filter(|it| !it.queue.is_empty()) {
-                receiver.waiters.wake_next(&mut effects.wakes);
+            if let Some(receiver) = link.receiver_mut() {
+                receiver.cut_batch_short(&mut effects.wakes);
             }
         }
     }
@@ -180,14 +179,12 @@ impl Session {
         waker: &Waker,
         effects: &mut Effects,
     ) -> Poll<Result<(), LinkError>> {
-        let is_shut = self.incoming.is_shut;
         let link = self.link_mut(key)?;
         let ended = link.ended.clone();
         let receiver = link.receiver_mut().ok_or(LinkError::WrongRole)?;
         let max = receiver.largest_batch(max);
         let queued = receiver.queue.len();
-        let is_all = receiver.is_exhausted() || (is_shut && queued > 0);
-        let is_ready = queued >= max || is_over || ended.is_some() || is_all;
+        let is_ready = queued >= max || is_over || ended.is_some() || receiver.is_exhausted();
         if !is_ready || !(receiver.waiters.is_next(*ticket) || is_over || ended.is_some()) {
             receiver
                 .waiters
