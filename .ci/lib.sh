@@ -4,6 +4,7 @@ export CARGO_NET_RETRY=5 CARGO_INCREMENTAL=0 CARGO_TERM_COLOR=never RUST_BACKTRA
 # Names of functions are enough for a panic, and without the rest everything is built in half the time.
 export CARGO_PROFILE_DEV_DEBUG=0
 TARGET=${CARGO_TARGET_DIR:-$PWD/target}
+mkdir -p "$TARGET"
 CARGO_FUZZ_VERSION=0.13.2
 
 # The seconds that a stage may take: the number on its second line.
