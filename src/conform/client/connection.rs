@@ -467,7 +467,7 @@ pub(super) const CASES: &[Case] = &[
                 client.accept_session().await?;
                 let unknown = frames::frame_of(0, b"\x00\x53\x19\x45");
                 client.send_bytes(&unknown).await?;
-                match client.expect_refusal().await {
+                match client.expect_complaint().await {
                     Ok(refusal) if refusal.is_said => {}
                     _ => return Err(Stop::skip("the client does not close for it")),
                 }
