@@ -16,7 +16,7 @@ build_tool() {
   amqp10=$TARGET/debug/amqp10
 }
 
-# What stages after the tests build, as functions: .ci/run has it built while other stages wait for their peers.
+# Without its features, which the simulation doesn't need.
 build_simulation() { cargo test --locked --profile simulation --no-default-features --lib --no-run; }
 
 # On a machine without a C compiler, which these variables stand for.
