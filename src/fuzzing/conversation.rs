@@ -401,7 +401,7 @@ fn receiver_settings() -> EndSettings {
         max_partial_bytes: 16 << 10,
         prefetch_bytes: Some(4 << 10),
         offers_acquisition: true,
-        available: 0,
+        available: None,
     }
 }
 
