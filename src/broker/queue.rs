@@ -253,7 +253,7 @@ impl Queue {
         self.tell_another(told_of);
     }
 
-    /// A consumer cannot take messages for now; it looks again once it can. Whether there is one for it.
+    /// A consumer has no credit or no window, and looks again once it has. Whether there is a message for it.
     pub(super) fn decline(&mut self, id: ConsumerId, now: Instant) -> bool {
         let told_of = self.consumers.decline(id);
         self.tell_another(told_of);

@@ -104,7 +104,7 @@ impl Nodes {
         }
     }
 
-    /// A consumer cannot send for now: what it was told of is for others. Its link is told whether there is something for it.
+    /// A consumer has no credit or no window: what it was told of is for others. Its link is told whether there is something for it.
     pub(in crate::broker) fn decline(&mut self, consumer: LinkId, bell: &Bell, now: Instant) {
         let is_available = self
             .queue_of(consumer)
